@@ -1,0 +1,197 @@
+"""The few knobs of graphc: the project's only global state, and the bottom of its import order.
+
+``config`` is one checked object. Assigning a value that makes no sense, or a name that does not
+exist, is an error at once, not a surprise later::
+
+    from graphc.config import config
+
+    config.threads = 1
+    config.floatx = "float64"
+
+Four knobs start from the environment, so that a program can be looked into without being changed:
+
+================  =================  ============================================================
+variable          field              meaning
+================  =================  ============================================================
+``GRAPHC_DEBUG``  ``debug``          0 quiet; 1 pipeline and times; 2 rules applied and refused,
+                                     with reasons; 3 the graph after each pass; 4 LLVM IR;
+                                     5 assembly. Each level includes those below it.
+``GRAPHC_DUMP``   ``dump_folder``    write the same as numbered files into this folder
+``GRAPHC_VERIFY`` ``verify``         1: verify the graph after each pass and compare it with the
+                                     reference interpreter
+``GRAPHC_CACHE``  ``cache_folder``   where compiled objects are kept; set but empty: nowhere
+================  =================  ============================================================
+"""
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+FLOAT_DTYPES = ("bfloat16", "float16", "float32", "float64")
+IMAGE_DATA_FORMATS = ("channels_first", "channels_last")
+DEBUG_LEVELS = range(6)
+
+
+def _default_cache_folder() -> Path | None:
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    # A user without a home folder stays "~": better no cache than a folder of that name.
+    return None if base.startswith("~") else Path(base) / "graphc"
+
+
+@dataclass
+class Config:
+    """Every knob, checked whenever it is assigned.
+
+    Attributes:
+        floatx: dtype of floating-point values for which no dtype is given: one of
+            ``"bfloat16"``, ``"float16"``, ``"float32"``, ``"float64"``.
+        epsilon: fuzz factor that keeps logarithms and divisions away from zero.
+        image_data_format: ``"channels_last"`` (NHWC) or ``"channels_first"`` (NCHW), for layers
+            that are not told.
+        threads: how many threads a compiled program may use; ``None`` means every core that this
+            process may run on. Results do not depend on it.
+        debug: how much to print about compilation, 0 to 5.
+        dump_folder: folder for numbered dumps of each compilation stage; ``None`` writes none.
+        verify: check the graph, and its values against the reference, after each pass.
+        cache_folder: folder of compiled objects; ``None`` keeps none on disk.
+    """
+
+    floatx: str = "float32"
+    epsilon: float = 1e-7
+    image_data_format: str = "channels_last"
+    threads: int | None = None
+    debug: int = 0
+    dump_folder: Path | None = None
+    verify: bool = False
+    cache_folder: Path | None = field(default_factory=_default_cache_folder)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Check ``value``, bring it into its normal form, and store it."""
+        check = _CHECKS.get(name)
+        if check is None:
+            raise AttributeError(f"config has no knob {name!r}. It has: {', '.join(_CHECKS)}.")
+        object.__setattr__(self, name, check(value))
+
+    @property
+    def thread_count(self) -> int:
+        """The number of threads that ``threads`` stands for on this machine."""
+        if self.threads is not None:
+            return self.threads
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Config":
+        """Make a configuration from its defaults and the ``GRAPHC_*`` variables.
+
+        Args:
+            environment: the variables; ``os.environ`` for the process's own configuration.
+
+        Returns:
+            A new ``Config``.
+
+        Raises:
+            ValueError: a variable has a value that its knob does not take; the message names it.
+        """
+        result = cls()
+        for variable, (name, parse) in _VARIABLES.items():
+            text = environment.get(variable)
+            if text is None:
+                continue
+            try:
+                setattr(result, name, parse(text.strip()))
+            except ValueError as error:
+                raise ValueError(f"Environment variable {variable}={text!r}: {error}") from None
+        return result
+
+
+def _check_floatx(value: Any) -> str:
+    if value not in FLOAT_DTYPES:
+        raise ValueError(
+            f"Unknown `floatx` value: {value}. Expected one of {', '.join(FLOAT_DTYPES)}."
+        )
+    return str(value)
+
+
+def _check_epsilon(value: Any) -> float:
+    if not isinstance(value, Real) or not math.isfinite(value) or value < 0:
+        raise ValueError(f"`epsilon` must be a finite number, 0 or above. Received: {value!r}")
+    return float(value)
+
+
+def _check_image_data_format(value: Any) -> str:
+    lowered = str(value).lower()
+    if lowered not in IMAGE_DATA_FORMATS:
+        raise ValueError(
+            f"The `data_format` argument must be one of {', '.join(IMAGE_DATA_FORMATS)}. "
+            f"Received: data_format={value}"
+        )
+    return lowered
+
+
+def _check_threads(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(
+            f"`threads` must be a whole number, 1 or above, or None for every core. "
+            f"Received: {value!r}"
+        )
+    return value
+
+
+def _check_debug(value: Any) -> int:
+    if value not in DEBUG_LEVELS:
+        raise ValueError(
+            f"The debug level must be a whole number from {DEBUG_LEVELS[0]} to "
+            f"{DEBUG_LEVELS[-1]}. Received: {value!r}"
+        )
+    return int(value)
+
+
+def _check_flag(value: Any) -> bool:
+    if value not in (0, 1):
+        raise ValueError(f"`verify` must be True or False (1 or 0). Received: {value!r}")
+    return bool(value)
+
+
+def _check_folder(value: Any) -> Path | None:
+    return None if value is None else Path(os.path.expanduser(value))
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "floatx": _check_floatx,
+    "epsilon": _check_epsilon,
+    "image_data_format": _check_image_data_format,
+    "threads": _check_threads,
+    "debug": _check_debug,
+    "dump_folder": _check_folder,
+    "verify": _check_flag,
+    "cache_folder": _check_folder,
+}
+
+
+def _parse_number(text: str) -> int | str:
+    """Read a whole number, 0 for an empty text; anything else is left to the knob's check."""
+    if not text:
+        return 0
+    return int(text) if text.isdecimal() else text
+
+
+def _parse_folder(text: str) -> str | None:
+    return text or None
+
+
+_VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "GRAPHC_DEBUG": ("debug", _parse_number),
+    "GRAPHC_DUMP": ("dump_folder", _parse_folder),
+    "GRAPHC_VERIFY": ("verify", _parse_number),
+    "GRAPHC_CACHE": ("cache_folder", _parse_folder),
+}
+
+config = Config.from_environment(os.environ)
