@@ -1,0 +1,30 @@
+"""The intermediate representation: dimensions, types, graphs, their text form, their checks."""
+
+from graphc.ir.dims import Dim, Shape, SymbolicDim, symbol
+from graphc.ir.graph import NOWHERE, Graph, Location, Node, Value, filled, zeros_like
+from graphc.ir.literal import Literal
+from graphc.ir.op import Op, Sample
+from graphc.ir.types import DTYPES, TensorType, is_float, is_integer, numpy_dtype, type_of
+
+__all__ = [
+    "DTYPES",
+    "NOWHERE",
+    "Dim",
+    "Graph",
+    "Literal",
+    "Location",
+    "Node",
+    "Op",
+    "Sample",
+    "Shape",
+    "SymbolicDim",
+    "TensorType",
+    "Value",
+    "filled",
+    "is_float",
+    "is_integer",
+    "numpy_dtype",
+    "symbol",
+    "type_of",
+    "zeros_like",
+]

@@ -1,0 +1,53 @@
+"""The exceptions graphc raises.
+
+Every one is a `GraphcError`; each also is the built-in exception that Keras users expect in that
+place, so that existing ``except ValueError`` code keeps working.
+"""
+
+from __future__ import annotations
+
+
+class GraphcError(Exception):
+    """Base of all errors that graphc raises on purpose."""
+
+
+class ShapeError(GraphcError, ValueError):
+    """Shapes that do not fit together."""
+
+
+class DimensionMismatchError(ShapeError):
+    """Two different symbolic dimensions met where they have to be equal.
+
+    Attributes:
+        first: One dimension.
+        second: The other one.
+    """
+
+    def __init__(self, message: str, first: object, second: object):
+        super().__init__(message)
+        self.first = first
+        self.second = second
+
+
+class DTypeError(GraphcError, TypeError):
+    """Element types that an operation does not take."""
+
+
+class GraphError(GraphcError, ValueError):
+    """A graph that breaks an invariant of the intermediate representation."""
+
+
+class ParseError(GraphcError, ValueError):
+    """Text that is not the text form of a graph."""
+
+
+class FileFormatError(GraphcError, ValueError):
+    """A file that is damaged, incomplete or not of the format it claims."""
+
+
+class UnsupportedError(GraphcError, NotImplementedError):
+    """Something valid that this backend or format cannot express."""
+
+
+class DataDependentControlFlowError(GraphcError, TypeError):
+    """Python control flow that asks for the value of a tensor that has none yet."""

@@ -1,0 +1,291 @@
+"""Dimensions: integers and symbolic expressions such as ``batch``, ``2*time + 1``, ``(h - 3)//2``.
+
+A `SymbolicDim` is a polynomial with integer coefficients over *atoms*. An atom is a symbol (a
+string) or a `FloorDiv`, the floor quotient that a strided window leaves behind. Polynomials are
+kept in one canonical form, so equal expressions are equal objects and hash alike. An expression
+without atoms is always a plain ``int``: nobody has to test for a constant `SymbolicDim`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias, Union
+
+from graphc.errors import DimensionMismatchError, ParseError, ShapeError
+
+Dim: TypeAlias = Union[int, "SymbolicDim"]
+Shape: TypeAlias = tuple[Dim, ...]
+
+
+@dataclass(frozen=True)
+class FloorDiv:
+    """The atom ``numerator // divisor``."""
+
+    numerator: SymbolicDim
+    divisor: int
+
+    def __str__(self) -> str:
+        return f"({self.numerator})//{self.divisor}"
+
+
+Atom: TypeAlias = Union[str, FloorDiv]
+Monomial: TypeAlias = tuple[Atom, ...]
+
+
+class SymbolicDim:
+    """A size that is known only when a program is given data.
+
+    Supports ``+ - * //`` with integers and other dimensions, equality and hashing. Ordering is
+    undefined: asking for it raises `ShapeError`.
+    """
+
+    __slots__ = ("_hash", "terms")
+
+    def __init__(self, terms: Iterable[tuple[Monomial, int]]):
+        self.terms: tuple[tuple[Monomial, int], ...] = tuple(terms)
+        self._hash = hash(self.terms)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SymbolicDim) and self.terms == other.terms
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __add__(self, other: Dim) -> Dim:
+        total = dict(self.terms)
+        for monomial, coefficient in _terms(other):
+            total[monomial] = total.get(monomial, 0) + coefficient
+        return _canonical(total)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Dim:
+        return self * -1
+
+    def __sub__(self, other: Dim) -> Dim:
+        return self + other * -1
+
+    def __rsub__(self, other: Dim) -> Dim:
+        return self * -1 + other
+
+    def __mul__(self, other: Dim) -> Dim:
+        product: dict[Monomial, int] = {}
+        for left, a in self.terms:
+            for right, b in _terms(other):
+                monomial = tuple(sorted(left + right, key=str))
+                product[monomial] = product.get(monomial, 0) + a * b
+        return _canonical(product)
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, divisor: Dim) -> Dim:
+        exact = divide_exactly(self, divisor)
+        if exact is not None:
+            return exact
+        if not isinstance(divisor, int):
+            raise ShapeError(f"cannot divide dimension {self} by {divisor}")
+        return SymbolicDim([((FloorDiv(self, divisor),), 1)])
+
+    def __str__(self) -> str:
+        text = ""
+        for monomial, coefficient in self.terms:
+            sign = "-" if coefficient < 0 else "+"
+            factors = [_atom_text(atom) for atom in monomial]
+            if abs(coefficient) != 1 or not factors:
+                factors.insert(0, str(abs(coefficient)))
+            term = "*".join(factors)
+            text += f" {sign} {term}" if text else (f"-{term}" if sign == "-" else term)
+        return text
+
+    __repr__ = __str__
+
+    def _unordered(self, other: object) -> bool:
+        raise ShapeError(
+            f"the size {self} is not known before the program runs, so it has no order: "
+            f"it cannot be compared with {other}"
+        )
+
+    __lt__ = __le__ = __gt__ = __ge__ = _unordered
+
+    def __index__(self) -> int:
+        raise ShapeError(
+            f"the size {self} is not known before the program runs and cannot be used as an integer"
+        )
+
+
+def symbol(name: str) -> SymbolicDim:
+    """The dimension called ``name``."""
+    return SymbolicDim([((name,), 1)])
+
+
+def _atom_text(atom: Atom) -> str:
+    return atom if isinstance(atom, str) else f"({atom})"
+
+
+def _terms(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
+    if isinstance(dim, SymbolicDim):
+        return dim.terms
+    return (((), int(dim)),) if dim else ()
+
+
+def _canonical(terms: Mapping[Monomial, int]) -> Dim:
+    kept = [(monomial, c) for monomial, c in terms.items() if c]
+    if not kept:
+        return 0
+    if len(kept) == 1 and not kept[0][0]:
+        return kept[0][1]
+    # Highest degree first and the constant last, as one writes it by hand.
+    kept.sort(key=lambda term: (-len(term[0]), [str(atom) for atom in term[0]]))
+    return SymbolicDim(kept)
+
+
+def divide_exactly(dim: Dim, divisor: Dim) -> Dim | None:
+    """``dim / divisor`` where this is a polynomial with integer coefficients, else None."""
+    if isinstance(dim, int) and isinstance(divisor, int):
+        return dim // divisor if divisor and dim % divisor == 0 else None
+    if dim == divisor:
+        return 1
+    divisor_terms = _terms(divisor)
+    if not divisor_terms:
+        return None
+    # Long division by the leading term; canonical order makes it the highest degree.
+    lead, lead_coefficient = divisor_terms[0]
+    quotient: Dim = 0
+    rest: Dim = dim
+    while rest != 0:
+        monomial, coefficient = _terms(rest)[0]
+        factors = list(monomial)
+        for atom in lead:
+            if atom not in factors:
+                return None
+            factors.remove(atom)
+        if coefficient % lead_coefficient:
+            return None
+        step = _canonical({tuple(factors): coefficient // lead_coefficient})
+        quotient = quotient + step
+        rest = rest - step * divisor
+    return quotient
+
+
+def ceil_divide(dim: Dim, divisor: int) -> Dim:
+    """``dim / divisor`` rounded up."""
+    return (dim + (divisor - 1)) // divisor
+
+
+def product(dims: Iterable[Dim]) -> Dim:
+    """The product of all dimensions; 1 for none."""
+    result: Dim = 1
+    for dim in dims:
+        result = result * dim
+    return result
+
+
+def symbols(dim: Dim) -> set[str]:
+    """The names of the symbols that occur in ``dim``."""
+    names: set[str] = set()
+    for monomial, _ in _terms(dim):
+        for atom in monomial:
+            names |= {atom} if isinstance(atom, str) else symbols(atom.numerator)
+    return names
+
+
+def substitute(dim: Dim, bindings: Mapping[str, Dim]) -> Dim:
+    """``dim`` with symbols replaced; symbols without a binding stay.
+
+    Example:
+        >>> substitute(symbol("batch") * 2 + 1, {"batch": 16})
+        33
+    """
+    if isinstance(dim, int):
+        return dim
+    total: Dim = 0
+    for monomial, coefficient in dim.terms:
+        term: Dim = coefficient
+        for atom in monomial:
+            if isinstance(atom, str):
+                term = term * bindings.get(atom, symbol(atom))
+            else:
+                term = term * (substitute(atom.numerator, bindings) // atom.divisor)
+        total = total + term
+    return total
+
+
+def evaluate(dim: Dim, bindings: Mapping[str, int]) -> int:
+    """The integer that ``dim`` is under ``bindings``.
+
+    Raises:
+        ShapeError: A symbol has no binding.
+    """
+    value = substitute(dim, bindings)
+    if isinstance(value, SymbolicDim):
+        missing = ", ".join(sorted(symbols(value)))
+        raise ShapeError(f"the size {dim} cannot be computed: {missing} is not known")
+    return value
+
+
+def broadcast_dim(a: Dim, b: Dim) -> Dim:
+    """The dimension of two operands of an elementwise operation, by NumPy's rule.
+
+    Raises:
+        DimensionMismatchError: Two different symbolic expressions.
+        ShapeError: Two different sizes, neither of them 1.
+    """
+    if a == b or b == 1:
+        return a
+    if a == 1:
+        return b
+    if isinstance(a, SymbolicDim) and isinstance(b, SymbolicDim):
+        raise DimensionMismatchError(f"sizes {a} and {b} are not known to be equal", a, b)
+    raise ShapeError(f"sizes {a} and {b} do not fit together")
+
+
+def broadcast_shapes(*shapes: Shape) -> Shape:
+    """The common shape of operands that are broadcast against each other, as NumPy does it."""
+    rank = max((len(shape) for shape in shapes), default=0)
+    result: list[Dim] = [1] * rank
+    for shape in shapes:
+        offset = rank - len(shape)
+        for axis, dim in enumerate(shape):
+            result[offset + axis] = broadcast_dim(result[offset + axis], dim)
+    return tuple(result)
+
+
+def shape_text(shape: Iterable[Dim]) -> str:
+    """A shape as text: ``[batch, 28, 28, 1]``."""
+    return "[" + ", ".join(str(dim) for dim in shape) + "]"
+
+
+def parse_dim(text: str) -> Dim:
+    """The dimension that ``str(dim)`` wrote.
+
+    Raises:
+        ParseError: The text is no dimension.
+    """
+    try:
+        return _from_syntax(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, ValueError, ShapeError) as error:
+        raise ParseError(f"{text!r} is not a dimension") from error
+
+
+def _from_syntax(tree: ast.expr) -> Dim:
+    match tree:
+        case ast.Constant(value=int() as value):
+            return value
+        case ast.Name(id=name):
+            return symbol(name)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return _from_syntax(operand) * -1
+        case ast.BinOp(left=left, op=operator, right=right):
+            a, b = _from_syntax(left), _from_syntax(right)
+            match operator:
+                case ast.Add():
+                    return a + b
+                case ast.Sub():
+                    return a - b
+                case ast.Mult():
+                    return a * b
+                case ast.FloorDiv():
+                    return a // b
+    raise ValueError(ast.dump(tree))

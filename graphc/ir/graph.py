@@ -1,0 +1,333 @@
+"""Static single-assignment graphs: values, nodes, and the append-only `Graph` that owns them.
+
+Values are typed at birth: `Graph.apply` calls the op's shape rule, so an ill-typed graph cannot be
+built. A graph only grows; passes do not mutate one but build the next (see `graphc.passes`). Nodes
+are therefore always in topological order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import DimensionMismatchError, DTypeError, GraphcError, GraphError, ShapeError
+from graphc.ir import dims
+from graphc.ir.literal import Literal
+from graphc.ir.op import Op
+from graphc.ir.types import TensorType, is_float, numpy_dtype
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a node comes from.
+
+    Args:
+        layer: Path of the layer, such as ``"encoder/hidden1"``; empty if there is none.
+        file: The user's source file; empty if unknown.
+        line: The line in it; 0 if unknown.
+    """
+
+    layer: str = ""
+    file: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.file else ""
+        layer = f'layer "{self.layer}"' if self.layer else ""
+        return ", ".join(part for part in (layer, place) if part)
+
+
+NOWHERE = Location()
+
+
+class Arithmetic:
+    """Python's operators for values, by the names of the ops in the registry.
+
+    A plain number takes the dtype of the value it meets.
+    """
+
+    __slots__ = ()
+
+    graph: Graph
+
+    def _binary(self, op: str, other: Any, swap: bool = False) -> Any:
+        if not isinstance(other, Value):
+            other = self.graph.constant(other, self.dtype)  # type: ignore[attr-defined]
+        operands = (other, self) if swap else (self, other)
+        return self.graph.apply(Op.registry[op](), *operands)  # type: ignore[arg-type]
+
+    def __add__(self, other: Any) -> Any:
+        return self._binary("Add", other)
+
+    def __radd__(self, other: Any) -> Any:
+        return self._binary("Add", other, swap=True)
+
+    def __sub__(self, other: Any) -> Any:
+        return self._binary("Sub", other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._binary("Sub", other, swap=True)
+
+    def __mul__(self, other: Any) -> Any:
+        return self._binary("Mul", other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return self._binary("Mul", other, swap=True)
+
+    def __truediv__(self, other: Any) -> Any:
+        return self._binary("Div", other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self._binary("Div", other, swap=True)
+
+    def __pow__(self, other: Any) -> Any:
+        return self._binary("Pow", other)
+
+    def __neg__(self) -> Any:
+        return self.graph.apply(Op.registry["Neg"](), self)  # type: ignore[arg-type]
+
+    # ``==`` stays identity, as values are keys of dictionaries; ordering is free to be an op.
+    def __lt__(self, other: Any) -> Any:
+        return self._binary("Less", other)
+
+    def __le__(self, other: Any) -> Any:
+        return self._binary("LessOrEqual", other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self._binary("Greater", other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self._binary("GreaterOrEqual", other)
+
+
+class Value(Arithmetic):
+    """One tensor in a graph: an input, or an output of a node.
+
+    Attributes:
+        graph: The owner.
+        type: Shape and dtype.
+        node: The node that computes it; None for an input of the graph.
+        index: Which output of the node, or which input of the graph, it is.
+        name: Of an input: its name. Otherwise empty.
+    """
+
+    __slots__ = ("graph", "index", "name", "node", "type")
+
+    def __init__(self, graph: Graph, type: TensorType, node: Node | None, index: int, name: str):
+        self.graph = graph
+        self.type = type
+        self.node = node
+        self.index = index
+        self.name = name
+
+    @property
+    def shape(self) -> dims.Shape:
+        """The dimensions."""
+        return self.type.shape
+
+    @property
+    def dtype(self) -> str:
+        """The element type."""
+        return self.type.dtype
+
+    @property
+    def rank(self) -> int:
+        """The number of dimensions."""
+        return len(self.type.shape)
+
+    @property
+    def op(self) -> Op | None:
+        """The op that computes it; None for an input."""
+        return self.node.op if self.node else None
+
+    @property
+    def constant(self) -> np.ndarray | None:
+        """The array, if the value is a constant; else None."""
+        return self.node.op.value.array if self.node and self.node.op.name == "Constant" else None
+
+    def __repr__(self) -> str:
+        origin = f"%{self.name}" if self.node is None else f"{self.node.op.name}#{self.index}"
+        return f"<{origin} : {self.type}>"
+
+
+class Node:
+    """One application of an op.
+
+    Attributes:
+        op: The op with its attributes.
+        inputs: The operands.
+        outputs: The results, typed.
+        location: Where it comes from.
+    """
+
+    __slots__ = ("inputs", "location", "op", "outputs")
+
+    def __init__(self, op: Any, inputs: tuple[Value, ...], location: Location):
+        self.op = op
+        self.inputs = inputs
+        self.outputs: tuple[Value, ...] = ()
+        self.location = location
+
+    @property
+    def output(self) -> Value:
+        """The only output."""
+        (output,) = self.outputs
+        return output
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} {self.location}>"
+
+
+class Graph:
+    """A function from input tensors to output tensors.
+
+    Args:
+        name: Shown in dumps.
+
+    Attributes:
+        inputs: Values, in order; each has a unique name.
+        nodes: In topological order.
+        outputs: Name to value, in order.
+
+    Example:
+        >>> g = Graph("double")
+        >>> x = g.input("x", TensorType((dims.symbol("batch"), 3), "float32"))
+        >>> g.outputs["y"] = x + x
+    """
+
+    def __init__(self, name: str = "graph"):
+        self.name = name
+        self.inputs: list[Value] = []
+        self.nodes: list[Node] = []
+        self.outputs: dict[str, Value] = {}
+        self.location = NOWHERE
+        self._constants: dict[Literal, Value] = {}
+
+    def input(self, name: str, type: TensorType) -> Value:
+        """Add an input.
+
+        Raises:
+            GraphError: The name is taken.
+        """
+        if any(value.name == name for value in self.inputs):
+            raise GraphError(f'graph "{self.name}" already has an input "{name}"')
+        value = Value(self, type, None, len(self.inputs), name)
+        self.inputs.append(value)
+        return value
+
+    def apply(self, op: Op, *inputs: Value) -> Any:
+        """Add a node and return its output, or the tuple of its outputs.
+
+        Raises:
+            ShapeError, DTypeError: What the op's `infer` found wrong, with the location added.
+            GraphError: An operand belongs to another graph.
+        """
+        for value in inputs:
+            if value.graph is not self:
+                raise GraphError(f'{op.name}: {value!r} is not a value of graph "{self.name}"')
+        try:
+            types = op.infer(*[value.type for value in inputs])
+        except (ShapeError, DTypeError) as error:
+            raise self._located(op, inputs, error) from None
+        node = Node(op, inputs, self.location)
+        if isinstance(types, TensorType):
+            output = Value(self, types, node, 0, "")
+            node.outputs = (output,)
+            self.nodes.append(node)
+            return output
+        node.outputs = tuple(Value(self, type, node, i, "") for i, type in enumerate(types))
+        self.nodes.append(node)
+        return node.outputs
+
+    def constant(self, value: Any, dtype: str | None = None) -> Value:
+        """The constant ``value``; asked for twice, it is the same node.
+
+        Args:
+            value: A number, an array or a `Literal`.
+            dtype: Element type; by default that of the array.
+        """
+        if not isinstance(value, Literal):
+            array = np.asarray(value)
+            value = Literal(array.astype(numpy_dtype(dtype)) if dtype else array)
+        if value not in self._constants:
+            self._constants[value] = self.apply(Op.registry["Constant"](value))  # type: ignore
+        return self._constants[value]
+
+    @contextmanager
+    def at(self, location: Location) -> Iterator[None]:
+        """Give the nodes added inside the block this location."""
+        outer, self.location = self.location, location
+        try:
+            yield
+        finally:
+            self.location = outer
+
+    def users(self) -> dict[Value, list[Node]]:
+        """For every value the nodes that read it, one entry per operand position."""
+        users: dict[Value, list[Node]] = {value: [] for value in self.values()}
+        for node in self.nodes:
+            for value in node.inputs:
+                users[value].append(node)
+        return users
+
+    def values(self) -> Iterator[Value]:
+        """All values: the inputs first, then the nodes' outputs in order."""
+        yield from self.inputs
+        for node in self.nodes:
+            yield from node.outputs
+
+    def symbols(self) -> list[str]:
+        """The names of the symbolic dimensions of the inputs, in order of appearance."""
+        names: dict[str, None] = {}
+        for value in self.inputs:
+            for dim in value.shape:
+                names.update(dict.fromkeys(sorted(dims.symbols(dim))))
+        return list(names)
+
+    def inline(self, graph: Graph, inputs: Mapping[str, Value] | list[Value]) -> dict[str, Value]:
+        """Copy the nodes of another graph into this one.
+
+        Args:
+            graph: The graph to copy; it stays as it is.
+            inputs: Values of this graph for the inputs of the other, by name or in order.
+
+        Returns:
+            Output names of ``graph`` to values of this graph.
+        """
+        if not isinstance(inputs, Mapping):
+            inputs = dict(zip([value.name for value in graph.inputs], inputs, strict=True))
+        copies = {value: inputs[value.name] for value in graph.inputs}
+        for node in graph.nodes:
+            if node.op.name == "Constant":
+                copies[node.output] = self.constant(node.op.value)
+                continue
+            with self.at(node.location):
+                results = self.apply(node.op, *[copies[value] for value in node.inputs])
+            outputs = results if isinstance(results, tuple) else (results,)
+            copies.update(zip(node.outputs, outputs, strict=True))
+        return {name: copies[value] for name, value in graph.outputs.items()}
+
+    def _located(self, op: Op, inputs: tuple[Value, ...], error: GraphcError) -> GraphcError:
+        place = f" ({self.location})" if str(self.location) else ""
+        received = ", ".join(str(value.type) for value in inputs)
+        message = f"{op.name}: {error}; received {received}{place}"
+        if isinstance(error, DimensionMismatchError):
+            return DimensionMismatchError(message, error.first, error.second)
+        return type(error)(message)
+
+
+def zeros_like(value: Value) -> Value:
+    """Zeros of the type of ``value``, in its graph."""
+    return filled(value.graph, value.type, 0)
+
+
+def filled(graph: Graph, type: TensorType, number: float) -> Value:
+    """A tensor whose elements all are ``number``."""
+    scalar = graph.constant(number if is_float(type.dtype) else int(number), type.dtype)
+    if not type.shape:
+        return scalar
+    return graph.apply(Op.registry["Expand"](type.shape), scalar)  # type: ignore[call-arg]

@@ -1,0 +1,142 @@
+"""The protocol of operations: one frozen dataclass per op, its rules as methods.
+
+The fields of an op are its attributes, so that equality, hashing (common subexpressions), printing
+and parsing come with the dataclass. Its methods are everything graphc knows about it. A missing
+rule is not an error until somebody needs it; `tests/test_ops.py` says what a complete op has.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from graphc.errors import ShapeError, UnsupportedError
+from graphc.ir import dims
+from graphc.ir.types import TensorType
+
+if TYPE_CHECKING:
+    from graphc.ir.graph import Node, Value
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One case in which an op is tested.
+
+    Args:
+        op: The op with its attributes.
+        inputs: Concrete arrays.
+        differentiable: Whether its gradient is checked with finite differences here (not at kinks).
+    """
+
+    op: Op
+    inputs: tuple[np.ndarray, ...]
+    differentiable: bool = True
+
+
+@dataclass(frozen=True)
+class Op:
+    """Base class of all operations.
+
+    An instance is callable: ``Exp()(x)`` adds a node to the graph that ``x`` belongs to and returns
+    its output (a tuple where the op has several).
+    """
+
+    registry: ClassVar[dict[str, type[Op]]] = {}
+    #: Broadcasts its operands against each other and computes each element on its own.
+    elementwise: ClassVar[bool] = False
+    #: Reads only the types of its inputs, never their elements.
+    reads_types_only: ClassVar[bool] = False
+    #: Has no derivative anywhere that matters (comparisons, integers, random numbers).
+    differentiable: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if not cls.__name__.startswith("_"):
+            Op.registry[cls.__name__] = cls
+
+    @property
+    def name(self) -> str:
+        """The op's name in dumps: the name of its class."""
+        return type(self).__name__
+
+    def infer(self, *types: TensorType) -> TensorType | tuple[TensorType, ...]:
+        """The types of the outputs.
+
+        Raises:
+            ShapeError, DTypeError: The operands do not fit; the text says what was expected.
+        """
+        raise NotImplementedError(f"{self.name} has no infer rule")
+
+    def evaluate(self, *arrays: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
+        """What the op means, in NumPy. Dimensions in attributes have been bound to integers."""
+        raise NotImplementedError(f"{self.name} has no evaluate rule")
+
+    def gradient(self, node: Node, *cotangents: Any) -> Sequence[Value | None]:
+        """The cotangents of the inputs, as new nodes of the same graph.
+
+        Args:
+            node: The node to differentiate.
+            *cotangents: One per output; None where an output does not reach the result (an op with
+                a single output never sees None).
+
+        Returns:
+            One value, or None for "no dependence", per input. A cotangent may still have the
+            broadcast shape of the output: the reverse sweep sums it over the broadcast axes.
+        """
+        raise UnsupportedError(f"{self.name} has no gradient")
+
+    def emit(self, emitter: Any, *values: Any) -> Any:
+        """Elementwise ops: the computation of one element (or vector), through ``emitter``."""
+        raise UnsupportedError(f"{self.name} has no elementwise code")
+
+    def decompose(self, *values: Any) -> Any:
+        """Composite ops: the same computation in simpler ops; returns the output or a tuple."""
+        raise UnsupportedError(f"{self.name} does not decompose")
+
+    def onnx(self, context: Any, *names: str) -> Any:
+        """Add the equivalent ONNX nodes through ``context``; returns the output name(s)."""
+        raise UnsupportedError(f"{self.name} has no ONNX equivalent")
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        """A handful of cases, odd shapes and edge values included."""
+        raise NotImplementedError(f"{cls.__name__} has no samples")
+
+    @classmethod
+    def has_rule(cls, rule: str) -> bool:
+        """Whether the class states ``rule`` (the name of one of the methods above) itself."""
+        return getattr(cls, rule) is not getattr(Op, rule)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Names and values of the fields."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def substitute(self, bindings: Mapping[str, dims.Dim]) -> Op:
+        """The op with symbols in its attributes replaced."""
+        changes = {}
+        for name, value in self.attributes.items():
+            bound = _substitute(value, bindings)
+            if bound is not value:
+                changes[name] = bound
+        return dataclasses.replace(self, **changes) if changes else self
+
+    def __call__(self, *values: Value) -> Any:
+        if not values:
+            raise ShapeError(f"{self.name} has no operands to take a graph from")
+        return values[0].graph.apply(self, *values)
+
+
+def _substitute(value: Any, bindings: Mapping[str, dims.Dim]) -> Any:
+    if isinstance(value, dims.SymbolicDim):
+        return dims.substitute(value, bindings)
+    if isinstance(value, tuple):
+        parts = tuple(_substitute(part, bindings) for part in value)
+        return parts if any(a is not b for a, b in zip(parts, value, strict=True)) else value
+    if hasattr(value, "substitute"):
+        return value.substitute(bindings)
+    return value
