@@ -1,0 +1,568 @@
+"""LLVM IR as text: a `Module` collects functions, an `Emitter` writes one function.
+
+IR is written as text because building it as objects takes ten times as long. The vectors in it
+are explicit, and control flow is structured: loops and branches are `with` blocks, and the
+emitter keeps the books of basic blocks and phi nodes.
+
+Example:
+    A function that adds 1 to `count` floats::
+
+        module = Module(Target.host())
+        with module.function("increment", [("x", "pointer"), ("count", "index")]) as e:
+            x, count = e.arguments
+            with e.loop(0, count) as i:
+                where = e.offset(x, i, "float32")
+                e.store(e.add(e.load(where, "float32"), 1.0), where)
+        object_code = jit.emit_object(module.text(), module.target)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from graphc.runtime.cpu.arithmetic import Arithmetic, Operand
+from graphc.runtime.cpu.registers import (
+    REGISTER_TYPES,
+    Register,
+    constant_register,
+    memory_type,
+    vector_type,
+)
+from graphc.runtime.cpu.target import ITEM_SIZES, Target
+
+__all__ = ["Emitter", "Loop", "Module", "Operand", "Parameter", "Register"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A function's parameter.
+
+    `noalias` promises that a pointer's memory is reached through no other pointer while the
+    function runs, unless both only read; `readonly` that nothing is stored through it.
+    """
+
+    name: str
+    dtype: str
+    lanes: int = 1
+    noalias: bool = False
+    readonly: bool = False
+
+    @property
+    def declaration(self) -> str:
+        """How LLVM writes it, but for its name."""
+        words = [vector_type(REGISTER_TYPES[self.dtype], self.lanes)]
+        if self.noalias:
+            words.append("noalias")
+        if self.readonly:
+            words.append("readonly")
+        if self.dtype == "bool" and self.lanes == 1:
+            words.append("zeroext")
+        return " ".join(words)
+
+
+class Module:
+    """A translation unit: globals, declarations and functions.
+
+    Args:
+        target: the processor the code is for.
+        functions: code of mathematical functions by name, which `Emitter.math` calls with the
+            emitter and the arguments.
+    """
+
+    def __init__(
+        self, target: Target, functions: Mapping[str, Callable[..., Register]] | None = None
+    ) -> None:
+        """Starts an empty module."""
+        self.target = target
+        self.functions = dict(functions or {})
+        self._globals: dict[str, str] = {}
+        self._declarations: dict[str, str] = {}
+        self._emitters: dict[str, Emitter] = {}
+
+    def function(
+        self,
+        name: str,
+        parameters: Sequence[Parameter | tuple[str, str]] = (),
+        result: str | None = None,
+        *,
+        internal: bool = False,
+        noinline: bool = False,
+        always_inline: bool = False,
+    ) -> Emitter:
+        """Starts a function; the emitter is also a context manager that ends it.
+
+        Args:
+            name: its symbol.
+            parameters: its parameters, or pairs of their names and dtypes.
+            result: dtype of the result, or None.
+            internal: whether only this module calls it.
+            noinline: keep it a function of its own.
+            always_inline: expand it wherever it is called.
+
+        Raises:
+            ValueError: the module already has a function of this name.
+        """
+        if name in self._emitters:
+            raise ValueError(f"the module already has a function {name!r}")
+        full = [p if isinstance(p, Parameter) else Parameter(*p) for p in parameters]
+        attributes = [a for a, on in _attributes(noinline, always_inline) if on]
+        emitter = Emitter(self, name, full, result, internal, attributes)
+        self._emitters[name] = emitter
+        return emitter
+
+    def has_function(self, name: str) -> bool:
+        """Whether a function of this name was started."""
+        return name in self._emitters
+
+    def declare(self, name: str, declaration: str) -> None:
+        """Makes a function of another module or of LLVM known; once is enough."""
+        self._declarations.setdefault(name, declaration)
+
+    def variable(self, name: str, dtype: str, count: int = 1) -> Register:
+        """A zeroed, 64-byte aligned array of `count` elements that this module owns."""
+        kind = f"[{count} x {memory_type(dtype)}]"
+        self._globals[name] = f"@{name} = internal global {kind} zeroinitializer, align 64"
+        return Register(f"@{name}", "pointer")
+
+    def data(self, name: str, content: bytes) -> Register:
+        """Read-only, 64-byte aligned bytes."""
+        text = "".join(f"\\{byte:02X}" for byte in content)
+        self._globals[name] = (
+            f'@{name} = internal constant [{len(content)} x i8] c"{text}", align 64'
+        )
+        return Register(f"@{name}", "pointer")
+
+    def address_of(self, name: str) -> Register:
+        """The pointer to a function or variable of this module."""
+        return Register(f"@{name}", "pointer")
+
+    def text(self) -> str:
+        """The whole module in LLVM's language.
+
+        Raises:
+            RuntimeError: a function was started and not ended.
+        """
+        open_ones = [name for name, emitter in self._emitters.items() if not emitter.ended]
+        if open_ones:
+            raise RuntimeError(f"functions were not ended: {', '.join(open_ones)}")
+        declared = [text for name, text in self._declarations.items() if name not in self._emitters]
+        width = self.target.vector_bits
+        attributes = (
+            f'attributes #0 = {{ nounwind "prefer-vector-width"="{width}" '
+            f'"min-legal-vector-width"="{width}" }}'
+        )
+        loop_metadata = '!0 = distinct !{!0, !1}\n!1 = !{!"llvm.loop.unroll.disable"}'
+        functions = ["\n".join(emitter.lines) for emitter in self._emitters.values()]
+        parts = [
+            f'target triple = "{self.target.triple}"',
+            *self._globals.values(),
+            *declared,
+            *functions,
+            attributes,
+            loop_metadata,
+        ]
+        return "\n".join(parts) + "\n"
+
+
+def _attributes(noinline: bool, always_inline: bool) -> list[tuple[str, bool]]:
+    return [("noinline", noinline), ("alwaysinline", always_inline)]
+
+
+@dataclass
+class Loop:
+    """A running loop: its index and the values that it carries from turn to turn.
+
+    Set `values` in the body to what the next turn shall start with; after the loop, `results`
+    holds what the last turn left (the initial values if there was none).
+    """
+
+    index: Register
+    values: list[Register]
+    results: list[Register] = field(default_factory=list)
+
+
+class Emitter(Arithmetic):
+    """Writes one function. `arguments` are its parameters as registers."""
+
+    def __init__(
+        self,
+        module: Module,
+        name: str,
+        parameters: Sequence[Parameter],
+        result: str | None,
+        internal: bool,
+        attributes: Sequence[str],
+    ) -> None:
+        """Use `Module.function`."""
+        self.module = module
+        self.target = module.target
+        self.functions = module.functions
+        self._declare = module.declare
+        self.name = name
+        self.result = result
+        self.arguments = [Register(f"%{p.name}", p.dtype, p.lanes) for p in parameters]
+        listed = ", ".join(f"{p.declaration} %{p.name}" for p in parameters)
+        linkage = "internal " if internal else ""
+        returned = "void" if result is None else REGISTER_TYPES[result]
+        words = "".join(f"{word} " for word in attributes)
+        self.lines = [f"define {linkage}{returned} @{name}({listed}) {words}#0 {{", "entry:"]
+        self.block = "entry"
+        self.ended = False
+        self._count = 0
+        self._stack_lines: list[str] = []
+
+    def __enter__(self) -> Emitter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.end()
+
+    def end(self) -> None:
+        """Ends the function, with a `ret` if it returns nothing and does not end in one."""
+        if self.ended:
+            return
+        if not self.lines[-1].startswith("  ret "):
+            if self.result is not None:
+                raise RuntimeError(f"function {self.name!r} must end in ret(a {self.result})")
+            self.ret()
+        self.lines[2:2] = self._stack_lines
+        self.lines.append("}")
+        self.ended = True
+
+    def ret(self, x: Operand | None = None) -> None:
+        """Returns from the function; only at its end, outside loops and branches."""
+        if self.result is None:
+            self.lines.append("  ret void")
+            return
+        value = x if isinstance(x, Register) else self.constant(x or 0, self.result)
+        self.lines.append(f"  ret {value.typed}")
+
+    # Control flow -----------------------------------------------------------------------------
+
+    @contextmanager
+    def loop(self, begin: Operand, end: Operand, step: Operand = 1) -> Iterator[Register]:
+        """Runs its body with an index from `begin` up to but not including `end`."""
+        with self.carry(begin, end, step) as state:
+            yield state.index
+
+    @contextmanager
+    def carry(
+        self, begin: Operand, end: Operand, step: Operand = 1, initial: Sequence[Register] = ()
+    ) -> Iterator[Loop]:
+        """A loop that carries values from turn to turn, in registers.
+
+        Example:
+            >>> with e.carry(0, count, 1, [zero]) as loop:              # doctest: +SKIP
+            ...     loop.values[0] = e.add(loop.values[0], element(loop.index))
+            >>> total, = loop.results                                   # doctest: +SKIP
+        """
+        first, last, stride = (self._as_index(x) for x in (begin, end, step))
+        body, after = self._label("body"), self._label("after")
+        before = self.block
+        guarded = first.number is None or last.number is None or first.number >= last.number
+        if guarded:
+            inside = self.compare("lt", first, last)
+            self.lines.append(f"  br i1 {inside.text}, label %{body}, label %{after}")
+        else:
+            self.lines.append(f"  br label %{body}")
+        self._start(body)
+        place = len(self.lines)
+        index = self._fresh("index")
+        carried = [self._fresh(x.dtype, x.lanes) for x in initial]
+        state = Loop(index, list(carried))
+        yield state
+        advanced = self.add(index, stride)
+        again = self.compare("lt", advanced, last)
+        branch = f"  br i1 {again.text}, label %{body}, label %{after}, !llvm.loop !0"
+        self.lines.append(branch)
+        latch = self.block
+        self.lines[place:place] = [
+            _phi(register, [(start, before), (following, latch)])
+            for register, start, following in zip(
+                [index, *carried], [first, *initial], [advanced, *state.values], strict=True
+            )
+        ]
+        self._start(after)
+        state.results = list(state.values)
+        if guarded:
+            state.results = [self._fresh(x.dtype, x.lanes) for x in initial]
+            for register, start, final in zip(state.results, initial, state.values, strict=True):
+                self.lines.append(_phi(register, [(start, before), (final, latch)]))
+
+    @contextmanager
+    def while_(self, condition: Callable[[], Register]) -> Iterator[None]:
+        """Runs its body as long as the condition, whose code runs before each turn, holds."""
+        head, body, after = self._label("head"), self._label("body"), self._label("after")
+        self.lines.append(f"  br label %{head}")
+        self._start(head)
+        holds = condition()
+        self.lines.append(f"  br i1 {holds.text}, label %{body}, label %{after}")
+        self._start(body)
+        yield
+        self.lines.append(f"  br label %{head}, !llvm.loop !0")
+        self._start(after)
+
+    @contextmanager
+    def if_(self, condition: Register) -> Iterator[None]:
+        """Runs its body only if the scalar condition holds."""
+        body, after = self._label("then"), self._label("after")
+        self.lines.append(f"  br i1 {condition.text}, label %{body}, label %{after}")
+        self._start(body)
+        yield
+        self.lines.append(f"  br label %{after}")
+        self._start(after)
+
+    def choose(
+        self,
+        condition: Register,
+        then: Callable[[], Sequence[Register]],
+        otherwise: Callable[[], Sequence[Register]] = tuple,
+    ) -> list[Register]:
+        """An if-else with values: runs one of two functions' code and gives what that gave."""
+        yes, no, after = self._label("then"), self._label("else"), self._label("after")
+        self.lines.append(f"  br i1 {condition.text}, label %{yes}, label %{no}")
+        outcomes = []
+        for label, branch in ((yes, then), (no, otherwise)):
+            self._start(label)
+            values = branch()
+            outcomes.append((values, self.block))
+            self.lines.append(f"  br label %{after}")
+        self._start(after)
+        (first, first_block), (second, second_block) = outcomes
+        results = [self._fresh(x.dtype, x.lanes) for x in first]
+        for register, x, y in zip(results, first, second, strict=True):
+            self.lines.append(_phi(register, [(x, first_block), (y, second_block)]))
+        return results
+
+    # Memory -----------------------------------------------------------------------------------
+
+    def stack(self, dtype: str, count: int = 1, alignment: int = 64) -> Register:
+        """Room for `count` elements that lasts until the function returns."""
+        register = self._fresh("pointer")
+        kind = f"[{count} x {memory_type(dtype)}]"
+        self._stack_lines.append(f"  {register.text} = alloca {kind}, align {alignment}")
+        return register
+
+    def offset(self, pointer: Register, element_index: Operand, dtype: str) -> Register:
+        """The address of an element: `pointer + element_index * size of dtype`."""
+        index = self._as_index(element_index)
+        if index.number == 0:
+            return pointer
+        text = f"getelementptr {memory_type(dtype)}, {pointer.typed}, {index.typed}"
+        return self.emit(text, "pointer", max(pointer.lanes, index.lanes))
+
+    def load(
+        self, pointer: Register, dtype: str, lanes: int = 1, mask: Register | None = None
+    ) -> Register:
+        """Reads consecutive elements; those that the mask leaves out are not touched and are 0."""
+        kind, align = vector_type(memory_type(dtype), lanes), ITEM_SIZES[dtype]
+        if mask is None or mask.number is True:
+            raw = self.text(f"load {kind}, {pointer.typed}, align {align}")
+        elif lanes == 1:
+            zero = constant_register(0, dtype)
+            return self.choose(mask, lambda: [self.load(pointer, dtype)], lambda: [zero])[0]
+        else:
+            name = f"llvm.masked.load.{_suffix(kind)}.p0"
+            self._declare(name, f"declare {kind} @{name}(ptr, i32, <{lanes} x i1>, {kind})")
+            operands = f"{pointer.typed}, i32 {align}, {mask.typed}, {kind} zeroinitializer"
+            raw = self.text(f"call {kind} @{name}({operands})")
+        return self._from_memory(raw, kind, dtype, lanes)
+
+    def store(self, x: Register, pointer: Register, mask: Register | None = None) -> None:
+        """Writes consecutive elements; those that the mask leaves out are not touched."""
+        if mask is not None and x.lanes == 1 and mask.number is not True:
+            with self.if_(mask):
+                self.store(x, pointer)
+            return
+        kind, align = vector_type(memory_type(x.dtype), x.lanes), ITEM_SIZES[x.dtype]
+        raw = self._to_memory(x, kind)
+        if mask is None or mask.number is True:
+            self.lines.append(f"  store {kind} {raw}, {pointer.typed}, align {align}")
+            return
+        name = f"llvm.masked.store.{_suffix(kind)}.p0"
+        self._declare(name, f"declare void @{name}({kind}, ptr, i32, <{x.lanes} x i1>)")
+        operands = f"{kind} {raw}, {pointer.typed}, i32 {align}, {mask.typed}"
+        self.lines.append(f"  call void @{name}({operands})")
+
+    def gather(
+        self, pointer: Register, indices: Register, dtype: str, mask: Register | None = None
+    ) -> Register:
+        """Reads the elements at a vector of element indices; 0 where the mask leaves one out."""
+        lanes = indices.lanes
+        where = self.offset(pointer, self.cast(indices, "index"), dtype)
+        if lanes == 1:
+            return self.load(where, dtype, 1, mask)
+        kind, mask = vector_type(memory_type(dtype), lanes), self._full_mask(mask, lanes)
+        name = f"llvm.masked.gather.{_suffix(kind)}.v{lanes}p0"
+        types = f"<{lanes} x ptr>, i32, <{lanes} x i1>, {kind}"
+        self._declare(name, f"declare {kind} @{name}({types})")
+        operands = f"{where.typed}, i32 {ITEM_SIZES[dtype]}, {mask.typed}, {kind} zeroinitializer"
+        raw = self.text(f"call {kind} @{name}({operands})")
+        return self._from_memory(raw, kind, dtype, lanes)
+
+    def scatter(
+        self, x: Register, pointer: Register, indices: Register, mask: Register | None = None
+    ) -> None:
+        """Writes elements at a vector of element indices, lane after lane."""
+        where = self.offset(pointer, self.cast(indices, "index"), x.dtype)
+        if x.lanes == 1:
+            self.store(x, where, mask)
+            return
+        lanes = x.lanes
+        kind, mask = vector_type(memory_type(x.dtype), lanes), self._full_mask(mask, lanes)
+        name = f"llvm.masked.scatter.{_suffix(kind)}.v{lanes}p0"
+        self._declare(name, f"declare void @{name}({kind}, <{lanes} x ptr>, i32, <{lanes} x i1>)")
+        raw = self._to_memory(x, kind)
+        operands = f"{kind} {raw}, {where.typed}, i32 {ITEM_SIZES[x.dtype]}, {mask.typed}"
+        self.lines.append(f"  call void @{name}({operands})")
+
+    def tail_mask(self, count: Operand, lanes: int) -> Register:
+        """Which lanes are below `count`, an index that may be larger than the lanes or negative."""
+        index = self._as_index(count)
+        if index.number is not None:
+            bits = [constant_register(lane < index.number, "bool") for lane in range(lanes)]
+            if all(bit.number == bits[0].number for bit in bits):
+                return constant_register(bits[0].number or False, "bool", lanes)
+            return Register(f"<{', '.join(bit.typed for bit in bits)}>", "bool", lanes)
+        if lanes == 1:
+            return self.compare("gt", index, 0)
+        small = self.cast(self.minimum(self.maximum(index, 0), lanes), "int32")
+        return self.compare("lt", self.iota("int32", lanes), self.broadcast(small, lanes))
+
+    # Across lanes -----------------------------------------------------------------------------
+
+    def reduce_add(self, vector: Register) -> Register:
+        """The sum of the lanes, always as the same tree: halves are added to each other."""
+        return self._reduce(vector, self.add)
+
+    def reduce_mul(self, vector: Register) -> Register:
+        """The product of the lanes, always as the same tree."""
+        return self._reduce(vector, self.mul)
+
+    def reduce_min(self, vector: Register) -> Register:
+        """The smallest lane; NaN if one is NaN."""
+        return self._reduce(vector, self.minimum)
+
+    def reduce_max(self, vector: Register) -> Register:
+        """The largest lane; NaN if one is NaN."""
+        return self._reduce(vector, self.maximum)
+
+    def _reduce(
+        self, vector: Register, combine: Callable[[Operand, Operand], Register]
+    ) -> Register:
+        lanes = vector.lanes
+        if lanes & (lanes - 1):
+            raise ValueError(f"only a power of two of lanes can be reduced, got {lanes}")
+        while lanes > 1:
+            lanes //= 2
+            if lanes == 1:
+                return combine(self.extract(vector, 0), self.extract(vector, 1))
+            low = self.shuffle(vector, vector, range(lanes))
+            high = self.shuffle(vector, vector, range(lanes, 2 * lanes))
+            vector = combine(low, high)
+        return vector
+
+    # Calls ------------------------------------------------------------------------------------
+
+    def call(
+        self, function: str | Register, result: str | None, *arguments: Register
+    ) -> Register | None:
+        """Calls a function of this module, of another one (by name), or behind a pointer."""
+        types = ", ".join(argument.type for argument in arguments)
+        returned = "void" if result is None else REGISTER_TYPES[result]
+        if isinstance(function, str):
+            self._declare(function, f"declare {returned} @{function}({types})")
+            function = Register(f"@{function}", "pointer")
+        operands = ", ".join(argument.typed for argument in arguments)
+        text = f"call {returned} {function.text}({operands})"
+        if result is None:
+            self.lines.append(f"  {text}")
+            return None
+        return self.emit(text, result)
+
+    # Atomics ----------------------------------------------------------------------------------
+
+    def atomic_load(self, pointer: Register, dtype: str, ordering: str = "acquire") -> Register:
+        """Reads an integer that other threads write."""
+        kind, align = REGISTER_TYPES[dtype], ITEM_SIZES[dtype]
+        return self.emit(f"load atomic {kind}, {pointer.typed} {ordering}, align {align}", dtype)
+
+    def atomic_store(self, x: Register, pointer: Register, ordering: str = "release") -> None:
+        """Writes an integer that other threads read."""
+        align = ITEM_SIZES[x.dtype]
+        self.lines.append(f"  store atomic {x.typed}, {pointer.typed} {ordering}, align {align}")
+
+    def compare_exchange(
+        self, pointer: Register, expected: Register, desired: Register
+    ) -> tuple[Register, Register]:
+        """Stores `desired` if the memory holds `expected`; what it held, and whether it did."""
+        kind = expected.type
+        text = f"cmpxchg {pointer.typed}, {expected.typed}, {desired.typed} acq_rel acquire"
+        pair = self.text(text)
+        held = self.emit(f"extractvalue {{ {kind}, i1 }} {pair}, 0", expected.dtype)
+        return held, self.emit(f"extractvalue {{ {kind}, i1 }} {pair}, 1", "bool")
+
+    def fetch_add(self, pointer: Register, x: Register, ordering: str = "acq_rel") -> Register:
+        """Adds to an integer in memory at once; what it held before."""
+        return self.emit(f"atomicrmw add {pointer.typed}, {x.typed} {ordering}", x.dtype)
+
+    def fence(self, ordering: str = "seq_cst") -> None:
+        """Orders the memory accesses before it and after it."""
+        self.lines.append(f"  fence {ordering}")
+
+    def spin_hint(self) -> None:
+        """Tells the processor that this is a waiting loop, where it can be told."""
+        if self.target.triple.startswith("x86_64"):
+            self._declare("llvm.x86.sse2.pause", "declare void @llvm.x86.sse2.pause()")
+            self.lines.append("  call void @llvm.x86.sse2.pause()")
+        elif self.target.triple.startswith(("aarch64", "arm64")):
+            self._declare("llvm.aarch64.hint", "declare void @llvm.aarch64.hint(i32)")
+            self.lines.append("  call void @llvm.aarch64.hint(i32 1)")
+
+    # Helpers ----------------------------------------------------------------------------------
+
+    def _as_index(self, x: Operand) -> Register:
+        return x if isinstance(x, Register) else constant_register(x, "index")
+
+    def _fresh(self, dtype: str, lanes: int = 1) -> Register:
+        self._count += 1
+        return Register(f"%v{self._count}", dtype, lanes)
+
+    def _label(self, purpose: str) -> str:
+        self._count += 1
+        return f"{purpose}{self._count}"
+
+    def _start(self, label: str) -> None:
+        self.lines.append(f"{label}:")
+        self.block = label
+
+    def _full_mask(self, mask: Register | None, lanes: int) -> Register:
+        return constant_register(True, "bool", lanes) if mask is None else mask
+
+    def _from_memory(self, raw: str, kind: str, dtype: str, lanes: int) -> Register:
+        if dtype != "bool":
+            return Register(raw, dtype, lanes)
+        return self.cast(Register(raw, "uint8", lanes), "bool")
+
+    def _to_memory(self, x: Register, kind: str) -> str:
+        return x.text if x.dtype != "bool" else self.cast(x, "uint8").text
+
+
+def _phi(register: Register, sources: Sequence[tuple[Register, str]]) -> str:
+    pairs = ", ".join(f"[ {x.text}, %{block} ]" for x, block in sources)
+    return f"  {register.text} = phi {register.type} {pairs}"
+
+
+def _suffix(kind: str) -> str:
+    """A vector type as it stands in an intrinsic's name: `<8 x float>` is `v8f32`."""
+    lanes, element = kind[1:-1].split(" x ")
+    return f"v{lanes}" + {"float": "f32", "double": "f64"}.get(element, element)
