@@ -4,10 +4,24 @@ from graphc.ir.dims import Dim, Shape, SymbolicDim, symbol
 from graphc.ir.graph import NOWHERE, Graph, Location, Node, Value, filled, zeros_like
 from graphc.ir.literal import Literal
 from graphc.ir.op import Op, Sample
-from graphc.ir.types import DTYPES, TensorType, is_float, is_integer, numpy_dtype, type_of
+from graphc.ir.types import (
+    DTYPES,
+    FLOATS,
+    INTEGERS,
+    SIGNED_INTEGERS,
+    UNSIGNED_INTEGERS,
+    TensorType,
+    dtype_size,
+    is_float,
+    is_integer,
+    numpy_dtype,
+    type_of,
+)
 
 __all__ = [
     "DTYPES",
+    "FLOATS",
+    "INTEGERS",
     "NOWHERE",
     "Dim",
     "Graph",
@@ -15,11 +29,14 @@ __all__ = [
     "Location",
     "Node",
     "Op",
+    "SIGNED_INTEGERS",
     "Sample",
     "Shape",
     "SymbolicDim",
     "TensorType",
+    "UNSIGNED_INTEGERS",
     "Value",
+    "dtype_size",
     "filled",
     "is_float",
     "is_integer",

@@ -30,7 +30,7 @@ class FloorDiv:
         return f"({self.numerator})//{self.divisor}"
 
 
-Atom: TypeAlias = Union[str, FloorDiv]
+Atom: TypeAlias = str | FloorDiv
 Monomial: TypeAlias = tuple[Atom, ...]
 
 

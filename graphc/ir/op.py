@@ -97,8 +97,19 @@ class Op:
         """Composite ops: the same computation in simpler ops; returns the output or a tuple."""
         raise UnsupportedError(f"{self.name} does not decompose")
 
-    def onnx(self, context: Any, *names: str) -> Any:
-        """Add the equivalent ONNX nodes through ``context``; returns the output name(s)."""
+    def onnx(self, context: Any, node: Node, *names: str) -> Any:
+        """Add the equivalent ONNX nodes.
+
+        Args:
+            context: ``context.node(op_type, inputs, outputs=1, **attributes)`` adds one node and
+                returns its output name (a tuple of names for several outputs);
+                ``context.constant(array)`` returns the name of an initializer.
+            node: The node that is exported; its operands and results tell types.
+            *names: ONNX names of the operands.
+
+        Returns:
+            The name of the result, or a tuple of names.
+        """
         raise UnsupportedError(f"{self.name} has no ONNX equivalent")
 
     @classmethod

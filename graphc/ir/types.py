@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -21,7 +21,7 @@ DTYPES = (*FLOATS, *INTEGERS, "bool")
 _SIZES = {"bool": 1, "bfloat16": 2}
 
 
-@lru_cache(maxsize=None)
+@cache
 def numpy_dtype(dtype: str) -> np.dtype:
     """The NumPy dtype that holds elements of ``dtype``.
 

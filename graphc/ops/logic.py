@@ -1,0 +1,252 @@
+"""Comparisons, boolean logic and bitwise operations: elementwise, without gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from graphc.ir import FLOATS, INTEGERS, UNSIGNED_INTEGERS, Node, Sample
+from graphc.ops.family import ANY, NUMBERS, Binary, Unary
+
+BITS = (*INTEGERS, "bool")
+
+
+@dataclass(frozen=True)
+class _Comparison(Binary):
+    """A relation; false where an operand is NaN (but for NotEqual)."""
+
+    differentiable: ClassVar[bool] = False
+    result: ClassVar[str | None] = "bool"
+    relation: ClassVar[str] = ""
+
+    def emit(self, e: Any, x: Any, y: Any) -> Any:
+        return e.compare(self.relation, x, y)
+
+
+@dataclass(frozen=True)
+class Equal(_Comparison):
+    """``x == y``."""
+
+    dtypes: ClassVar[tuple[str, ...]] = ANY
+    relation: ClassVar[str] = "eq"
+
+    def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.equal(x, y)
+
+
+@dataclass(frozen=True)
+class NotEqual(_Comparison):
+    """``x != y``."""
+
+    dtypes: ClassVar[tuple[str, ...]] = ANY
+    relation: ClassVar[str] = "ne"
+
+    def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.not_equal(x, y)
+
+    def onnx(self, context: Any, node: Node, x: str, y: str) -> Any:
+        return context.node("Not", [context.node("Equal", [x, y])])
+
+
+@dataclass(frozen=True)
+class Less(_Comparison):
+    """``x < y``."""
+
+    dtypes: ClassVar[tuple[str, ...]] = NUMBERS
+    relation: ClassVar[str] = "lt"
+
+    def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.less(x, y)
+
+
+@dataclass(frozen=True)
+class LessOrEqual(_Comparison):
+    """``x <= y``."""
+
+    relation: ClassVar[str] = "le"
+
+    def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.less_equal(x, y)
+
+
+@dataclass(frozen=True)
+class Greater(_Comparison):
+    """``x > y``."""
+
+    relation: ClassVar[str] = "gt"
+
+    def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.greater(x, y)
+
+
+@dataclass(frozen=True)
+class GreaterOrEqual(_Comparison):
+    """``x >= y``."""
+
+    relation: ClassVar[str] = "ge"
+
+    def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.greater_equal(x, y)
+
+
+@dataclass(frozen=True)
+class IsNaN(Unary):
+    """Whether x is not a number."""
+
+    differentiable: ClassVar[bool] = False
+    dtypes: ClassVar[tuple[str, ...]] = FLOATS
+    result: ClassVar[str | None] = "bool"
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        return np.isnan(x)
+
+    def emit(self, e: Any, x: Any) -> Any:
+        return e.compare("ne", x, x)
+
+
+# ---------------------------------------------------------------------------------------- boolean
+
+
+@dataclass(frozen=True)
+class _Boolean(Binary):
+    """A connective of truth values."""
+
+    differentiable: ClassVar[bool] = False
+    dtypes: ClassVar[tuple[str, ...]] = ("bool",)
+
+
+@dataclass(frozen=True)
+class And(_Boolean):
+    """Both."""
+
+    def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.logical_and(x, y)
+
+    def emit(self, e: Any, x: Any, y: Any) -> Any:
+        return e.logical_and(x, y)
+
+
+@dataclass(frozen=True)
+class Or(_Boolean):
+    """Either or both."""
+
+    def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.logical_or(x, y)
+
+    def emit(self, e: Any, x: Any, y: Any) -> Any:
+        return e.logical_or(x, y)
+
+
+@dataclass(frozen=True)
+class Xor(_Boolean):
+    """Exactly one."""
+
+    def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.logical_xor(x, y)
+
+    def emit(self, e: Any, x: Any, y: Any) -> Any:
+        return e.logical_xor(x, y)
+
+
+@dataclass(frozen=True)
+class Not(Unary):
+    """The opposite truth value."""
+
+    differentiable: ClassVar[bool] = False
+    dtypes: ClassVar[tuple[str, ...]] = ("bool",)
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        return np.logical_not(x)
+
+    def emit(self, e: Any, x: Any) -> Any:
+        return e.logical_not(x)
+
+
+# ---------------------------------------------------------------------------------------- bitwise
+
+
+@dataclass(frozen=True)
+class _Bitwise(Binary):
+    """An operation on the bits of integers."""
+
+    differentiable: ClassVar[bool] = False
+    dtypes: ClassVar[tuple[str, ...]] = INTEGERS
+
+
+@dataclass(frozen=True)
+class BitwiseAnd(_Bitwise):
+    """The bits set in both."""
+
+    def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.bitwise_and(x, y)
+
+    def emit(self, e: Any, x: Any, y: Any) -> Any:
+        return e.bitwise_and(x, y)
+
+
+@dataclass(frozen=True)
+class BitwiseOr(_Bitwise):
+    """The bits set in either."""
+
+    def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.bitwise_or(x, y)
+
+    def emit(self, e: Any, x: Any, y: Any) -> Any:
+        return e.bitwise_or(x, y)
+
+
+@dataclass(frozen=True)
+class BitwiseXor(_Bitwise):
+    """The bits set in exactly one."""
+
+    def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.bitwise_xor(x, y)
+
+    def emit(self, e: Any, x: Any, y: Any) -> Any:
+        return e.bitwise_xor(x, y)
+
+
+@dataclass(frozen=True)
+class _Shift(_Bitwise):
+    """A shift of unsigned integers by less than their width."""
+
+    dtypes: ClassVar[tuple[str, ...]] = UNSIGNED_INTEGERS
+    direction: ClassVar[str] = ""
+
+    def onnx(self, context: Any, node: Node, x: str, y: str) -> Any:
+        return context.node("BitShift", [x, y], direction=self.direction)
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        for dtype in ("uint8", "uint32", "uint64"):
+            x = np.array([[0, 1, 5, 255, 131]]).astype(dtype)
+            yield Sample(cls(), (x, np.array([[0], [1], [7]], dtype)))
+
+
+@dataclass(frozen=True)
+class ShiftLeft(_Shift):
+    """``x << y``."""
+
+    direction: ClassVar[str] = "LEFT"
+
+    def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.left_shift(x, y)
+
+    def emit(self, e: Any, x: Any, y: Any) -> Any:
+        return e.shift_left(x, y)
+
+
+@dataclass(frozen=True)
+class ShiftRight(_Shift):
+    """``x >> y``."""
+
+    direction: ClassVar[str] = "RIGHT"
+
+    def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.right_shift(x, y)
+
+    def emit(self, e: Any, x: Any, y: Any) -> Any:
+        return e.shift_right(x, y)

@@ -1,0 +1,249 @@
+"""Reductions along axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from graphc.errors import DTypeError, ShapeError
+from graphc.ir import FLOATS, Node, Op, Sample, TensorType, Value, is_float
+from graphc.ir.dims import Dim, Shape, product
+from graphc.ops.elementwise import Where, cast
+from graphc.ops.family import NUMBERS, like
+from graphc.ops.logic import Equal, IsNaN, Or
+from graphc.ops.movement import Expand, Iota, Size, reshape_to
+
+_SHAPES: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
+    ((3, 5), (1,)),
+    ((3, 5), (0,)),
+    ((2, 3, 19), (0, 2)),
+    ((2, 40, 3), (1,)),
+    ((4,), (0,)),
+    ((1, 1), (0, 1)),
+    ((3, 2), ()),
+)
+
+
+@dataclass(frozen=True)
+class Reduction(Op):
+    """One number from all elements along some axes.
+
+    Args:
+        axes: The axes, not negative, in rising order. An empty tuple reduces nothing.
+        keep: Whether the reduced axes stay, with size 1.
+    """
+
+    axes: tuple[int, ...]
+    keep: bool = False
+    dtypes: ClassVar[tuple[str, ...]] = NUMBERS
+    #: The reduction of no elements at all; None where that is an error.
+    identity: ClassVar[float | None] = None
+
+    def infer(self, x: TensorType) -> TensorType:
+        if x.dtype not in self.dtypes:
+            raise DTypeError(f"takes {', '.join(self.dtypes)}, not {x.dtype}")
+        if any(not 0 <= axis < x.rank for axis in self.axes):
+            raise ShapeError(f"axes {self.axes} are not all axes of a tensor of rank {x.rank}")
+        if self.identity is None and any(x.shape[axis] == 0 for axis in self.axes):
+            raise ShapeError("there is no such value of an empty axis")
+        return x.with_shape(self.reduced(x.shape, self.keep))
+
+    def reduced(self, shape: Shape, keep: bool) -> Shape:
+        """The shape that remains of ``shape``."""
+        remaining: list[Dim] = []
+        for axis, dim in enumerate(shape):
+            if axis not in self.axes:
+                remaining.append(dim)
+            elif keep:
+                remaining.append(1)
+        return tuple(remaining)
+
+    def spread(self, y: Value, x: Value) -> Value:
+        """A result of the reduction of ``x``, shaped to be broadcast against ``x``."""
+        return reshape_to(y, self.reduced(x.shape, keep=True))
+
+    def onnx(self, context: Any, node: Node, x: str) -> Any:
+        if not self.axes:
+            return context.node("Identity", [x])
+        keep = int(self.keep)
+        if self.name == "ReduceSum":  # the only one that takes its axes as an input in opset 17
+            axes = context.constant(np.array(self.axes, np.int64))
+            return context.node("ReduceSum", [x, axes], keepdims=keep)
+        return context.node(self.name, [x], axes=list(self.axes), keepdims=keep)
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        rng = np.random.default_rng(4)
+        for dtype in ("float32", "float64", "int32", "uint8"):
+            if dtype not in cls.dtypes:
+                continue
+            for shape, axes in _SHAPES:
+                for keep in (False, True):
+                    values = np.asarray(rng.permutation(int(np.prod(shape)))) * 0.3 + 0.5
+                    x = (values if dtype in FLOATS else values * 2).reshape(shape).astype(dtype)
+                    yield Sample(cls(axes, keep), (x,))
+        edges = np.array([[1, np.nan, 2], [np.inf, 1, -np.inf], [np.inf, 1, 2], [-0.0, 0.0, 1]])
+        yield Sample(cls((1,)), (edges.astype(np.float32),), differentiable=False)
+        if cls.identity is not None:
+            yield Sample(cls((0,)), (np.zeros((0, 3)),))
+            yield Sample(cls((1,)), (np.zeros((0, 3)),))
+
+
+@dataclass(frozen=True)
+class ReduceSum(Reduction):
+    """The sum along the axes; 0 of no elements."""
+
+    identity: ClassVar[float | None] = 0.0
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        # In float64 where that is wider: the reference is what others are compared with.
+        wide = x.astype(np.float64) if is_float(x.dtype.name) else x
+        return np.sum(wide, axis=self.axes, keepdims=self.keep).astype(x.dtype)
+
+    def gradient(self, node: Node, dy: Value) -> Sequence[Value]:
+        (x,) = node.inputs
+        return (Expand(x.shape)(self.spread(dy, x)),)
+
+
+@dataclass(frozen=True)
+class ReduceMean(Reduction):
+    """The arithmetic mean along the axes; NaN of no elements."""
+
+    dtypes: ClassVar[tuple[str, ...]] = FLOATS
+    identity: ClassVar[float | None] = np.nan
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            count = np.float64(product(x.shape[axis] for axis in self.axes))
+            total = np.sum(x.astype(np.float64), axis=self.axes, keepdims=self.keep)
+            return np.asarray(total / count).astype(x.dtype)
+
+    def gradient(self, node: Node, dy: Value) -> Sequence[Value]:
+        (x,) = node.inputs
+        return (Expand(x.shape)(self.spread(dy / self._count(x), x)),)
+
+    def decompose(self, x: Value) -> Value:
+        return ReduceSum(self.axes, self.keep)(x) / self._count(x)
+
+    def _count(self, x: Value) -> Value:
+        count = product(x.shape[axis] for axis in self.axes)
+        return like(x, count) if isinstance(count, int) else Size(self.axes, x.dtype)(x)
+
+
+@dataclass(frozen=True)
+class ReduceProd(Reduction):
+    """The product along the axes; 1 of no elements."""
+
+    identity: ClassVar[float | None] = 1.0
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        return np.prod(x, axis=self.axes, keepdims=self.keep, dtype=x.dtype)
+
+    def gradient(self, node: Node, dy: Value) -> Sequence[Value]:
+        # The product of the others, also where an element is zero: with one zero only its own
+        # derivative survives, with two or more none does.
+        (x,) = node.inputs
+        zero = Equal()(x, like(x, 0))
+        filled = Where()(zero, like(x, 1), x)
+        others = ReduceProd(self.axes, keep=True)(filled)
+        zeros = ReduceSum(self.axes, keep=True)(cast(zero, x.dtype))
+        single = Where()(Equal()(zeros, like(x, 1)), others, like(x, 0))
+        without = Where()(Equal()(zeros, like(x, 0)), others / filled, like(x, 0))
+        return (self.spread(dy, x) * Where()(zero, single, without),)
+
+
+@dataclass(frozen=True)
+class _Extremum(Reduction):
+    """An extreme element; equal extremes share the gradient."""
+
+    def gradient(self, node: Node, dy: Value) -> Sequence[Value]:
+        (x,) = node.inputs
+        hit = cast(Equal()(x, self.spread(node.output, x)), x.dtype)
+        shares = hit / ReduceSum(self.axes, keep=True)(hit)
+        return (shares * self.spread(dy, x),)
+
+
+@dataclass(frozen=True)
+class ReduceMax(_Extremum):
+    """The largest element along the axes; NaN if one is NaN."""
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        return np.max(x, axis=self.axes, keepdims=self.keep)
+
+
+@dataclass(frozen=True)
+class ReduceMin(_Extremum):
+    """The smallest element along the axes; NaN if one is NaN."""
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        return np.min(x, axis=self.axes, keepdims=self.keep)
+
+
+@dataclass(frozen=True)
+class ArgMax(Op):
+    """The position of the largest element along one axis; the first of equals, or of NaNs.
+
+    Args:
+        axis: The axis, not negative.
+        dtype: Integer type of the result.
+    """
+
+    axis: int
+    dtype: str = "int32"
+    differentiable: ClassVar[bool] = False
+
+    def infer(self, x: TensorType) -> TensorType:
+        if not 0 <= self.axis < x.rank:
+            raise ShapeError(f"axis {self.axis} is none of the {x.rank} axes")
+        if x.shape[self.axis] == 0:
+            raise ShapeError("there is no largest element of an empty axis")
+        shape = [*x.shape[: self.axis], *x.shape[self.axis + 1 :]]
+        return TensorType(tuple(shape), self.dtype)
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        return np.argmax(x, self.axis).astype(self.dtype)
+
+    def gradient(self, node: Node, dy: Value) -> Sequence[None]:
+        return (None,)
+
+    def decompose(self, x: Value) -> Value:
+        """The smallest position at which the maximum (or a NaN, if there is one) stands."""
+        best = ReduceMax((self.axis,), keep=True)(x)
+        hit = Equal()(x, best)
+        if is_float(x.dtype):
+            hit = Or()(hit, IsNaN()(x))
+        positions = x.graph.apply(Iota(x.shape, self.axis, self.dtype))
+        size = x.shape[self.axis]
+        beyond = (
+            like(positions, size) if isinstance(size, int) else Size((self.axis,), self.dtype)(x)
+        )
+        return ReduceMin((self.axis,))(Where()(hit, positions, beyond))
+
+    def onnx(self, context: Any, node: Node, x: str) -> Any:
+        position = context.node("ArgMax", [x], axis=self.axis, keepdims=0)
+        return context.node("Cast", [position], to=context.onnx_dtype(self.dtype))
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        rng = np.random.default_rng(5)
+        for shape, axis in (((3, 5), 1), ((3, 5), 0), ((2, 3, 40), 1), ((1,), 0), ((0, 3), 1)):
+            for dtype in ("float32", "float64", "int32"):
+                x = np.asarray(rng.integers(0, 4, shape)).astype(dtype)
+                yield Sample(cls(axis), (x,))
+                yield Sample(cls(axis, "int64"), (x,))
+
+
+def sum_to(x: Value, shape: Shape) -> Value:
+    """``x`` summed over the axes along which ``shape`` was broadcast to that of ``x``."""
+    if x.shape == shape:
+        return x
+    extra = x.rank - len(shape)
+    axes = [
+        axis
+        for axis in range(x.rank)
+        if axis < extra or (shape[axis - extra] == 1 and x.shape[axis] != 1)
+    ]
+    return reshape_to(ReduceSum(tuple(axes))(x), shape)
