@@ -1,0 +1,56 @@
+"""Where seeds come from: one generator for the process, which ``set_random_seed`` starts anew.
+
+Whatever needs randomness and was given no seed (initializers, dropout, shuffling) draws one here,
+in the order in which it is made. So a program that calls ``set_random_seed`` first gets the same
+seeds, and with them the same bits, in every run; one that does not starts from the operating
+system's randomness.
+"""
+
+import operator
+import random
+from typing import SupportsIndex
+
+import numpy as np
+
+SEED_BITS = 31  # a seed fits a signed 32-bit integer, the narrowest that any file format has
+
+_NUMPY_SEED_LIMIT = 2**32
+
+_generator = random.Random()
+
+
+def set_random_seed(seed: SupportsIndex) -> None:
+    """Seed Python's ``random``, NumPy's ``np.random`` and every seed that graphc draws.
+
+    Args:
+        seed: a whole number from 0 to 2**32 - 1, NumPy's limit.
+
+    Raises:
+        ValueError: ``seed`` is no such number.
+
+    Example:
+        >>> keras.utils.set_random_seed(42)
+    """
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        raise ValueError(
+            f"Expected `seed` argument to be an integer. "
+            f"Received: seed={seed} (of type {type(seed)})"
+        ) from None
+    if not 0 <= number < _NUMPY_SEED_LIMIT:
+        raise ValueError(
+            f"Expected `seed` argument to be from 0 to 2**32 - 1. Received: seed={seed}"
+        )
+    random.seed(number)
+    np.random.seed(number)
+    _generator.seed(number)
+
+
+def next_seed() -> int:
+    """Draw a seed for something that was given none.
+
+    Returns:
+        A whole number from 0 to 2**31 - 1.
+    """
+    return _generator.getrandbits(SEED_BITS)

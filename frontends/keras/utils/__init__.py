@@ -1,0 +1,18 @@
+"""Tools around models and data: ``keras.utils``."""
+
+from graphc.keras.random_seed import set_random_seed
+from graphc.keras.utils.file_utils import get_file
+from graphc.keras.utils.io_utils import print_msg
+from graphc.keras.utils.numerical_utils import normalize, to_categorical
+from graphc.keras.utils.progbar import Progbar
+from graphc.keras.utils.sequence_utils import pad_sequences
+
+__all__ = [
+    "Progbar",
+    "get_file",
+    "normalize",
+    "pad_sequences",
+    "print_msg",
+    "set_random_seed",
+    "to_categorical",
+]
