@@ -74,7 +74,11 @@ class Arithmetic(Conversions):
         if x.dtype in HALVES:
             return self._widened(self.floor_divide, x, y)
         plain = self.div(x, y)
-        quotient = self.div(self.sub(x, self.remainder(x, y)), y)
+        rest = self.truncated_remainder(x, y)
+        quotient = self.div(self.sub(x, rest), y)
+        other_sign = self.bitwise_xor(self.compare("lt", y, 0), self.compare("lt", rest, 0))
+        down = self.logical_and(self.compare("ne", rest, 0), other_sign)
+        quotient = self.select(down, self.sub(quotient, 1), quotient)
         nearest = self.floor(quotient)
         high = self.compare("gt", self.sub(quotient, nearest), 0.5)
         nearest = self.select(high, self.add(nearest, 1), nearest)
