@@ -1,0 +1,129 @@
+"""Compiled objects on disk, so that a second process starts without compiling.
+
+An entry is one file: a line with the checksum of the rest, then the object code. Whatever goes
+wrong with a file (missing, torn, unreadable, not writable) costs a compilation and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from graphc import __version__
+from graphc.config import config
+from graphc.runtime.cpu.target import Target
+
+_DEFAULT_LIMIT = 512 * 1024 * 1024
+_SUFFIX = ".graphc-object"
+_DIGEST_LENGTH = 64
+
+
+class ObjectCache:
+    """A folder of compiled objects, bounded in size: the longest unused entries go first.
+
+    Args:
+        folder: where the entries are kept; None keeps nothing.
+        limit: how many bytes the folder may hold.
+    """
+
+    def __init__(self, folder: Path | None, limit: int = _DEFAULT_LIMIT) -> None:
+        """Opens the cache; the folder is made when the first entry is."""
+        self.folder = folder
+        self.limit = limit
+
+    @staticmethod
+    def default() -> ObjectCache:
+        """The cache in the folder that the configuration names."""
+        return ObjectCache(config.cache_folder)
+
+    def get(self, key: str, target: Target, build: Callable[[], bytes]) -> bytes:
+        """The object of a key, from disk or built and kept.
+
+        Args:
+            key: a digest of everything the code depends on but the processor and versions.
+            target: the processor the code is for.
+            build: compiles the object.
+        """
+        if self.folder is None:
+            return build()
+        path = self.folder / (entry_name(key, target) + _SUFFIX)
+        content = _read(path)
+        if content is None:
+            content = build()
+            if _write(path, content):
+                self._evict(path)
+        return content
+
+    def _evict(self, newest: Path) -> None:
+        """Deletes the longest unused entries until the folder is within its limit."""
+        entries = []
+        for path in newest.parent.glob("*" + _SUFFIX):
+            try:
+                status = path.stat()
+            except OSError:
+                continue  # another process deleted it
+            entries.append((status.st_mtime, status.st_size, path))
+        total = sum(size for _, size, _ in entries)
+        for _, size, path in sorted(entries):
+            if total <= self.limit:
+                return
+            if path != newest:
+                _delete(path)
+                total -= size
+
+
+def entry_name(key: str, target: Target) -> str:
+    """A digest of the key, the processor and the versions that made the code."""
+    parts = (key, repr(target), __version__, _llvm_version())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _llvm_version() -> str:
+    """The version of llvmlite, without the cost of importing it."""
+    try:
+        return metadata.version("llvmlite")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _read(path: Path) -> bytes | None:
+    """An entry's object code, or None if there is no sound entry."""
+    try:
+        content = path.read_bytes()
+        digest, code = content[:_DIGEST_LENGTH], content[_DIGEST_LENGTH + 1 :]
+        if digest != hashlib.sha256(code).hexdigest().encode():
+            _delete(path)
+            return None
+    except OSError:
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(path)  # it was used: the last to be evicted
+    return code
+
+
+def _write(path: Path, code: bytes) -> bool:
+    """Writes an entry beside its place and moves it there; whether that worked."""
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+        with os.fdopen(handle, "wb") as file:
+            file.write(hashlib.sha256(code).hexdigest().encode() + b"\n" + code)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        if temporary:
+            _delete(Path(temporary))
+        return False
+    return True
+
+
+def _delete(path: Path) -> None:
+    with contextlib.suppress(OSError):  # not ours to delete: it will be read or replaced again
+        path.unlink(missing_ok=True)
