@@ -1,0 +1,95 @@
+"""What every backend's compiled program can do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+
+from graphc.ir import dims, numpy_dtype
+from graphc.program import Program
+
+BATCH = "batch"
+
+
+class Executable(ABC):
+    """A compiled program.
+
+    State is a mapping from variable names to C-contiguous arrays that belong to the caller. Running
+    a program reads them and writes the new values into the same arrays.
+
+    Args:
+        program: The program that was compiled.
+    """
+
+    def __init__(self, program: Program):
+        self.program = program
+
+    @abstractmethod
+    def run(
+        self, data: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """One step on whole arrays.
+
+        Args:
+            data: An array for each data input.
+            state: An array for each variable; updated in place.
+
+        Returns:
+            The results.
+
+        Raises:
+            ShapeError, DTypeError: An array does not fit; nothing has run.
+        """
+
+    @abstractmethod
+    def run_steps(
+        self,
+        data: Mapping[str, np.ndarray],
+        state: Mapping[str, np.ndarray],
+        batch_size: int,
+        steps: int,
+        begin: int = 0,
+        order: np.ndarray | None = None,
+        results: Mapping[str, np.ndarray] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """A run of steps over consecutive batches of rows.
+
+        Step ``s`` works on rows ``order[r : r + batch_size]`` with ``r = (begin + s) * batch_size``
+        of every data array whose first dimension is ``batch``; the last batch may be smaller.
+
+        Args:
+            data: The whole arrays, all with the same number of rows.
+            state: An array for each variable; updated in place.
+            batch_size: Rows per step, at least 1.
+            steps: How many steps to run.
+            begin: The number of steps of this pass over the data that were run before.
+            order: int64 row numbers, in the order in which they are used; None for 0, 1, 2, ...
+            results: Arrays, by name, that take the results whose first dimension is ``batch``, row
+                by row (row ``r + i`` for the i-th row of a batch).
+
+        Returns:
+            The results that have no batch dimension, as the last step gave them.
+        """
+
+    def row_inputs(self) -> list[str]:
+        """The data inputs whose first dimension is ``batch``."""
+        return [v.name for v in self.program.data if v.shape[:1] == (dims.symbol(BATCH),)]
+
+    def row_results(self) -> list[str]:
+        """The results whose first dimension is ``batch``."""
+        return [
+            name
+            for name, value in self.program.results.items()
+            if value.shape[:1] == (dims.symbol(BATCH),)
+        ]
+
+    def allocate_results(self, rows: int, bindings: Mapping[str, int]) -> dict[str, np.ndarray]:
+        """Arrays for the row results of ``rows`` rows."""
+        bindings = {**bindings, BATCH: rows}
+        arrays = {}
+        for name in self.row_results():
+            type = self.program.results[name].type.substitute(bindings)
+            arrays[name] = np.empty(type.shape, numpy_dtype(type.dtype))
+        return arrays
