@@ -66,6 +66,8 @@ def _dependent_nodes(graph: Graph, wrt: Sequence[Value]) -> list[Node]:
 
 
 def _node_gradient(node: Node, dys: Sequence[Value | None]) -> Sequence[Value | None]:
+    if node.op.bodies:
+        return node.op.gradient(node, *dys, sweep=gradients)
     if node.op.has_rule("gradient"):
         return node.op.gradient(node, *dys)
     return _gradient_through_decomposition(node, dys)

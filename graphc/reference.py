@@ -6,7 +6,7 @@ tensors that compute at once use its rules.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,18 +43,24 @@ def evaluate(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
 def apply(op: Op, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     """The results of one op; floating-point warnings are silent, as inf and NaN are values."""
     with np.errstate(all="ignore"):
-        if op.has_rule("evaluate"):
+        if op.bodies:
+            results = op.evaluate(*arrays, run=run)
+        elif op.has_rule("evaluate"):
             results = op.evaluate(*arrays)
         else:
             results = evaluate_decomposition(op, *arrays)
     return results if isinstance(results, tuple) else (results,)
 
 
-def evaluate_decomposition(op: Op, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The results of a composite op through the simpler ops it is made of."""
-    graph = decomposition(op, [type_of(array) for array in arrays])
+def run(graph: Graph, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """The outputs of a graph for its inputs, both in order."""
     named = {value.name: array for value, array in zip(graph.inputs, arrays, strict=True)}
     return tuple(evaluate(graph, named).values())
+
+
+def evaluate_decomposition(op: Op, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The results of a composite op through the simpler ops it is made of."""
+    return run(decomposition(op, [type_of(array) for array in arrays]), arrays)
 
 
 def decomposition(op: Op, types: list[TensorType]) -> Graph:

@@ -3,6 +3,9 @@
 Values are typed at birth: `Graph.apply` calls the op's shape rule, so an ill-typed graph cannot be
 built. A graph only grows; passes do not mutate one but build the next (see `graphc.passes`). Nodes
 are therefore always in topological order.
+
+Graphs can be attributes of ops (the bodies of control flow), so they compare by structure and hash
+accordingly. A graph is finished before it becomes an attribute.
 """
 
 from __future__ import annotations
@@ -288,6 +291,19 @@ class Graph:
                 names.update(dict.fromkeys(sorted(dims.symbols(dim))))
         return list(names)
 
+    def substitute(self, bindings: Mapping[str, dims.Dim]) -> Graph:
+        """The graph with symbols replaced, in its types and in the attributes of its ops."""
+        if not bindings:
+            return self
+        result = Graph(self.name)
+        copies = {
+            value: result.input(value.name, value.type.substitute(bindings))
+            for value in self.inputs
+        }
+        result._replay(self, copies, bindings)
+        result.outputs = {name: copies[value] for name, value in self.outputs.items()}
+        return result
+
     def inline(self, graph: Graph, inputs: Mapping[str, Value] | list[Value]) -> dict[str, Value]:
         """Copy the nodes of another graph into this one.
 
@@ -301,15 +317,39 @@ class Graph:
         if not isinstance(inputs, Mapping):
             inputs = dict(zip([value.name for value in graph.inputs], inputs, strict=True))
         copies = {value: inputs[value.name] for value in graph.inputs}
+        self._replay(graph, copies, {})
+        return {name: copies[value] for name, value in graph.outputs.items()}
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both compute the same by the same nodes; locations do not matter."""
+        if self is other:
+            return True
+        return isinstance(other, Graph) and self._structure() == other._structure()
+
+    def __hash__(self) -> int:
+        return hash(self._structure())
+
+    def _structure(self) -> tuple[Any, ...]:
+        numbers = {value: number for number, value in enumerate(self.values())}
+        return (
+            tuple((value.name, value.type) for value in self.inputs),
+            tuple((node.op, tuple(numbers[x] for x in node.inputs)) for node in self.nodes),
+            tuple((name, numbers[value]) for name, value in self.outputs.items()),
+        )
+
+    def _replay(
+        self, graph: Graph, copies: dict[Value, Value], bindings: Mapping[str, dims.Dim]
+    ) -> None:
+        """Add the nodes of another graph, given copies of its inputs; extends ``copies``."""
         for node in graph.nodes:
             if node.op.name == "Constant":
                 copies[node.output] = self.constant(node.op.value)
                 continue
             with self.at(node.location):
-                results = self.apply(node.op, *[copies[value] for value in node.inputs])
+                operands = [copies[value] for value in node.inputs]
+                results = self.apply(node.op.substitute(bindings), *operands)
             outputs = results if isinstance(results, tuple) else (results,)
             copies.update(zip(node.outputs, outputs, strict=True))
-        return {name: copies[value] for name, value in graph.outputs.items()}
 
     def _located(self, op: Op, inputs: tuple[Value, ...], error: GraphcError) -> GraphcError:
         place = f" ({self.location})" if str(self.location) else ""

@@ -19,7 +19,7 @@ from graphc.ir import dims
 from graphc.ir.types import TensorType
 
 if TYPE_CHECKING:
-    from graphc.ir.graph import Node, Value
+    from graphc.ir.graph import Graph, Node, Value
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class Op:
     reads_types_only: ClassVar[bool] = False
     #: Has no derivative anywhere that matters (comparisons, integers, random numbers).
     differentiable: ClassVar[bool] = True
+    #: The fields that hold graphs: the bodies of control flow.
+    body_fields: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -72,7 +74,11 @@ class Op:
         raise NotImplementedError(f"{self.name} has no infer rule")
 
     def evaluate(self, *arrays: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
-        """What the op means, in NumPy. Dimensions in attributes have been bound to integers."""
+        """What the op means, in NumPy. Dimensions in attributes have been bound to integers.
+
+        An op with `bodies` is handed the interpreter as the keyword ``run``:
+        ``run(graph, arrays)`` returns the tuple of the graph's outputs.
+        """
         raise NotImplementedError(f"{self.name} has no evaluate rule")
 
     def gradient(self, node: Node, *cotangents: Any) -> Sequence[Value | None]:
@@ -82,6 +88,9 @@ class Op:
             node: The node to differentiate.
             *cotangents: One per output; None where an output does not reach the result (an op with
                 a single output never sees None).
+
+        An op with `bodies` is handed the reverse sweep, `graphc.autodiff.gradients`, as the keyword
+        ``sweep``.
 
         Returns:
             One value, or None for "no dependence", per input. A cotangent may still have the
@@ -121,6 +130,16 @@ class Op:
     def has_rule(cls, rule: str) -> bool:
         """Whether the class states ``rule`` (the name of one of the methods above) itself."""
         return getattr(cls, rule) is not getattr(Op, rule)
+
+    @property
+    def bodies(self) -> tuple[Graph, ...]:
+        """The graphs that the op runs: control flow has some, other ops have none."""
+        return tuple(getattr(self, field) for field in self.body_fields)
+
+    def with_bodies(self, *bodies: Graph) -> Op:
+        """The op with other graphs in the place of `bodies`."""
+        changes = dict(zip(self.body_fields, bodies, strict=True))
+        return dataclasses.replace(self, **changes) if changes else self
 
     @property
     def attributes(self) -> dict[str, Any]:
