@@ -1,0 +1,18 @@
+"""Tensors and variables that compute at once, and the trace that turns the same code to graphs."""
+
+from graphc.eager.tensor import Tensor, apply, apply_function, as_tensor, cast, operate
+from graphc.eager.trace import Trace, computing_at_once, current_trace
+from graphc.eager.variable import Variable
+
+__all__ = [
+    "Tensor",
+    "Trace",
+    "Variable",
+    "apply",
+    "apply_function",
+    "as_tensor",
+    "cast",
+    "computing_at_once",
+    "current_trace",
+    "operate",
+]

@@ -1,0 +1,173 @@
+"""Tracing: running Python code once on symbolic tensors, to get its graph.
+
+Inside ``with Trace("train") as trace`` variables read as symbolic tensors and assignments to them
+are recorded, not done. What was read becomes the program's state, what was assigned its new value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING
+
+from graphc import autodiff
+from graphc.eager.tensor import Tensor, as_tensor, cast
+from graphc.errors import ShapeError
+from graphc.ir import Graph, Location, TensorType, Value
+from graphc.program import Program
+from graphc.program import Variable as ProgramVariable
+
+if TYPE_CHECKING:
+    from graphc.eager.variable import Variable
+
+# Python code that is traced does not pass the trace along, so the innermost one is ambient.
+_current: ContextVar[Trace | None] = ContextVar("graphc_trace", default=None)
+
+
+class Trace:
+    """The graph under construction, and the variables it reads and writes.
+
+    Args:
+        name: Name of the graph and of the program.
+
+    Example:
+        >>> with Trace("double") as trace:
+        ...     x = trace.input("x", TensorType((symbol("batch"), 3), "float32"))
+        ...     y = x * 2
+        >>> program, variables = trace.program({"y": y})
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+        self.graph = Graph(name)
+        self._inputs: dict[int, tuple[Variable, Value]] = {}
+        self._writes: dict[int, tuple[Variable, Tensor]] = {}
+        self._token: Token[Trace | None] | None = None
+
+    def __enter__(self) -> Trace:
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._token is not None
+        _current.reset(self._token)
+
+    def input(self, name: str, type: TensorType) -> Tensor:
+        """A new data input."""
+        return Tensor(self.graph.input(self._free_name(name), type))
+
+    def read(self, variable: Variable) -> Tensor:
+        """The variable's value at this point of the program."""
+        if id(variable) in self._writes:
+            return self._writes[id(variable)][1]
+        return Tensor(self._input_of(variable))
+
+    def write(self, variable: Variable, value: Tensor) -> None:
+        """Record that the variable has a new value from here on."""
+        self._input_of(variable)
+        self._writes[id(variable)] = (variable, value)
+
+    def gradients(self, loss: Tensor, variables: Sequence[Variable]) -> list[Tensor | None]:
+        """Derivatives of a scalar with respect to the variables' values at the program's start.
+
+        Args:
+            loss: A floating-point scalar.
+            variables: Variables; those that were never read have no gradient.
+
+        Returns:
+            A tensor per variable, or None where the loss does not depend on it.
+        """
+        read = [v for v in variables if id(v) in self._inputs]
+        values = [self._inputs[id(v)][1] for v in read]
+        if not loss.is_symbolic:
+            return [None] * len(variables)
+        found = dict(zip(map(id, read), autodiff.gradients(loss.value, values), strict=True))
+        gradients = [found.get(id(variable)) for variable in variables]
+        return [None if value is None else Tensor(value) for value in gradients]
+
+    @contextmanager
+    def scope(self, layer: str, file: str = "", line: int = 0) -> Iterator[None]:
+        """Mark the nodes made inside as belonging to a layer.
+
+        Args:
+            layer: Its name; the path is that of the enclosing layers and this.
+            file: The user's file to name; empty to name the line that is running.
+            line: The line in it.
+        """
+        outer = self.graph.location
+        path = f"{outer.layer}/{layer}" if outer.layer else layer
+        place = (file, line) if line else (outer.file, outer.line)
+        with self.graph.at(Location(path, *place)):
+            yield
+
+    def program(self, results: Mapping[str, Tensor]) -> tuple[Program, dict[str, Variable]]:
+        """The finished program.
+
+        Args:
+            results: Its results by name.
+
+        Returns:
+            The program, and the variables behind its state by the names they have there.
+        """
+        graph = self.graph
+        for name, tensor in results.items():
+            graph.outputs[name] = self._value(tensor)
+        state = []
+        variables = {}
+        for variable, value in self._inputs.values():
+            update = None
+            if id(variable) in self._writes:
+                update = f"{value.name}'"
+                graph.outputs[update] = self._value(self._writes[id(variable)][1])
+            state.append(ProgramVariable(value.name, update))
+            variables[value.name] = variable
+        return Program(graph, tuple(state), self.name), variables
+
+    def _input_of(self, variable: Variable) -> Value:
+        if id(variable) not in self._inputs:
+            name = self._free_name(variable.path)
+            value = self.graph.input(name, variable.type)
+            self._inputs[id(variable)] = (variable, value)
+        return self._inputs[id(variable)][1]
+
+    def _free_name(self, name: str) -> str:
+        taken = {value.name for value in self.graph.inputs}
+        free, count = name, 1
+        while free in taken:
+            free = f"{name}_{count}"
+            count += 1
+        return free
+
+    def _value(self, tensor: Tensor) -> Value:
+        return tensor.value if tensor.is_symbolic else self.graph.constant(tensor.numpy())
+
+
+def current_trace() -> Trace | None:
+    """The trace that is being recorded; None where code computes at once."""
+    return _current.get()
+
+
+@contextmanager
+def computing_at_once() -> Iterator[None]:
+    """Inside the block code computes at once, also within a trace (to make initial values)."""
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def checked_update(variable: Variable, value: object) -> Tensor:
+    """``value`` as a new value for ``variable``: cast to its dtype, its shape checked.
+
+    Raises:
+        ShapeError: The shape is another one.
+    """
+    tensor = cast(as_tensor(value), variable.dtype)
+    if tensor.dims != variable.type.shape:
+        raise ShapeError(
+            f'variable "{variable.path}" has shape {variable.type.shape} and cannot be assigned '
+            f"a value of shape {tensor.shape}"
+        )
+    return tensor
