@@ -7,14 +7,16 @@ backend, and a backend may update a variable in place because it is told that th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from graphc.errors import GraphError
-from graphc.ir import Graph, TensorType, Value
+from graphc.errors import GraphError, ParseError
+from graphc.ir import Graph, TensorType, Value, as_text
+from graphc.ir.text import Reader, block, name_text
 from graphc.reference import evaluate
 
 
@@ -80,9 +82,61 @@ class Program:
         """The type of the input called ``name``."""
         return self._inputs[name].type
 
+    def as_text(self, locations: bool = True) -> str:
+        """The program as text that `parse_program` reads: its variables, then its graph."""
+        lines = []
+        for variable in self.variables:
+            update = f" -> {name_text(variable.update)}" if variable.update is not None else ""
+            lines.append(f"variable %{name_text(variable.name)}{update}")
+        lines.append(as_text(self.graph, locations))
+        return block(f"program {json.dumps(self.name)}", lines)
+
     def with_graph(self, graph: Graph) -> Program:
         """The same program over a transformed graph with the same inputs and outputs."""
         return Program(graph, self.variables, self.name)
+
+
+def parse_program(text: str) -> Program:
+    """The program that a text describes.
+
+    Args:
+        text: What `Program.as_text` wrote: the text of a graph, and before it one line for each
+            variable that names the graph's input and, behind an arrow, the output with its new
+            value.
+
+    Raises:
+        ParseError: The text describes no program; the message has the line and what was expected.
+
+    Example:
+        >>> parse_program('''
+        ... program "count" {
+        ...   variable %n -> next
+        ...   graph "count" {
+        ...     input %n : int32[]
+        ...     %one = Constant() {value=int32[](1)}
+        ...     %sum = Add(%n, %one)
+        ...     output next = %sum
+        ...   }
+        ... }''')
+    """
+    reader = Reader(text)
+    reader.word("program")
+    name = reader.string("the program's name")
+    reader.expect("{")
+    variables = []
+    while not reader.peek("graph"):
+        reader.word("variable")
+        reader.expect("%", "an input such as %w")
+        variable = reader.name("the input's name")
+        update = reader.name("an output's name") if reader.take("->") else None
+        variables.append(Variable(variable, update))
+    graph = reader.graph()
+    reader.expect("}")
+    reader.end()
+    try:
+        return Program(graph, tuple(variables), name)
+    except GraphError as error:
+        raise ParseError(f'program "{name}": {error}') from error
 
 
 def run_reference(

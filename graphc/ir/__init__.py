@@ -1,9 +1,10 @@
 """The intermediate representation: dimensions, types, graphs, their text form, their checks."""
 
 from graphc.ir.dims import Dim, Shape, SymbolicDim, symbol
-from graphc.ir.graph import NOWHERE, Graph, Location, Node, Value, filled, zeros_like
+from graphc.ir.graph import NOWHERE, Graph, Location, Node, Value, extract, filled, zeros_like
 from graphc.ir.literal import Literal
 from graphc.ir.op import Op, Sample
+from graphc.ir.text import as_text, parse
 from graphc.ir.types import (
     DTYPES,
     FLOATS,
@@ -36,11 +37,14 @@ __all__ = [
     "TensorType",
     "UNSIGNED_INTEGERS",
     "Value",
+    "as_text",
     "dtype_size",
+    "extract",
     "filled",
     "is_float",
     "is_integer",
     "numpy_dtype",
+    "parse",
     "symbol",
     "type_of",
     "zeros_like",

@@ -9,6 +9,8 @@ without atoms is always a plain ``int``: nobody has to test for a constant `Symb
 from __future__ import annotations
 
 import ast
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, Union
@@ -17,6 +19,9 @@ from graphc.errors import DimensionMismatchError, ParseError, ShapeError
 
 Dim: TypeAlias = Union[int, "SymbolicDim"]
 Shape: TypeAlias = tuple[Dim, ...]
+
+# Names that are no words of Python or of the text form and need no quotes in it.
+_PLAIN_SYMBOL = re.compile(r"(?!(?:None|True|False|inf|nan)\Z)[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -84,9 +89,13 @@ class SymbolicDim:
         exact = divide_exactly(self, divisor)
         if exact is not None:
             return exact
-        if not isinstance(divisor, int):
+        if not isinstance(divisor, int) or divisor < 1:
             raise ShapeError(f"cannot divide dimension {self} by {divisor}")
-        return SymbolicDim([((FloorDiv(self, divisor),), 1)])
+        # Whole multiples leave the quotient: (2*h - 1)//2 is h - 1, whichever way it came about.
+        whole = {monomial: c // divisor for monomial, c in self.terms}
+        rest = _canonical({monomial: c % divisor for monomial, c in self.terms})
+        fraction = SymbolicDim([((FloorDiv(rest, divisor),), 1)]) if _is_symbolic(rest) else 0
+        return _canonical(whole) + fraction
 
     def __str__(self) -> str:
         text = ""
@@ -121,13 +130,22 @@ def symbol(name: str) -> SymbolicDim:
 
 
 def _atom_text(atom: Atom) -> str:
-    return atom if isinstance(atom, str) else f"({atom})"
+    if isinstance(atom, FloorDiv):
+        return f"({atom})"
+    if _PLAIN_SYMBOL.fullmatch(atom):
+        return atom
+    # Any other name is quoted, so that what is printed can be read back.
+    return "'" + json.dumps(atom)[1:-1].replace("'", "\\u0027") + "'"
 
 
 def _terms(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
     if isinstance(dim, SymbolicDim):
         return dim.terms
     return (((), int(dim)),) if dim else ()
+
+
+def _is_symbolic(dim: Dim) -> TypeGuard[SymbolicDim]:
+    return isinstance(dim, SymbolicDim)
 
 
 def _canonical(terms: Mapping[Monomial, int]) -> Dim:
@@ -273,7 +291,7 @@ def _from_syntax(tree: ast.expr) -> Dim:
     match tree:
         case ast.Constant(value=int() as value):
             return value
-        case ast.Name(id=name):
+        case ast.Name(id=name) | ast.Constant(value=str() as name):
             return symbol(name)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return _from_syntax(operand) * -1

@@ -1,0 +1,576 @@
+"""The text form of a graph: it prints without loss and parses back.
+
+One node a line, inputs before and outputs after them::
+
+    graph "double" {
+      input %x : float32[batch, 3]
+      %0 = Constant() {value=float32[](2.0)} : float32[]
+      %1 = Mul(%x, %0) : float32[batch, 3]  @ "scale" train.py:12
+      output y = %1
+    }
+
+* Values are called by number, inputs by their name. Whoever writes text by hand may name any value
+  and leave out the types: they are inferred, and compared where they are given.
+* Names that are more than ASCII letters, digits and ``_ . / -`` are written as JSON strings:
+  ``%"my input"``.
+* Attributes that have their default value are left out. Tuples are written in brackets, arrays as
+  ``dtype[shape](elements)`` or, where they are long or hold unusual NaNs, as
+  ``dtype[shape](base64 "...")``, little-endian. A sub-graph is an indented block.
+* Behind ``@`` stands the location: the layer, then file and line.
+* ``#`` begins a comment.
+
+Parsing runs no code: an op is one of `Op.registry`, an attribute is a plain value.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from numbers import Integral
+from typing import Any, TypeVar
+
+import numpy as np
+
+from graphc.errors import GraphcError, GraphError, ParseError
+from graphc.ir import dims
+from graphc.ir.dims import Dim
+from graphc.ir.graph import NOWHERE, Graph, Location, Node, Value
+from graphc.ir.literal import Literal
+from graphc.ir.op import Op
+from graphc.ir.types import DTYPES, TensorType, is_float, numpy_dtype
+
+#: Arrays with at most this many elements are spelled out.
+SPELLED_OUT = 16
+#: How deep values and graphs may be nested in a text.
+DEPTH_LIMIT = 50
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_PLAIN_FILE = re.compile(r"[^\s\":#{}%@]+")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_INTEGER = re.compile(r"-?[0-9]+")
+_FLOAT = re.compile(r"-?(?:(?:inf|nan)\b|[0-9]+\.[0-9]*(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)")
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+_QUOTED_SYMBOL = re.compile(r"'(?:[^'\\\n]|\\.)*'")
+_TYPE_START = re.compile(rf"({'|'.join(DTYPES)})\s*\[")
+_GRAPH_START = re.compile(r'graph\s*"')
+_BASE64 = re.compile(r"base64\b")
+_SPACE = re.compile(r"(?:\s|#[^\n]*)*")
+
+T = TypeVar("T")
+
+
+# ---------------------------------------------------------------------------------------- writing
+
+
+def as_text(graph: Graph, locations: bool = True) -> str:
+    """The graph as text that `parse` reads.
+
+    Args:
+        graph: The graph.
+        locations: Whether to say where each node comes from.
+
+    Raises:
+        GraphError: An attribute of an op is no value that the text form knows.
+    """
+    names = value_names(graph)
+    lines = [f"input {names[value]} : {value.type}" for value in graph.inputs]
+    lines += [node_text(node, names, locations) for node in graph.nodes]
+    lines += [
+        f"output {name_text(name)} = {names.get(value, '%?')}"
+        for name, value in graph.outputs.items()
+    ]
+    return block(f"graph {json.dumps(graph.name)}", lines)
+
+
+def block(head: str, lines: list[str]) -> str:
+    """A head and indented lines in braces; lines may be blocks themselves."""
+    # No string holds a line break as such, so every line break is one of the layout.
+    return head + " {" + "".join("\n" + line for line in lines).replace("\n", "\n  ") + "\n}"
+
+
+def value_names(graph: Graph) -> dict[Value, str]:
+    """What each value of the graph is called in its text form, with the leading ``%``."""
+    names = {value: "%" + name_text(value.name) for value in graph.inputs}
+    for node in graph.nodes:
+        for value in node.outputs:
+            names[value] = f"%{len(names) - len(graph.inputs)}"
+    return names
+
+
+def node_text(node: Node, names: dict[Value, str], locations: bool = True) -> str:
+    """One node as text.
+
+    Args:
+        node: The node.
+        names: From `value_names`; a value that is missing there is shown as ``%?``.
+        locations: Whether to say where it comes from.
+    """
+    results = ", ".join(names.get(value, "%?") for value in node.outputs)
+    types = ", ".join(str(value.type) for value in node.outputs)
+    operands = ", ".join(names.get(value, "%?") for value in node.inputs)
+    text = f"{results} = {node.op.name}({operands}){_attributes_text(node.op, locations)} : {types}"
+    return text + (_location_text(node.location) if locations else "")
+
+
+def _attributes_text(op: Op, locations: bool) -> str:
+    parts = []
+    for field in dataclasses.fields(op):
+        text = _value_text(getattr(op, field.name), op, field.name, locations)
+        default = field.default
+        # Compared as text, since 0.0 and -0.0 are equal and NaNs are not.
+        if default is dataclasses.MISSING or text != _value_text(
+            default, op, field.name, locations
+        ):
+            parts.append(f"{field.name}={text}")
+    return " {" + ", ".join(parts) + "}" if parts else ""
+
+
+def _value_text(value: Any, op: Op, attribute: str, locations: bool) -> str:
+    match value:
+        case None | bool():
+            return str(value)
+        case str():
+            return json.dumps(value)
+        case Integral():
+            return str(int(value))
+        case float():
+            return _float_text(float(value))
+        case tuple():
+            return (
+                "[" + ", ".join(_value_text(part, op, attribute, locations) for part in value) + "]"
+            )
+        case dims.SymbolicDim() | TensorType():
+            return str(value)
+        case Literal():
+            return _literal_text(value)
+        case Graph():
+            return as_text(value, locations)
+    raise GraphError(
+        f"{op.name}: attribute {attribute}={value!r} has no text form; attributes are numbers, "
+        f"strings, booleans, None, dimensions, types, literals, graphs and tuples of these"
+    )
+
+
+def _float_text(number: float) -> str:
+    if number != number:
+        return "-nan" if np.signbit(number) else "nan"
+    return repr(number)
+
+
+def _literal_text(literal: Literal) -> str:
+    array = literal.array
+    if array.size <= SPELLED_OUT:
+        elements = [str(element) for element in array.ravel()]
+        # Printed floats are the shortest that tell neighbours apart; NaNs may carry more.
+        if _spelled_out(elements, array.dtype.name).tobytes() == array.tobytes():
+            return f"{literal.type}({', '.join(elements)})"
+    little = array if sys.byteorder == "little" else array.byteswap()
+    return f'{literal.type}(base64 "{base64.b64encode(little.tobytes()).decode()}")'
+
+
+def _spelled_out(elements: list[str], dtype: str) -> np.ndarray:
+    convert: Callable[[str], Any] = float if is_float(dtype) else int
+    if dtype == "bool":
+        convert = _truth
+    with np.errstate(all="ignore"):
+        return np.array([convert(element) for element in elements], numpy_dtype(dtype))
+
+
+def _truth(text: str) -> bool:
+    if text not in ("True", "False"):
+        raise ValueError(f"expected True or False, received {text}")
+    return text == "True"
+
+
+def _location_text(location: Location) -> str:
+    text = f" {json.dumps(location.layer)}" if location.layer else ""
+    if location.file or location.line:
+        plain = _PLAIN_FILE.fullmatch(location.file)
+        file = location.file if plain else json.dumps(location.file)
+        text += f" {file}:{location.line}"
+    return f"  @{text}" if text else ""
+
+
+def name_text(name: str) -> str:
+    """A name as it is, or as a JSON string if it holds unusual characters."""
+    return name if _PLAIN.fullmatch(name) else json.dumps(name)
+
+
+# ---------------------------------------------------------------------------------------- reading
+
+
+def parse(text: str) -> Graph:
+    """The graph that a text describes.
+
+    Args:
+        text: What `as_text` wrote, or what somebody wrote by hand.
+
+    Raises:
+        ParseError: The text describes no graph; the message has the line and what was expected.
+
+    Example:
+        >>> parse('graph "g" { input %x : float32[3]  %y = Neg(%x)  output y = %y }')
+    """
+    reader = Reader(text)
+    graph = reader.graph()
+    reader.end()
+    return graph
+
+
+class Reader:
+    """A position in a text, and methods that read what stands there and go on behind it.
+
+    Args:
+        text: The text.
+    """
+
+    def __init__(self, text: str):
+        self.text = text
+        self.position = 0
+        self._depth = 0
+
+    # Every method begins by skipping space, so that error positions are at what is wrong.
+
+    def graph(self) -> Graph:
+        """A whole graph."""
+        with self._nested():
+            self.word("graph")
+            graph = Graph(self.string("the graph's name"))
+            values: dict[str, Value] = {}
+            self.expect("{")
+            while not self.take("}"):
+                self._statement(graph, values)
+        return graph
+
+    def string(self, what: str = "a string") -> str:
+        """A JSON string."""
+        start = self.position
+        literal = self.match(_STRING, f"{what}, a string in double quotes")
+        return self._convert(json.loads, literal, start, "a string")
+
+    def name(self, what: str = "a name") -> str:
+        """A plain name or a JSON string."""
+        return self.string() if self.peek('"') else self.match(_PLAIN, what)
+
+    def reference(self) -> str:
+        """A value's name with its ``%``, in normal form."""
+        self.expect("%", "a value such as %x")
+        plain = self._take_pattern(_PLAIN) or self._take_pattern(_INTEGER)
+        # In normal form an input that is called like a number keeps its quotes.
+        return plain or name_text(self.string("a value's name"))
+
+    def type(self) -> TensorType:
+        """A tensor type."""
+        dtype = self.match(_IDENTIFIER, "a type such as float32[batch, 3]")
+        if dtype not in DTYPES:
+            raise self.error(f"an element type ({', '.join(DTYPES)})", dtype)
+        self.expect("[")
+        shape = tuple(self._list("]", self.dim))
+        if any(isinstance(dim, int) and dim < 0 for dim in shape):
+            raise self.error("a shape without negative sizes", dims.shape_text(shape))
+        return TensorType(shape, dtype)
+
+    def dim(self) -> Dim:
+        """A dimension: an integer or a sum of products as `SymbolicDim` prints it."""
+        with self._nested():
+            total = self._term(-1 if self.take("-") else 1)
+            while True:
+                if self.take("+"):
+                    total = total + self._term(1)
+                elif self.take("-"):
+                    total = total - self._term(1)
+                else:
+                    return total
+
+    def word(self, word: str) -> None:
+        """Exactly this word."""
+        start = self._skip()
+        if self._take_pattern(_IDENTIFIER) != word:
+            self.position = start
+            raise self.error(f'"{word}"')
+
+    def expect(self, symbol: str, what: str = "") -> None:
+        """Exactly this text."""
+        if not self.take(symbol):
+            raise self.error(what or f'"{symbol}"')
+
+    def take(self, symbol: str) -> bool:
+        """Whether this text stands here; if so it is passed over."""
+        if not self.peek(symbol):
+            return False
+        self.position += len(symbol)
+        return True
+
+    def peek(self, symbol: str) -> bool:
+        """Whether this text stands here."""
+        return self.text.startswith(symbol, self._skip())
+
+    def match(self, pattern: re.Pattern[str], what: str) -> str:
+        """The text of a pattern."""
+        found = self._take_pattern(pattern)
+        if found is None:
+            raise self.error(what)
+        return found
+
+    def end(self) -> None:
+        """Nothing may follow."""
+        if self._skip() != len(self.text):
+            raise self.error("the end of the text")
+
+    def error(self, expected: str, received: str = "") -> ParseError:
+        """An error that names the line, what was expected and what stands there instead."""
+        rest = self.text[self.position :].split("\n", 1)[0].strip()
+        received = received or (f"{rest[:40]!r}" if rest else "the end of the text")
+        return ParseError(f"{self.place()}: expected {expected}, received {received}")
+
+    def place(self) -> str:
+        """The line of the current position, in words."""
+        return f"line {self.text.count(chr(10), 0, self.position) + 1}"
+
+    def _statement(self, graph: Graph, values: dict[str, Value]) -> None:
+        if self.peek("%"):
+            self._node(graph, values)
+            return
+        start = self._skip()
+        match self._take_pattern(_IDENTIFIER):
+            case "input":
+                self.expect("%", "a value such as %x")
+                name = self.name("the input's name")
+                self.expect(":")
+                value = self._guard(start, graph.input, name, self.type())
+                self._define(values, name_text(name), value, start)
+            case "output":
+                name = self.name("the output's name")
+                if name in graph.outputs:
+                    raise self.error("an output name that is new", f'"{name}"')
+                self.expect("=")
+                graph.outputs[name] = self._use(values)
+            case _:
+                self.position = start
+                raise self.error('"input", "output", a node such as "%0 = Neg(%x)", or "}"')
+
+    def _node(self, graph: Graph, values: dict[str, Value]) -> None:
+        start = self._skip()
+        results = [self.reference()]
+        while self.take(","):
+            results.append(self.reference())
+        self.expect("=")
+        name = self.match(_IDENTIFIER, "the name of an op")
+        op_class = Op.registry.get(name)
+        if op_class is None or not (
+            op_class.has_rule("evaluate") or op_class.has_rule("decompose")
+        ):
+            raise self.error("the name of an op", f'"{name}"')
+        self.expect("(")
+        operands = self._list(")", lambda: self._use(values))
+        attributes = self._attributes() if self.take("{") else {}
+        types = self._types() if self.take(":") else None
+        location = self._location() if self.take("@") else NOWHERE
+        op = self._guard(start, op_class, **attributes)
+        with graph.at(location):
+            outputs = self._guard(start, graph.apply, op, *operands)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        if len(outputs) != len(results):
+            self.position = start
+            raise self.error(f"{len(outputs)} results of {name}", str(len(results)))
+        if types is not None and types != [value.type for value in outputs]:
+            self.position = start
+            inferred = ", ".join(str(value.type) for value in outputs)
+            raise self.error(f"type {inferred} of {name}", ", ".join(map(str, types)))
+        for result, value in zip(results, outputs, strict=True):
+            self._define(values, result, value, start)
+
+    def _types(self) -> list[TensorType]:
+        types = [self.type()]
+        while self.take(","):
+            types.append(self.type())
+        return types
+
+    def _define(self, values: dict[str, Value], key: str, value: Value, start: int) -> None:
+        if key in values:
+            self.position = start
+            raise self.error("a value that is new", f"%{key}, which is defined already")
+        values[key] = value
+
+    def _use(self, values: dict[str, Value]) -> Value:
+        key = self.reference()
+        if key not in values:
+            raise self.error("a value that is defined above", f"%{key}")
+        return values[key]
+
+    def _attributes(self) -> dict[str, Any]:
+        attributes: dict[str, Any] = {}
+
+        def attribute() -> None:
+            name = self.match(_IDENTIFIER, "the name of an attribute")
+            if name in attributes:
+                raise self.error("an attribute that is new", name)
+            self.expect("=")
+            attributes[name] = self._value()
+
+        self._list("}", attribute)
+        return attributes
+
+    def _location(self) -> Location:
+        layer = file = ""
+        line = 0
+        if self.peek('"'):
+            first = self.string()
+            if self.peek(":"):
+                file = first
+            else:
+                layer = first
+        if not file:
+            # The place in a file is on the same line; the next statement never looks like one.
+            start = self._skip()
+            file = (self.string() if self.peek('"') else self._take_pattern(_PLAIN_FILE)) or ""
+            if not self.peek(":"):
+                self.position = start
+                return Location(layer)
+        self.expect(":")
+        start = self.position
+        line = self._convert(int, self.match(_INTEGER, "a line number"), start, "a line number")
+        return Location(layer, file, line)
+
+    def _value(self) -> Any:
+        with self._nested():
+            start = self._skip()
+            if self.peek('"'):
+                return self.string()
+            if self.take("["):
+                return tuple(self._list("]", self._value))
+            if _GRAPH_START.match(self.text, start):
+                return self.graph()
+            if _TYPE_START.match(self.text, start):
+                return self._type_or_literal()
+            number = self._take_pattern(_FLOAT)
+            if number is not None:
+                return float(number)
+            word = self._take_pattern(_IDENTIFIER)
+            if word in _WORDS:
+                return _WORDS[word]
+            self.position = start
+            return self.dim()
+
+    def _type_or_literal(self) -> TensorType | Literal:
+        start = self._skip()
+        type = self.type()
+        if not self.take("("):
+            return type
+        if not all(isinstance(dim, int) for dim in type.shape):
+            raise self.error("an array's shape, of integers", str(type))
+        size = int(dims.product(type.shape))
+        if self._take_pattern(_BASE64):
+            array = self._base64(type, size)
+            self.expect(")")
+        else:
+            elements = self._list(")", self._element)
+            if len(elements) != size:
+                raise self.error(f"{size} elements of {type}", str(len(elements)))
+            array = self._guard(start, _spelled_out, elements, type.dtype)
+        return Literal(self._guard(start, array.reshape, type.shape))
+
+    def _element(self) -> str:
+        for pattern in (_FLOAT, _INTEGER, _IDENTIFIER):
+            text = self._take_pattern(pattern)
+            if text is not None:
+                return text
+        raise self.error("a number, True or False")
+
+    def _base64(self, type: TensorType, size: int) -> np.ndarray:
+        start = self._skip()
+        data = self._guard(start, base64.b64decode, self.string(), validate=True)
+        dtype = numpy_dtype(type.dtype)
+        if len(data) != size * dtype.itemsize:
+            raise self.error(f"{size * dtype.itemsize} bytes for {type}", f"{len(data)} bytes")
+        array = np.frombuffer(data, dtype)
+        if type.dtype == "bool" and any(byte > 1 for byte in data):
+            raise self.error("bytes 0 and 1 for booleans", "others")
+        return array if sys.byteorder == "little" else array.byteswap()
+
+    def _term(self, sign: int) -> Dim:
+        term: Dim = sign
+        while True:
+            term = term * self._factor()
+            # "//" belongs to a quotient, which is written in parentheses.
+            if not self.take("*"):
+                return term
+
+    def _factor(self) -> Dim:
+        start = self._skip()
+        if self.take("("):
+            self.expect("(")
+            numerator = self.dim()
+            self.expect(")")
+            self.expect("//")
+            divisor = self._convert(int, self.match(_INTEGER, "an integer"), start, "an integer")
+            self.expect(")")
+            quotient = numerator // divisor if divisor else 0
+            # What can be divided is never written as a quotient; a product of such sums explodes.
+            if not isinstance(quotient, dims.SymbolicDim) or len(quotient.terms) != 1:
+                self.position = start
+                raise self.error("a quotient that cannot be simplified")
+            return quotient
+        quoted = self._take_pattern(_QUOTED_SYMBOL)
+        if quoted is not None:
+            name = self._convert(json.loads, f'"{quoted[1:-1]}"', start, "a symbol")
+            return dims.symbol(name)
+        name = self._take_pattern(_IDENTIFIER)
+        if name is not None:
+            return dims.symbol(name)
+        digits = self.match(_INTEGER, "a dimension: an integer, a name or (...)//n")
+        return self._convert(int, digits, start, "an integer")
+
+    def _list(self, closing: str, item: Callable[[], T]) -> list[T]:
+        """Items between commas, up to the closing symbol."""
+        items: list[T] = []
+        if self.take(closing):
+            return items
+        while True:
+            items.append(item())
+            if self.take(closing):
+                return items
+            self.expect(",", f'"," or "{closing}"')
+
+    def _skip(self) -> int:
+        self.position = _SPACE.match(self.text, self.position).end()  # type: ignore[union-attr]
+        return self.position
+
+    def _take_pattern(self, pattern: re.Pattern[str]) -> str | None:
+        found = pattern.match(self.text, self._skip())
+        if found is None:
+            return None
+        self.position = found.end()
+        return found.group()
+
+    def _convert(self, convert: Callable[[str], T], text: str, start: int, what: str) -> T:
+        try:
+            return convert(text)
+        except ValueError:
+            self.position = start
+            raise self.error(what) from None
+
+    def _guard(self, start: int, call: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """Make whatever goes wrong in a call that the text asks for an error of the text."""
+        try:
+            return call(*arguments, **named)
+        except Exception as error:  # an op given attributes of wrong types can fail in any way
+            self.position = start
+            kind = "" if isinstance(error, GraphcError) else f"{type(error).__name__}: "
+            raise ParseError(f"{self.place()}: {kind}{error}") from error
+
+    @contextmanager
+    def _nested(self) -> Iterator[None]:
+        self._depth += 1
+        if self._depth > DEPTH_LIMIT:
+            raise self.error(f"at most {DEPTH_LIMIT} levels of nesting", "more")
+        yield
+        self._depth -= 1
+
+
+_WORDS = {"None": None, "True": True, "False": False}
