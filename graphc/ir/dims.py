@@ -94,8 +94,9 @@ class SymbolicDim:
         # Whole multiples leave the quotient: (2*h - 1)//2 is h - 1, whichever way it came about.
         whole = {monomial: c // divisor for monomial, c in self.terms}
         rest = _canonical({monomial: c % divisor for monomial, c in self.terms})
-        fraction = SymbolicDim([((FloorDiv(rest, divisor),), 1)]) if _is_symbolic(rest) else 0
-        return _canonical(whole) + fraction
+        if isinstance(rest, SymbolicDim):  # else it is less than the divisor
+            return SymbolicDim([((FloorDiv(rest, divisor),), 1)]) + _canonical(whole)
+        return _canonical(whole)
 
     def __str__(self) -> str:
         text = ""
@@ -142,10 +143,6 @@ def _terms(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
     if isinstance(dim, SymbolicDim):
         return dim.terms
     return (((), int(dim)),) if dim else ()
-
-
-def _is_symbolic(dim: Dim) -> TypeGuard[SymbolicDim]:
-    return isinstance(dim, SymbolicDim)
 
 
 def _canonical(terms: Mapping[Monomial, int]) -> Dim:
