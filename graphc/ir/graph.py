@@ -342,14 +342,19 @@ class Graph:
     ) -> None:
         """Add the nodes of another graph, given copies of its inputs; extends ``copies``."""
         for node in graph.nodes:
-            if node.op.name == "Constant":
-                copies[node.output] = self.constant(node.op.value)
-                continue
-            with self.at(node.location):
-                operands = [copies[value] for value in node.inputs]
-                results = self.apply(node.op.substitute(bindings), *operands)
-            outputs = results if isinstance(results, tuple) else (results,)
-            copies.update(zip(node.outputs, outputs, strict=True))
+            self._replay_node(node, copies, bindings)
+
+    def _replay_node(
+        self, node: Node, copies: dict[Value, Value], bindings: Mapping[str, dims.Dim]
+    ) -> None:
+        if node.op.name == "Constant":
+            copies[node.output] = self.constant(node.op.value)
+            return
+        with self.at(node.location):
+            operands = [copies[value] for value in node.inputs]
+            results = self.apply(node.op.substitute(bindings), *operands)
+        outputs = results if isinstance(results, tuple) else (results,)
+        copies.update(zip(node.outputs, outputs, strict=True))
 
     def _located(self, op: Op, inputs: tuple[Value, ...], error: GraphcError) -> GraphcError:
         place = f" ({self.location})" if str(self.location) else ""
@@ -358,6 +363,42 @@ class Graph:
         if isinstance(error, DimensionMismatchError):
             return DimensionMismatchError(message, error.first, error.second)
         return type(error)(message)
+
+
+def extract(
+    graph: Graph, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, Value]
+) -> Graph:
+    """The part of a graph that computes some values from others, as a graph of its own.
+
+    Args:
+        graph: The graph that has them.
+        name: Name of the new graph.
+        inputs: Values that become its inputs, by their new names.
+        outputs: Values that become its outputs, by name.
+
+    Raises:
+        GraphError: An output depends on an input of the graph that is not among ``inputs``.
+    """
+    result = Graph(name)
+    copies: dict[Value, Value] = {}
+    for label, value in inputs.items():
+        copies.setdefault(value, result.input(label, value.type))
+    needed: set[Node] = set()
+    pending = [value for value in outputs.values() if value not in copies]
+    while pending:
+        value = pending.pop()
+        if value.node is None:
+            raise GraphError(f'"{name}" depends on {value!r}, which is none of its inputs')
+        if value.node not in needed:
+            needed.add(value.node)
+            pending += [operand for operand in value.node.inputs if operand not in copies]
+    for node in graph.nodes:
+        if node in needed:
+            kept = {value: copies[value] for value in node.outputs if value in copies}
+            result._replay_node(node, copies, {})
+            copies.update(kept)
+    result.outputs = {label: copies[value] for label, value in outputs.items()}
+    return result
 
 
 def zeros_like(value: Value) -> Value:

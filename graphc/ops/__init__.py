@@ -1,5 +1,5 @@
 """Every operation of the graph, one class each; see `graphc.ir.op.Op` for the protocol."""
 
-from graphc.ops import elementwise, linalg, logic, movement, reduce
+from graphc.ops import control, elementwise, linalg, logic, movement, reduce
 
-__all__ = ["elementwise", "linalg", "logic", "movement", "reduce"]
+__all__ = ["control", "elementwise", "linalg", "logic", "movement", "reduce"]
