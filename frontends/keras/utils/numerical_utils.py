@@ -71,7 +71,7 @@ def normalize(x: Any, axis: int | None = -1, order: float = 2) -> np.ndarray:
         order: which norm, as in ``np.linalg.norm``: 2 is the Euclidean one.
 
     Returns:
-        A new array of the shape of ``x``.
+        A new array of the shape of ``x``; for a NumPy vector a table of one row, as in Keras.
 
     Example:
         >>> keras.utils.normalize(np.array([[3.0, 4.0], [0.0, 0.0]]))
@@ -81,4 +81,6 @@ def normalize(x: Any, axis: int | None = -1, order: float = 2) -> np.ndarray:
     values = np.asarray(x)
     norm = np.linalg.norm(values, order, axis, keepdims=True)
     norm[norm == 0] = 1
+    if isinstance(x, np.ndarray) and x.ndim == 1:
+        norm = norm[np.newaxis]  # scripts written for Keras index that row
     return values / norm

@@ -1,0 +1,34 @@
+"""Shared by the tests of the Keras front-end."""
+
+import os
+import tempfile
+
+import pytest
+
+# Set before anything reads them: the user's own settings and data are neither used nor touched.
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("KERAS_HOME", tempfile.mkdtemp(prefix="keras-home-"))
+
+
+@pytest.fixture(scope="session")
+def real_keras():
+    """Keras itself, the oracle."""
+    return pytest.importorskip("keras")
+
+
+class Clock:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Replace ``time.time`` for everybody, so that printed durations can be compared."""
+    fake = Clock()
+    monkeypatch.setattr("time.time", lambda: fake.now)
+    return fake
