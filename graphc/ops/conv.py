@@ -107,7 +107,8 @@ class Conv(_Convolution):
     """The convolution of deep learning (a cross-correlation), over any number of spatial axes.
 
     ``y[n, p, o] = sum over k, i of x[n, q, i] * kernel[k, i, o]`` with
-    ``q = p * strides + k * dilations - before``, where x is zero outside of its bounds. The kernel is always ``[spatial..., in / groups, out]``.
+    ``q = p * strides + k * dilations - before``, where x is zero outside of its bounds. The kernel
+    is always ``[spatial..., in / groups, out]``.
     """
 
     def infer(self, x: TensorType, kernel: TensorType) -> TensorType:

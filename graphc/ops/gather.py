@@ -1,0 +1,219 @@
+"""Rows by index: gather, and the scatter that is its adjoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import DTypeError, ShapeError
+from graphc.ir import (
+    Node,
+    Op,
+    Sample,
+    TensorType,
+    Value,
+    filled,
+    is_float,
+    is_integer,
+    numpy_dtype,
+)
+from graphc.ir.dims import Dim, Shape, shape_text
+from graphc.ops.elementwise import Where, cast
+from graphc.ops.family import NUMBERS, like
+from graphc.ops.logic import Equal
+from graphc.ops.movement import Iota, insert_axis
+
+
+@dataclass(frozen=True)
+class Gather(Op):
+    """The slices of ``x`` along one axis that ``indices`` name.
+
+    The result has the shape of ``x`` with the axis replaced by the axes of ``indices``. A negative
+    index counts from the end. An index that is out of range gives NaN; in integers the least
+    number of a signed type and the greatest of an unsigned one; in bool True. (So does JAX: nothing
+    is ever read out of bounds, and a wrong index shows.) ONNX Runtime refuses such an index.
+
+    Args:
+        axis: The axis that the indices go along, not negative.
+    """
+
+    axis: int = 0
+
+    def infer(self, x: TensorType, indices: TensorType) -> TensorType:
+        if not is_integer(indices.dtype):
+            raise DTypeError(f"the indices have to be integers, not {indices.dtype}")
+        if not 0 <= self.axis < x.rank:
+            raise ShapeError(f"axis {self.axis} is none of {shape_text(x.shape)}")
+        return x.with_shape((*x.shape[: self.axis], *indices.shape, *x.shape[self.axis + 1 :]))
+
+    def evaluate(self, x: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        places, known = _places(indices, x.shape[self.axis])
+        shape = (*x.shape[: self.axis], *indices.shape, *x.shape[self.axis + 1 :])
+        result = np.full(shape, missing(x.dtype.name), x.dtype)
+        into = (*[slice(None)] * self.axis, known)
+        result[into] = np.take(x, places, self.axis)
+        return result
+
+    def gradient(self, node: Node, dy: Value) -> Sequence[Value | None]:
+        x, indices = node.inputs
+        return ScatterAdd(self.axis, x.shape[self.axis])(indices, dy), None
+
+    def onnx(self, context: Any, node: Node, x: str, indices: str) -> Any:
+        return context.node("Gather", [x, _onnx_indices(context, node, 1, indices)], axis=self.axis)
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        rng = np.random.default_rng(13)
+        for shape, axis, places in _cases():
+            for dtype, index_dtype in (
+                ("float32", "int32"),
+                ("float64", "int64"),
+                ("int32", "uint8"),
+                ("bool", "int32"),
+            ):
+                x = np.asarray(rng.normal(size=shape) * 9).astype(dtype)
+                indices = np.asarray(places)
+                if index_dtype == "uint8":
+                    indices = np.abs(indices)
+                yield Sample(cls(axis), (x, indices.astype(index_dtype)))
+
+
+@dataclass(frozen=True)
+class ScatterAdd(Op):
+    """Zeros to which slices of ``y`` were added at the places along one axis that indices name.
+
+    The adjoint of `Gather`. Operands: ``indices`` and ``y``. Slices for the same place are added
+    in the order of their indices; those whose index is out of range are left out.
+
+    Args:
+        axis: The axis that the indices go along, not negative.
+        size: The size of that axis in the result.
+    """
+
+    axis: int
+    size: Dim
+
+    def infer(self, indices: TensorType, y: TensorType) -> TensorType:
+        if not is_integer(indices.dtype):
+            raise DTypeError(f"the indices have to be integers, not {indices.dtype}")
+        if y.dtype not in NUMBERS:
+            raise DTypeError(f"adds numbers, not {y.dtype}")
+        behind = self.axis + indices.rank
+        if self.axis < 0 or y.shape[self.axis : behind] != indices.shape:
+            raise ShapeError(
+                f"the slices {shape_text(y.shape)} do not have the axes of the indices, "
+                f"{shape_text(indices.shape)}, at axis {self.axis}"
+            )
+        return y.with_shape((*y.shape[: self.axis], self.size, *y.shape[behind:]))
+
+    def evaluate(self, indices: np.ndarray, y: np.ndarray) -> np.ndarray:
+        behind = self.axis + indices.ndim
+        wide = np.float64 if is_float(y.dtype.name) else y.dtype
+        places, known = _places(indices, self.size)
+        total = np.zeros((*y.shape[: self.axis], self.size, *y.shape[behind:]), wide)
+        before = (slice(None),) * self.axis
+        np.add.at(total, (*before, places), y[(*before, known)].astype(wide))
+        return total.astype(y.dtype)
+
+    def gradient(self, node: Node, dx: Value) -> Sequence[Value | None]:
+        indices, y = node.inputs
+        rows = Gather(self.axis)(dx, indices)
+        # Slices that were left out: a gather of ones has NaN in their places.
+        ones = filled(dx.graph, TensorType((self.size,), "float32"), 1)
+        gathered = Gather(0)(ones, indices)
+        known = Equal()(gathered, like(gathered, 1))
+        for _ in range(y.rank - self.axis - indices.rank):
+            known = insert_axis(known, known.rank)
+        return None, Where()(known, rows, like(rows, 0))
+
+    def onnx(self, context: Any, node: Node, indices: str, y: str) -> Any:
+        """ScatterND works along the first axes, so those of the indices are brought there."""
+        indices_value, y_value = node.inputs
+        behind = self.axis + indices_value.rank
+        indices = _onnx_indices(context, node, 0, indices)
+        column: list[Dim] = [*indices_value.shape, 1]
+        indices = context.reshape(indices, list(indices_value.shape), column)
+        order = [*range(self.axis, behind), *range(self.axis), *range(behind, y_value.rank)]
+        if self.axis:
+            y = context.node("Transpose", [y], perm=order)
+        shape = node.output.shape
+        first: Shape = (shape[self.axis], *shape[: self.axis], *shape[self.axis + 1 :])
+        zero = context.constant(np.zeros((), numpy_dtype(y_value.dtype)))
+        zeros = context.node("Expand", [zero, context.shape(first)])
+        total = context.node("ScatterND", [zeros, indices, y], reduction="add")
+        if self.axis:
+            back = [*range(1, self.axis + 1), 0, *range(self.axis + 1, len(shape))]
+            total = context.node("Transpose", [total], perm=back)
+        return total
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        rng = np.random.default_rng(14)
+        for shape, axis, places in _cases():
+            for dtype, index_dtype in (("float32", "int32"), ("float64", "int64")):
+                indices = np.asarray(places)
+                y_shape = (*shape[:axis], *indices.shape, *shape[axis + 1 :])
+                y = np.asarray(rng.normal(size=y_shape)).astype(dtype)
+                yield Sample(cls(axis, shape[axis]), (indices.astype(index_dtype), y))
+
+
+def missing(dtype: str) -> float | int | bool:
+    """What `Gather` puts in place of an element that does not exist."""
+    if is_float(dtype):
+        return float("nan")
+    if dtype == "bool":
+        return True
+    limits = np.iinfo(dtype)
+    return int(limits.min) if limits.min < 0 else int(limits.max)
+
+
+def one_hot(indices: Value, size: int, dtype: str = "float32", axis: int = -1) -> Value:
+    """Ones at the places that ``indices`` name along a new axis, zeros elsewhere.
+
+    An index that is out of range gives zeros only.
+
+    Args:
+        indices: Integers of any shape.
+        size: The size of the new axis.
+        dtype: Type of the result.
+        axis: Where the new axis stands in the result; from the end if negative.
+    """
+    position = axis % (indices.rank + 1)
+    # A small type might not reach as far as the new axis does.
+    wide = indices.dtype if indices.dtype in ("int64", "uint32", "uint64") else "int32"
+    shape: list[Dim] = [1] * (indices.rank + 1)
+    shape[position] = size
+    line = indices.graph.apply(Iota(tuple(shape), position, wide))
+    return cast(Equal()(insert_axis(cast(indices, wide), position), line), dtype)
+
+
+def _places(indices: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The positions (a flat list) that valid indices mean, and which of them are valid."""
+    # Python's integers, as no NumPy type holds both int64 and uint64.
+    wide = indices.astype(object)
+    known = np.asarray((wide >= -size) & (wide < size), bool)
+    places = np.asarray(wide[known], np.int64)
+    return np.where(places < 0, places + size, places), known
+
+
+def _onnx_indices(context: Any, node: Node, operand: int, name: str) -> str:
+    """ONNX takes int32 and int64 indices only."""
+    if node.inputs[operand].dtype in ("int32", "int64"):
+        return name
+    return context.node("Cast", [name], to=context.onnx_dtype("int64"))
+
+
+def _cases() -> Iterable[tuple[tuple[int, ...], int, Any]]:
+    """A shape, an axis, and indices along it."""
+    yield (5, 3), 0, [0, 4, 1, 1]
+    yield (5, 3), 0, [[2, -1], [-5, 0], [2, 2]]
+    yield (2, 19), 1, [18, 0, 7]
+    yield (2, 3, 4), 1, [[0, 2, 1, 2]]
+    yield (4,), 0, 3
+    yield (4, 2), 0, np.zeros((0,), np.int64)
+    yield (1, 1), 1, [0]
+    yield (3, 2), 0, [3, -4, 1, 100]
+    yield (0, 2), 0, [0, -1]
