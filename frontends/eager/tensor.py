@@ -155,12 +155,14 @@ class Tensor(Operators):
         shape: Sizes, outermost first; None where the size is known only when the program runs.
         dims: The same with symbolic dimensions (`graphc.ir.SymbolicDim`) in place of None.
         dtype: The element type as a string.
+        mask: Which steps of a sequence count (bool); None if all do. Layers pass it on.
     """
 
-    __slots__ = ("data",)
+    __slots__ = ("data", "mask")
 
     def __init__(self, data: np.ndarray | Value):
         self.data = data
+        self.mask: Tensor | None = None
 
     @property
     def type(self) -> TensorType:

@@ -87,18 +87,18 @@ class Trace:
         return [None if value is None else Tensor(value) for value in gradients]
 
     @contextmanager
-    def scope(self, layer: str, file: str = "", line: int = 0) -> Iterator[None]:
-        """Mark the nodes made inside as belonging to a layer.
-
-        Args:
-            layer: Its name; the path is that of the enclosing layers and this.
-            file: The user's file to name; empty to name the line that is running.
-            line: The line in it.
-        """
+    def scope(self, layer: str) -> Iterator[None]:
+        """Mark the nodes made inside as belonging to a layer within the enclosing layers."""
         outer = self.graph.location
         path = f"{outer.layer}/{layer}" if outer.layer else layer
-        place = (file, line) if line else (outer.file, outer.line)
-        with self.graph.at(Location(path, *place)):
+        with self.graph.at(Location(path, outer.file, outer.line)):
+            yield
+
+    @contextmanager
+    def line(self, location: Location) -> Iterator[None]:
+        """Give the nodes made inside this line instead of the one that is running."""
+        outer = self.graph.location
+        with self.graph.at(Location(outer.layer, location.file, location.line)):
             yield
 
     def program(self, results: Mapping[str, Tensor]) -> tuple[Program, dict[str, Variable]]:

@@ -1,0 +1,1 @@
+"""Layers, models and the functional graph of layer calls."""

@@ -1,0 +1,62 @@
+"""What a call passes down to the layers it calls: the training flag; and up: added losses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from graphc.eager.tensor import Tensor, apply
+from graphc.ops.movement import Size
+
+
+class CallContext:
+    """The state of the outermost call and those inside.
+
+    Attributes:
+        training: The flag that layers see which are not told.
+        losses: What layers added with `add_loss`, and penalties on activity.
+    """
+
+    def __init__(self, training: bool):
+        self.training = training
+        self.losses: list[Tensor] = []
+
+    def add_regularized(self, penalty: Tensor, batch: Any, output: Tensor) -> None:
+        """Add a penalty on a layer's output, averaged over the batch as Keras does it."""
+        if isinstance(batch, int):
+            self.losses.append(penalty / max(batch, 1))
+        else:
+            self.losses.append(penalty / apply(Size((0,), penalty.dtype), output))
+
+
+_current: ContextVar[CallContext | None] = ContextVar("graphc_call", default=None)
+
+
+@contextmanager
+def entered(training: bool) -> Iterator[CallContext]:
+    """Run a call with this training flag; losses go to the outermost call's list."""
+    outer = _current.get()
+    context = CallContext(training)
+    if outer is not None:
+        context.losses = outer.losses
+    token = _current.set(context)
+    try:
+        yield context
+    finally:
+        _current.reset(token)
+
+
+def training() -> bool:
+    """The training flag of the enclosing call; False outside of one."""
+    context = _current.get()
+    return context.training if context else False
+
+
+def add_loss(loss: Tensor) -> None:
+    """Add to the losses of the outermost call."""
+    context = _current.get()
+    if context is None:
+        raise RuntimeError("add_loss has to be called inside the call method of a layer")
+    context.losses.append(loss)

@@ -1,0 +1,271 @@
+"""Functional models: the graph of layer calls between some inputs and some outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphc.eager.location import user_line_text
+from graphc.eager.tensor import Tensor, as_tensor, cast
+from graphc.eager.trace import current_trace
+from graphc.errors import ShapeError
+from graphc.ir import is_float
+from graphc.keras import tree
+from graphc.keras.engine.input_layer import InputLayer
+from graphc.keras.engine.input_spec import InputSpec
+from graphc.keras.engine.keras_tensor import KerasTensor, Node, keras_tensors
+from graphc.keras.engine.layer import Layer
+from graphc.keras.engine.model import Model
+
+
+class Functional(Model):
+    """A model made of the calls between KerasTensors (https://keras.io/guides/functional_api/).
+
+    Args:
+        inputs: A KerasTensor, or a list, tuple or dict of them.
+        outputs: What the model returns, of the same kinds.
+        name: The model's name.
+        trainable: Whether optimizers may change the weights.
+
+    Raises:
+        ValueError: An output does not depend on the inputs, or needs another input as well.
+    """
+
+    def __init__(
+        self,
+        inputs: Any,
+        outputs: Any,
+        name: str | None = None,
+        trainable: bool = True,
+        **kwargs: Any,
+    ):
+        super().__init__(name=name, trainable=trainable, **kwargs)
+        self.inputs_structure = tree.map_structure(_as_input, inputs)
+        self.outputs_structure = outputs
+        self.inputs: list[KerasTensor] = keras_tensors(self.inputs_structure)
+        self.outputs: list[KerasTensor] = keras_tensors(outputs)
+        if len(self.outputs) != len(tree.flatten(outputs)) or not self.outputs:
+            wrong = [x for x in tree.flatten(outputs) if not isinstance(x, KerasTensor)]
+            raise ValueError(
+                "the outputs of a model have to be results of layers called on Input(); received "
+                f"{wrong[0] if wrong else 'nothing'!r}"
+            )
+        self.nodes = _order(self.inputs, self.outputs)
+        self.operations = _operations_by_depth(self.nodes, self.inputs)
+        self._layers = [operation for operation in self.operations if isinstance(operation, Layer)]
+        self.input_names = [_input_name(tensor) for tensor in self.inputs]
+        self.output_names = _output_names(self.outputs)
+        names = [layer.name for layer in self._layers]
+        for name_ in names:
+            if names.count(name_) > 1:
+                raise ValueError(
+                    f'two layers of the model are called "{name_}"; names have to be unique'
+                )
+        self._functional_outputs_structure = outputs
+        self.built = True
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, those nearest to the inputs first."""
+        return list(self._layers)
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape(s) of the inputs."""
+        return tree.map_structure(lambda tensor: tensor.shape, self.inputs_structure)
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape(s) of the outputs."""
+        return tree.map_structure(lambda tensor: tensor.shape, self.outputs_structure)
+
+    @property
+    def input(self) -> Any:
+        """The KerasTensor(s) of the inputs."""
+        return self.inputs_structure
+
+    @property
+    def output(self) -> Any:
+        """The KerasTensor(s) of the outputs."""
+        return self.outputs_structure
+
+    def build(self, input_shape: Any = None) -> None:
+        """Nothing to do: a functional model is built from the start."""
+
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        """Run the recorded calls on new tensors.
+
+        Args:
+            inputs: Tensors in the structure of the inputs, or a dict by input name.
+            training: Passed to the layers.
+            mask: Masks for the inputs, in their structure.
+
+        Returns:
+            Tensors in the structure of the outputs.
+        """
+        tensors = self._match(inputs)
+        for tensor, given in zip(tensors, tree.flatten(mask), strict=False):
+            tensor.mask = given
+        values = {id(k): tensor for k, tensor in zip(self.inputs, tensors, strict=True)}
+        trace = current_trace()
+        for node in self.nodes:
+            if all(id(output) in values for output in node.outputs):
+                continue
+            args, kwargs = node.arguments(lambda tensor: values[id(tensor)])
+            if isinstance(node.operation, Layer) and kwargs.get("training") is None:
+                kwargs.pop("training", None)
+            if trace is None:
+                results = node.operation(*args, **kwargs)
+            else:
+                with trace.line(node.location):
+                    results = node.operation(*args, **kwargs)
+            flat = tree.flatten(results)
+            values.update((id(k), v) for k, v in zip(node.outputs, flat, strict=True))
+        return tree.map_structure(lambda tensor: values[id(tensor)], self.outputs_structure)
+
+    def compute_output_spec(self, *_: Any, **__: Any) -> Any:
+        """The KerasTensors of the outputs."""
+        return self.outputs_structure
+
+    def _match(self, inputs: Any) -> list[Tensor]:
+        """The given tensors in the order of the inputs, cast and shaped as those want them."""
+        if isinstance(inputs, Mapping) and not isinstance(self.inputs_structure, Mapping):
+            missing = [name for name in self.input_names if name not in inputs]
+            if missing:
+                raise ValueError(
+                    f'model "{self.name}" needs an input "{missing[0]}"; '
+                    f"received {', '.join(map(str, inputs))}"
+                )
+            flat = [inputs[name] for name in self.input_names]
+        elif isinstance(self.inputs_structure, Mapping) and isinstance(inputs, Mapping):
+            missing = [key for key in self.inputs_structure if key not in inputs]
+            if missing:
+                raise ValueError(
+                    f'model "{self.name}" needs an input "{missing[0]}"; '
+                    f"received {', '.join(map(str, inputs))}"
+                )
+            flat = [inputs[key] for key in self.inputs_structure]
+        else:
+            flat = tree.flatten(inputs)
+        if len(flat) != len(self.inputs):
+            raise ValueError(
+                f'model "{self.name}" has {len(self.inputs)} input(s) '
+                f"({', '.join(self.input_names)}), received {len(flat)}"
+            )
+        return [
+            self._fit(tensor, keras_tensor, name)
+            for tensor, keras_tensor, name in zip(flat, self.inputs, self.input_names, strict=True)
+        ]
+
+    def _fit(self, given: Any, wanted: KerasTensor, name: str) -> Tensor:
+        tensor = as_tensor(given)
+        mask = tensor.mask
+        if tensor.dtype != wanted.dtype and (is_float(wanted.dtype) or not is_float(tensor.dtype)):
+            tensor = cast(tensor, wanted.dtype)
+        rank = len(wanted.shape)
+        if tensor.ndim == rank - 1 and wanted.shape[-1] == 1:
+            tensor = tensor[..., None]
+        elif tensor.ndim == rank + 1 and tensor.shape[-1] == 1:
+            tensor = tensor[..., 0]
+        complaint = InputSpec(shape=wanted.shape).complaint(tensor.shape)
+        if complaint:
+            place = user_line_text()
+            raise ShapeError(
+                f'model "{self.name}": input "{name}" {complaint}; it takes shape {wanted.shape}, '
+                f"received {tensor.shape}" + (f" ({place})" if place else "")
+            )
+        tensor = Tensor(tensor.data)
+        tensor.mask = mask
+        return tensor
+
+
+def _as_input(tensor: Any) -> KerasTensor:
+    """A KerasTensor that starts a model; results of layers can start one as well."""
+    if not isinstance(tensor, KerasTensor):
+        raise ValueError(
+            f"the inputs of a model have to be made by Input() or by layers, not {tensor!r}"
+        )
+    if tensor.node is None:
+        InputLayer(input_tensor=tensor, name=tensor.name)
+    return tensor
+
+
+def _order(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> list[Node]:
+    """The calls between inputs and outputs, each after those it depends on."""
+    starts = {id(tensor) for tensor in inputs}
+    done: dict[int, Node] = {}
+    order: list[Node] = []
+    # A stack instead of recursion: models may be thousands of layers deep.
+    stack = [(tensor.node, False) for tensor in reversed(outputs) if tensor.node is not None]
+    active: set[int] = set()
+    while stack:
+        node, expanded = stack.pop()
+        if expanded:
+            active.discard(id(node))
+            if id(node) not in done:
+                done[id(node)] = node
+                order.append(node)
+            continue
+        if id(node) in done or id(node) in active:
+            continue
+        active.add(id(node))
+        stack.append((node, True))
+        if isinstance(node.operation, InputLayer) and id(node.outputs[0]) not in starts:
+            raise ValueError(
+                f'the outputs depend on the input "{node.operation.name}", which is not among the '
+                "inputs of the model; add it to inputs=[...]"
+            )
+        for tensor in reversed(node.inputs):
+            if tensor.node is None:
+                raise ValueError(f"{tensor!r} is no result of a layer and not among the inputs")
+            if id(tensor) not in starts:
+                stack.append((tensor.node, False))
+    # Inputs that no output needs belong to the model all the same.
+    for tensor in inputs:
+        if isinstance(tensor.node.operation, InputLayer) and id(tensor.node) not in done:
+            order.insert(0, tensor.node)
+    return order
+
+
+def _operations_by_depth(nodes: list[Node], inputs: list[KerasTensor]) -> list[Any]:
+    """The operations in the order in which Keras lists (and saves) them.
+
+    An operation's depth is its longest way to an output; the deepest come first, and within one
+    depth those that were met first.
+    """
+    in_model = {id(node) for node in nodes}
+    starts = {id(tensor) for tensor in inputs}
+    met: dict[int, int] = {}
+    for node in nodes:
+        met.setdefault(id(node.operation), len(met))
+    node_depth: dict[int, int] = {}
+    depth: dict[int, int] = {}
+    for node in reversed(nodes):
+        own = max(node_depth.get(id(node), 0), depth.get(id(node.operation), 0))
+        node_depth[id(node)] = depth[id(node.operation)] = own
+        for tensor in node.inputs:
+            parent = tensor.node
+            if parent is not None and id(parent) in in_model:
+                if id(tensor) in starts and not isinstance(parent.operation, InputLayer):
+                    continue
+                node_depth[id(parent)] = max(node_depth.get(id(parent), 0), own + 1)
+    operations = {id(node.operation): node.operation for node in nodes}
+    ordered = sorted(operations, key=lambda key: (-depth[key], met[key]))
+    return [operations[key] for key in ordered]
+
+
+def _input_name(tensor: KerasTensor) -> str:
+    return tensor.node.operation.name if tensor.node is not None else tensor.name
+
+
+def _output_names(outputs: list[KerasTensor]) -> list[str]:
+    """The names of the layers that make the outputs, made unique."""
+    names: list[str] = []
+    for tensor in outputs:
+        name = tensor.node.operation.name if tensor.node is not None else tensor.name
+        unique, count = name, 1
+        while unique in names:
+            unique = f"{name}_{count}"
+            count += 1
+        names.append(unique)
+    return names

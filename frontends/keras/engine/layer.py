@@ -1,0 +1,513 @@
+"""The base class of all layers."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.eager.location import user_line_text
+from graphc.eager.tensor import Tensor, as_tensor, cast
+from graphc.eager.trace import computing_at_once, current_trace
+from graphc.eager.variable import Variable
+from graphc.errors import ShapeError
+from graphc.ir import is_float
+from graphc.keras import constraints, initializers, regularizers, tree
+from graphc.keras.engine import call_context
+from graphc.keras.engine.dtype_policy import DTypePolicy, get_policy
+from graphc.keras.engine.input_spec import check_inputs
+from graphc.keras.engine.keras_tensor import (
+    KerasTensor,
+    Node,
+    infer,
+    input_type,
+    keras_tensors,
+    record,
+)
+from graphc.keras.engine.naming import automatic_name
+from graphc.keras.engine.parts import Parts
+
+
+class Layer(Parts):
+    """A computation with weights (https://keras.io/api/layers/base_layer/).
+
+    Subclasses define `call`, and `build` where weights depend on the shape of the input. Variables,
+    layers, and lists, tuples and dicts of them, count as parts of the layer when they are
+    attributes of it.
+
+    Args:
+        activity_regularizer: Penalty on the output, added to the loss.
+        trainable: Whether optimizers may change the weights.
+        dtype: Element type or `DTypePolicy`; `floatx` by default.
+        autocast: Whether floating-point inputs are cast to the layer's type.
+        name: A unique name; made up from the class if left out.
+        **kwargs: Keras 2's ``input_shape``, ``batch_input_shape``, ``input_dim``,
+            ``input_length`` and ``weights`` are understood.
+
+    Example:
+        >>> class Linear(Layer):
+        ...     def __init__(self, units, **kwargs):
+        ...         super().__init__(**kwargs)
+        ...         self.units = units
+        ...     def build(self, input_shape):
+        ...         self.w = self.add_weight(shape=(input_shape[-1], self.units), name="w")
+        ...     def call(self, inputs):
+        ...         return inputs @ self.w
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
+        layer = super().__new__(cls)
+        object.__setattr__(layer, "_auto_arguments", (args, kwargs))
+        return layer
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if "build" in cls.__dict__:
+            cls.build = _building_once(cls.__dict__["build"])  # type: ignore[method-assign]
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ):
+        object.__setattr__(self, "_own_variables", [])
+        object.__setattr__(self, "_losses", [])
+        object.__setattr__(self, "inbound_nodes", [])
+        self.name = name or automatic_name(type(self))
+        if "/" in self.name:
+            raise ValueError(f'the name of a layer cannot hold "/": {self.name!r}')
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.dtype_policy: DTypePolicy = get_policy(dtype)
+        self.autocast = autocast
+        self.built = False
+        self.supports_masking = False
+        self.input_spec: Any = None
+        self._trainable = bool(trainable)
+        self._initial_weights = kwargs.pop("weights", None)
+        self._build_shapes: Any = None
+        self._input_shape_argument = _legacy_input_shape(kwargs)
+        if kwargs:
+            known = sorted(inspect.signature(type(self).__init__).parameters)[:]
+            raise TypeError(
+                f"{type(self).__name__}: unknown argument(s) {', '.join(sorted(kwargs))}; "
+                f"it takes {', '.join(p for p in known if p not in ('self', 'kwargs'))} and "
+                "name, dtype, trainable, activity_regularizer, input_shape"
+            )
+
+    # ------------------------------------------------------------------------------ to override
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights; called once, before the first call.
+
+        Args:
+            input_shape: Shape of the input (a structure of shapes for several), None where open.
+        """
+        self.built = True
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the output; to be overridden."""
+        raise NotImplementedError(
+            f'{type(self).__name__} "{self.name}" has no call method: define '
+            "`def call(self, inputs)` that returns the output"
+        )
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The mask of the output: by default that of the input."""
+        return previous_mask
+
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """The output's shape for an input shape, found by tracing `call`.
+
+        Args:
+            *args: A shape for each tensor argument of `call`.
+            **kwargs: Shapes of further ones.
+        """
+
+        def placeholder(shape: Any) -> KerasTensor:
+            return KerasTensor(input_type(tuple(shape), self.compute_dtype, ""))
+
+        inputs = [_map_shapes(placeholder, shape) for shape in args]
+        named = {key: _map_shapes(placeholder, shape) for key, shape in kwargs.items()}
+        if not self.built:
+            self._build_from(tuple(inputs), named)
+        outputs = infer(self._call_in_scope, tuple(inputs), named)
+        return tree.map_structure(lambda tensor: tensor.shape, outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, so that `from_config` makes the same layer again.
+
+        Raises:
+            NotImplementedError: A subclass with arguments of its own does not override it and the
+                arguments are no plain data.
+        """
+        config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
+        config["dtype"] = _policy_config(self.dtype_policy)
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
+        if type(self).get_config is not Layer.get_config or type(self).__init__ is Layer.__init__:
+            return config
+        return {**config, **self._automatic_config()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A layer from what `get_config` gave."""
+        return cls(**config)
+
+    # --------------------------------------------------------------------------------- calling
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._check_constructed()
+        args = tuple(map(self._to_tensors, args))
+        kwargs = {key: self._to_tensors(value) for key, value in kwargs.items()}
+        if args and self.input_spec is not None:
+            self._check_spec(args[0])
+        if not self.built:
+            self._build_from(args, kwargs)
+            if args and self.input_spec is not None:
+                self._check_spec(args[0])
+        self._fill_mask(args, kwargs)
+        if keras_tensors((args, kwargs)):
+            return record(self, args, kwargs, self._call_in_scope)
+        return self._call_in_scope(*args, **kwargs)
+
+    def _call_in_scope(self, *args: Any, **kwargs: Any) -> Any:
+        """Run `call` with the training flag resolved, as a scope of the trace."""
+        training = self._resolve_training(kwargs)
+        trace = current_trace()
+        with call_context.entered(training) as context:
+            if trace is None:
+                outputs = self.call(*args, **kwargs)
+            else:
+                with trace.scope(self.name):
+                    outputs = self.call(*args, **kwargs)
+            if outputs is None:
+                raise ValueError(
+                    f'the call method of {type(self).__name__} "{self.name}" returned None; '
+                    "is there a `return` missing?"
+                )
+            self._pass_mask(args, outputs)
+            if self.activity_regularizer is not None:
+                for output in tree.flatten(outputs):
+                    batch = output.dims[0] if output.ndim else 1
+                    context.add_regularized(self.activity_regularizer(output), batch, output)
+        return outputs
+
+    def _resolve_training(self, kwargs: dict[str, Any]) -> bool:
+        training = kwargs.get("training")
+        if training is None:
+            training = call_context.training()
+        if "training" in self._call_parameters:
+            kwargs["training"] = training
+        else:
+            kwargs.pop("training", None)
+        return bool(training)
+
+    @functools.cached_property
+    def _call_parameters(self) -> frozenset[str]:
+        return frozenset(inspect.signature(self.call).parameters)
+
+    def _to_tensors(self, argument: Any) -> Any:
+        """NumPy arrays and variables as tensors, floating-point ones in the layer's dtype."""
+
+        def convert(leaf: Any) -> Any:
+            if isinstance(leaf, (np.ndarray, np.generic, Variable)):
+                leaf = as_tensor(leaf)
+            if isinstance(leaf, Tensor) and self.autocast and is_float(leaf.dtype):
+                mask = leaf.mask
+                leaf = cast(leaf, self.compute_dtype)
+                leaf.mask = mask
+            return leaf
+
+        if isinstance(argument, list) and argument and not keras_tensors(argument):
+            if all(isinstance(item, (int, float, list)) for item in argument):
+                return convert(as_tensor(argument))
+        return tree.map_structure(convert, argument)
+
+    def _check_spec(self, inputs: Any) -> None:
+        place = user_line_text()
+        what = f'{type(self).__name__} "{self.name}"'
+        check_inputs(self.input_spec, inputs, what, f" ({place})" if place else "")
+
+    def _fill_mask(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Give `call` the masks that its input carries, if it takes any."""
+        if "mask" not in self._call_parameters or kwargs.get("mask") is not None or not args:
+            return
+        masks = tree.map_structure(lambda tensor: getattr(tensor, "mask", None), args[0])
+        if tree.flatten(masks):
+            kwargs["mask"] = masks
+
+    def _pass_mask(self, args: tuple[Any, ...], outputs: Any) -> None:
+        if not (self.supports_masking or type(self).compute_mask is not Layer.compute_mask):
+            return
+        if not args or isinstance(outputs, dict):
+            return
+        masks = tree.map_structure(lambda tensor: getattr(tensor, "mask", None), args[0])
+        if not tree.flatten(masks) and type(self).compute_mask is Layer.compute_mask:
+            return
+        result = self.compute_mask(args[0], masks)
+        flat = tree.flatten(outputs)
+        flat_masks = result if isinstance(result, (list, tuple)) else [result] * len(flat)
+        for tensor, mask in zip(flat, flat_masks, strict=False):
+            if isinstance(tensor, Tensor) and tensor.mask is None:
+                tensor.mask = mask
+
+    def stateless_call(
+        self, trainable: Sequence[Any], non_trainable: Sequence[Any], *args: Any, **kwargs: Any
+    ) -> tuple[Any, list[Tensor]]:
+        """The output for given values of the weights, which stay as they are.
+
+        Args:
+            trainable: Values for `trainable_variables`.
+            non_trainable: Values for `non_trainable_variables`.
+            *args: For `call`.
+            **kwargs: For `call`.
+
+        Returns:
+            The outputs, and the new values of the non-trainable variables.
+        """
+        variables = [*self.trainable_variables, *self.non_trainable_variables]
+        before = [variable.numpy() for variable in variables]
+        try:
+            for variable, value in zip(variables, [*trainable, *non_trainable], strict=True):
+                variable.assign(value)
+            outputs = self(*args, **kwargs)
+            return outputs, [as_tensor(v.numpy()) for v in self.non_trainable_variables]
+        finally:
+            for variable, array in zip(variables, before, strict=True):
+                variable.assign(array)
+
+    # --------------------------------------------------------------------------------- building
+
+    def _build_from(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Build for the shapes of the tensors of a call."""
+        shapes = [_shapes_of(value) for value in args if _is_tensor_structure(value)]
+        named = {k: _shapes_of(v) for k, v in kwargs.items() if _is_tensor_structure(v)}
+        named.pop("mask", None)
+        parameters = [
+            p.name
+            for p in inspect.signature(self.build).parameters.values()
+            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        ]
+        shapes += [named[f] for f in self._call_parameters if f in named and len(parameters) > 1]
+        with computing_at_once():
+            if len(parameters) > 1:
+                self.build(*shapes[: len(parameters)])
+            else:
+                self.build(shapes[0] if shapes else None)
+        self.built = True
+
+    def add_weight(
+        self,
+        shape: Any = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: Any = None,
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+    ) -> Variable:
+        """Create a weight of this layer.
+
+        Args:
+            shape: Its shape; ``()`` by default.
+            initializer: How it starts; "glorot_uniform" for floats, "zeros" otherwise.
+            dtype: Element type; the policy's type for variables by default.
+            trainable: Whether optimizers may change it.
+            autocast: Accepted for compatibility.
+            regularizer: Penalty on it, added to the loss.
+            constraint: Applied to it after each update.
+            aggregation: Accepted for compatibility.
+            overwrite_with_gradient: Accepted for compatibility.
+            name: Its name within the layer.
+
+        Returns:
+            The variable.
+
+        Raises:
+            ValueError: A size is unknown or negative.
+        """
+        self._check_constructed()
+        if isinstance(shape, str):  # Keras 2: add_weight(name, shape)
+            raise TypeError("add_weight(shape, ...): the name goes in as `name=...`")
+        shape = (
+            tuple(shape)
+            if isinstance(shape, (list, tuple))
+            else (() if shape is None else (shape,))
+        )
+        if any(size is None or not isinstance(size, (int, np.integer)) for size in shape):
+            raise ShapeError(
+                f'{type(self).__name__} "{self.name}": weight "{name}" cannot have shape {shape}: '
+                "every size has to be known; give the input a fixed size along that axis"
+            )
+        dtype = get_policy(dtype).variable_dtype if dtype else self.variable_dtype
+        default = "glorot_uniform" if is_float(dtype) else "zeros"
+        with computing_at_once():
+            value = initializers.get(initializer or default)(shape, dtype=dtype)
+        variable = Variable(value, dtype=dtype, trainable=trainable, name=name or "variable")
+        variable.path = f"{self.name}/{variable.name}"
+        variable.regularizer = regularizers.get(regularizer)
+        variable.constraint = constraints.get(constraint)
+        self._own_variables.append(variable)
+        return variable
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a scalar (or several) to the loss that training minimizes; to be called in `call`."""
+        for value in tree.flatten(loss):
+            call_context.add_loss(as_tensor(value))
+
+    # ------------------------------------------------------------------------------- properties
+
+    @property
+    def dtype(self) -> str:
+        """The element type of the weights (the same as `variable_dtype`)."""
+        return self.variable_dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The element type of the weights."""
+        return self.dtype_policy.variable_dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        """The element type that floating-point inputs are cast to."""
+        return self.dtype_policy.compute_dtype
+
+    @property
+    def path(self) -> str:
+        """The name."""
+        return self.name
+
+    @property
+    def input(self) -> Any:
+        """The KerasTensor(s) of the layer's only functional call."""
+        node = self._only_node("input")
+        first = node.args[0] if node.args else next(iter(node.kwargs.values()))
+        return first if keras_tensors(first) else node.inputs
+
+    @property
+    def output(self) -> Any:
+        """The KerasTensor(s) that the layer's only functional call returned."""
+        return self._only_node("output").structure
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape(s) of `output`."""
+        return tree.map_structure(lambda tensor: tensor.shape, self.output)
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape(s) of `input`."""
+        return tree.map_structure(lambda tensor: tensor.shape, self.input)
+
+    def _only_node(self, what: str) -> Node:
+        nodes = self.inbound_nodes
+        if not nodes:
+            raise AttributeError(
+                f'layer "{self.name}" was never called on a model\'s tensors, so it has no {what}'
+            )
+        return nodes[0]
+
+    # ------------------------------------------------------------------------------ construction
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        if "_own_variables" not in self.__dict__ and not key.startswith("__"):
+            if isinstance(value, (Layer, Variable)) or key == "built":
+                self._check_constructed()
+        object.__setattr__(self, key, value)
+
+    def _check_constructed(self) -> None:
+        if "_own_variables" not in self.__dict__:
+            raise RuntimeError(
+                f"{type(self).__name__}.__init__ has to call super().__init__() before anything "
+                f"else ({user_line_text()})"
+            )
+
+    def _automatic_config(self) -> dict[str, Any]:
+        args, kwargs = self._auto_arguments
+        signature = inspect.signature(type(self).__init__)
+        bound = signature.bind(self, *args, **kwargs)
+        arguments: dict[str, Any] = {}
+        for name, value in list(bound.arguments.items())[1:]:
+            if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+                arguments.update(value)
+            else:
+                arguments[name] = value
+        plain = (int, float, str, bool, type(None))
+        if not all(isinstance(leaf, plain) for leaf in tree.flatten(list(arguments.values()))):
+            raise NotImplementedError(
+                f"{type(self).__name__} has arguments that are no plain data, so it has to define "
+                "get_config() to be saved"
+            )
+        for own in ("name", "dtype", "trainable", "activity_regularizer"):
+            arguments.pop(own, None)
+        return arguments
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _building_once(build: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a `build` method: remember the shapes, mark the layer as built, set given weights."""
+
+    @functools.wraps(build)
+    def wrapper(self: Layer, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
+        self.built = True
+        self._build_shapes = args[0] if len(args) == 1 and not kwargs else (args, kwargs)
+        if self._initial_weights is not None:
+            given, self._initial_weights = self._initial_weights, None
+            self.set_weights(given)
+
+    return wrapper
+
+
+def _legacy_input_shape(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:
+    """The batch shape that Keras 2's arguments for a first layer tell; None without them."""
+    if "batch_input_shape" in kwargs:
+        return tuple(kwargs.pop("batch_input_shape"))
+    batch = kwargs.pop("batch_size", None)
+    if "input_shape" in kwargs:
+        shape = kwargs.pop("input_shape")
+        return (batch, *(shape if isinstance(shape, (list, tuple)) else (shape,)))
+    if "input_dim" in kwargs:
+        length = (kwargs.pop("input_length"),) if "input_length" in kwargs else ()
+        return (batch, *length, kwargs.pop("input_dim"))
+    return None
+
+
+def _is_tensor_structure(value: Any) -> bool:
+    leaves = tree.flatten(value)
+    return bool(leaves) and all(isinstance(leaf, (Tensor, KerasTensor)) for leaf in leaves)
+
+
+def _shapes_of(value: Any) -> Any:
+    return tree.map_structure(lambda tensor: tuple(tensor.shape), value)
+
+
+def _map_shapes(function: Callable[[Any], Any], shape: Any) -> Any:
+    """``function`` of each shape in a structure of shapes (whose leaves are tuples of sizes)."""
+    if isinstance(shape, dict):
+        return {key: _map_shapes(function, item) for key, item in shape.items()}
+    if all(size is None or isinstance(size, int) for size in shape):
+        return function(shape)
+    return type(shape)(_map_shapes(function, item) for item in shape)
+
+
+def _policy_config(policy: DTypePolicy) -> dict[str, Any]:
+    return {
+        "module": "keras",
+        "class_name": "DTypePolicy",
+        "config": policy.get_config(),
+        "registered_name": None,
+    }

@@ -1,0 +1,38 @@
+"""Automatic names: ``dense``, ``dense_1``, ..., counted over the process as Keras counts them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+_counts: Counter[str] = Counter()
+
+
+def to_snake_case(name: str) -> str:
+    """``BatchNormalization`` as ``batch_normalization``, ``Conv2D`` as ``conv2d``."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def unique_name(prefix: str) -> str:
+    """``prefix``, or ``prefix_1`` and so on when it was given out before."""
+    count = _counts[prefix]
+    _counts[prefix] += 1
+    return f"{prefix}_{count}" if count else prefix
+
+
+def automatic_name(kind: type) -> str:
+    """A name for a new object of a class."""
+    return unique_name(to_snake_case(kind.__name__))
+
+
+def clear_session() -> None:
+    """Start counting names anew (`keras.utils.clear_session`, `keras.backend.clear_session`)."""
+    _counts.clear()
+
+
+def get_uid(prefix: str = "") -> int:
+    """A number that rises with each call for the same prefix (`keras.backend.get_uid`)."""
+    _counts[prefix] += 1
+    return _counts[prefix]

@@ -1,0 +1,197 @@
+"""The parts of a layer: its variables, the layers and metrics inside, found by its attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.eager.variable import Variable
+from graphc.errors import ShapeError
+
+# Attributes of the engine itself, which never hold a user's variables or layers.
+_PRIVATE = frozenset({"inbound_nodes", "_own_variables", "_auto_arguments", "_losses"})
+
+
+class Parts:
+    """What a layer consists of.
+
+    Variables, layers and metrics, and lists, tuples and dicts of them, are parts of a layer when
+    they are attributes of it. They are looked up when asked for, so a list may grow at any time.
+    """
+
+    name: str
+    built: bool
+    _trainable: bool
+    _own_variables: list[Variable]
+    _losses: list[Any]
+
+    def _parts(self) -> Iterator[Any]:
+        """The variables, layers and metrics that are attributes, in order of assignment."""
+        seen: set[int] = set()
+
+        def walk(item: Any) -> Iterator[Any]:
+            if id(item) in seen:
+                return
+            if isinstance(item, (Variable, Parts)) or hasattr(item, "update_state"):
+                seen.add(id(item))
+                yield item
+            elif hasattr(item, "_graphc_variables"):
+                seen.add(id(item))
+                yield from item._graphc_variables()
+            elif isinstance(item, (list, tuple)):
+                seen.add(id(item))
+                for part in item:
+                    yield from walk(part)
+            elif isinstance(item, dict):
+                seen.add(id(item))
+                for part in item.values():
+                    yield from walk(part)
+
+        for variable in self._own_variables:
+            seen.add(id(variable))
+            yield variable
+        for key, item in self.__dict__.items():
+            if key not in _PRIVATE:
+                yield from walk(item)
+
+    @property
+    def layers_inside(self) -> list[Parts]:
+        """The layers that are direct parts of this one."""
+        return [part for part in self._parts() if isinstance(part, Parts)]
+
+    def _flatten_layers(self) -> list[Parts]:
+        """The layer itself and all layers inside, each once, outer ones first."""
+        found: dict[int, Parts] = {id(self): self}
+
+        def visit(layer: Parts) -> None:
+            for part in layer.layers_inside:
+                if id(part) not in found:
+                    found[id(part)] = part
+                    visit(part)
+
+        visit(self)
+        return list(found.values())
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All variables, those of layers inside included, metrics' excluded."""
+        found: dict[int, Variable] = {}
+        for layer in self._flatten_layers():
+            for part in layer._parts():
+                if isinstance(part, Variable):
+                    found.setdefault(id(part), part)
+        return list(found.values())
+
+    @property
+    def weights(self) -> list[Variable]:
+        """All variables but the states of random generators: trainable ones of a layer first."""
+        found: dict[int, Variable] = {}
+        for layer in self._flatten_layers():
+            own = [part for part in layer._parts() if isinstance(part, Variable)]
+            own.sort(key=lambda variable: not variable.trainable)  # stable
+            for variable in own:
+                if not getattr(variable, "is_random_state", False):
+                    found.setdefault(id(variable), variable)
+        return list(found.values())
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The variables that training changes now."""
+        frozen = {id(v) for v in self._frozen_variables()}
+        return [v for v in self.variables if v.trainable and id(v) not in frozen]
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """The variables that training leaves to the layers themselves."""
+        trained = {id(v) for v in self.trainable_variables}
+        return [v for v in self.variables if id(v) not in trained]
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """Those of `weights` that training changes now."""
+        frozen = {id(v) for v in self._frozen_variables()}
+        return [v for v in self.weights if v.trainable and id(v) not in frozen]
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The others of `weights`."""
+        trained = {id(v) for v in self.trainable_weights}
+        return [v for v in self.weights if id(v) not in trained]
+
+    def _frozen_variables(self) -> list[Variable]:
+        if not self._trainable:
+            return self.variables
+        return [v for layer in self.layers_inside for v in layer._frozen_variables()]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether optimizers may change the weights; setting it sets it for all layers inside."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self._flatten_layers():
+            layer._trainable = bool(value)
+
+    @property
+    def losses(self) -> list[Any]:
+        """Penalties of the weights' regularizers, and what `add_loss` collected in eager calls."""
+        return [*self._losses, *self._regularization_losses()]
+
+    def _regularization_losses(self) -> list[Any]:
+        return [
+            variable.regularizer(variable.as_tensor())
+            for variable in self.trainable_variables
+            if getattr(variable, "regularizer", None) is not None
+        ]
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics that are parts of this layer or of layers inside."""
+        return [
+            part
+            for layer in self._flatten_layers()
+            for part in layer._parts()
+            if hasattr(part, "update_state")
+        ]
+
+    # --------------------------------------------------------------------------------- weights
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of all weights."""
+        return [variable.numpy() for variable in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set all weights; nothing changes if one does not fit.
+
+        Raises:
+            ValueError: Another number of weights, or another shape.
+        """
+        variables = self.weights
+        if len(variables) != len(weights):
+            raise ValueError(
+                f'"{self.name}" has {len(variables)} weights, received {len(weights)}'
+                + ("" if self.built else "; it is not built yet: call it once, or give it a shape")
+            )
+        arrays = [np.asarray(weight) for weight in weights]
+        for variable, array in zip(variables, arrays, strict=True):
+            if variable.shape != array.shape:
+                raise ShapeError(
+                    f'weight "{variable.path}" has shape {variable.shape}, received {array.shape}'
+                )
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+
+    def count_params(self) -> int:
+        """The number of elements in all weights.
+
+        Raises:
+            ValueError: The layer has no weights yet, because it has not seen a shape.
+        """
+        if not self.built:
+            raise ValueError(
+                f'"{self.name}" has no weights yet: call it on data, or give it an input shape'
+            )
+        return sum(int(np.prod(variable.shape)) for variable in self.weights)

@@ -1,0 +1,72 @@
+"""Nested structures of lists, tuples and dicts (`keras.tree`, https://keras.io/api/utils/tree/)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+
+def is_nested(structure: Any) -> bool:
+    """Whether it is a list, tuple or dict."""
+    return isinstance(structure, (list, tuple, Mapping))
+
+
+def _leaves(structure: Any) -> Iterator[Any]:
+    if isinstance(structure, Mapping):
+        for key in structure:
+            yield from _leaves(structure[key])
+    elif isinstance(structure, (list, tuple)):
+        for item in structure:
+            yield from _leaves(item)
+    elif structure is not None:
+        yield structure
+
+
+def flatten(structure: Any) -> list[Any]:
+    """The leaves of a structure, in order; None is no leaf.
+
+    Example:
+        >>> flatten({"a": 1, "b": [2, (3, None)]})
+        [1, 2, 3]
+    """
+    return list(_leaves(structure))
+
+
+def pack_sequence_as(structure: Any, flat: list[Any]) -> Any:
+    """A structure like ``structure`` with its leaves replaced, in order, by those of ``flat``.
+
+    Raises:
+        ValueError: The number of leaves is another one.
+    """
+    leaves = iter(flat)
+    count = len(flatten(structure))
+    if count != len(flat):
+        raise ValueError(f"the structure has {count} leaves, received {len(flat)}")
+    return map_structure(lambda _: next(leaves), structure)
+
+
+def map_structure(function: Callable[..., Any], structure: Any, *others: Any) -> Any:
+    """``function`` applied to each leaf (and the leaves in the same places of ``others``).
+
+    Args:
+        function: Takes one leaf per structure.
+        structure: Gives the shape of the result.
+        *others: Structures of the same shape.
+    """
+    if isinstance(structure, Mapping):
+        items = {
+            key: map_structure(function, structure[key], *[other[key] for other in others])
+            for key in structure
+        }
+        return type(structure)(items) if type(structure) is not dict else items
+    if isinstance(structure, (list, tuple)):
+        parts = [
+            map_structure(function, item, *[other[i] for other in others])
+            for i, item in enumerate(structure)
+        ]
+        if hasattr(structure, "_fields"):  # a named tuple
+            return type(structure)(*parts)
+        return tuple(parts) if isinstance(structure, tuple) else parts
+    if structure is None:
+        return None
+    return function(structure, *others)
