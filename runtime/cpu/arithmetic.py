@@ -7,6 +7,7 @@ each time: no fast-math flag is ever used.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ from graphc.runtime.cpu.registers import BITS, FLOATS, HALVES, UNSIGNED, Number,
 
 Operand = Register | Number
 
+_RELATIONS: dict[str, Callable[[Number, Number], bool]] = {
+    name: getattr(operator, name) for name in ("lt", "le", "gt", "ge", "eq", "ne")
+}
 _FLOAT_PREDICATES = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 
 
@@ -198,6 +202,8 @@ class Arithmetic(Conversions):
         if x.dtype in FLOATS:
             text = f"fcmp {_FLOAT_PREDICATES[relation]} {x.type} {x.text}, {y.text}"
             return self.emit(text, "bool", x.lanes)
+        if x.dtype == "index" and x.number is not None and y.number is not None:
+            return self.constant(_RELATIONS[relation](x.number, y.number), "bool", x.lanes)
         predicate = relation
         if relation not in ("eq", "ne"):
             predicate = ("u" if x.dtype in UNSIGNED or x.dtype == "pointer" else "s") + relation
@@ -341,6 +347,9 @@ class Arithmetic(Conversions):
 
     def _extremum(self, x: Operand, y: Operand, relation: str, name: str) -> Register:
         x, y = self.match(x, y)
+        if x.dtype == "index" and x.number is not None and y.number is not None:
+            number = min(x.number, y.number) if name == "min" else max(x.number, y.number)
+            return self.constant(number, "index", x.lanes)
         if x.dtype in HALVES:
             first, second = self.cast(x, "float32"), self.cast(y, "float32")
             return self.cast(self._extremum(first, second, relation, name), x.dtype)

@@ -355,7 +355,7 @@ class Emitter(Arithmetic):
     def offset(self, pointer: Register, element_index: Operand, dtype: str) -> Register:
         """The address of an element: `pointer + element_index * size of dtype`."""
         index = self._as_index(element_index)
-        if index.number == 0:
+        if index.number == 0 and index.lanes == 1:
             return pointer
         text = f"getelementptr {memory_type(dtype)}, {pointer.typed}, {index.typed}"
         return self.emit(text, "pointer", max(pointer.lanes, index.lanes))

@@ -1,0 +1,316 @@
+"""The inner kernels of a contraction: one register tile, summed over the reduction.
+
+A kernel keeps `rows x vectors` accumulators in registers, loads a vector of the vector operand and
+a scalar of the other for each step, and hands the sums to the epilogue. Whatever tile an element
+falls into, its products are added in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from graphc.runtime.cpu.contraction_pack import next_power_of_two, transpose
+from graphc.runtime.cpu.contraction_plan import Plan, Scope
+from graphc.runtime.cpu.emitter import Emitter, Module, Parameter, Register
+from graphc.runtime.cpu.registers import HALVES
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a vector of sums belongs: what an epilogue needs to read and write its operands.
+
+    Attributes:
+        pointers: the epilogue's operands: the result, then those of `Axis.extra`.
+        offsets: for each, the element index of the first lane.
+        strides: for each, the element stride from lane to lane.
+        parameters: the contraction's own parameters by name.
+        lanes: how many lanes the vector has.
+        mask: which of them exist; None if all do. The first one always does.
+    """
+
+    pointers: Sequence[Register]
+    offsets: Sequence[Register]
+    strides: Sequence[Register]
+    parameters: Mapping[str, Register]
+    lanes: int
+    mask: Register | None
+
+    def load(self, e: Emitter, operand: int, dtype: str) -> Register:
+        """The elements of an operand that belong to the lanes (one, in all lanes, at stride 0)."""
+        where = e.offset(self.pointers[operand], self.offsets[operand], dtype)
+        stride = self.strides[operand]
+        if stride.number == 0:
+            return e.broadcast(e.load(where, dtype), self.lanes)
+        if stride.number == 1 or self.lanes == 1:
+            return e.load(where, dtype, self.lanes, self.mask)
+        return e.gather(where, self._steps(e, stride), dtype, self.mask)
+
+    def store(self, e: Emitter, x: Register, operand: int = 0) -> None:
+        """Writes the lanes to their elements of an operand (the first lane, at stride 0)."""
+        where = e.offset(self.pointers[operand], self.offsets[operand], x.dtype)
+        stride = self.strides[operand]
+        if stride.number == 0:
+            e.store(e.extract(x, 0), where)
+        elif stride.number == 1 or self.lanes == 1:
+            e.store(x, where, self.mask)
+        else:
+            e.scatter(x, where, self._steps(e, stride), self.mask)
+
+    def _steps(self, e: Emitter, stride: Register) -> Register:
+        return e.mul(e.iota("index", self.lanes), stride)
+
+
+#: Emits what happens to a vector of sums: it must store what is to be kept.
+Epilogue = Callable[[Emitter, Register, Position], None]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A kernel's variant.
+
+    Attributes:
+        rows: rows of the tile.
+        vectors: vectors of a row.
+        tail: lanes of the last vector that exist: a number, or None for a run-time count of
+            columns that the kernel is given.
+        packed: whether the vector operand is a packed panel.
+    """
+
+    rows: int
+    vectors: int
+    tail: int | None
+    packed: bool
+
+
+@dataclass
+class KernelWriter:
+    """Writes the kernel variants of one contraction into a module, each once."""
+
+    module: Module
+    name: str
+    plan: Plan
+    dtype: str
+    parameters: Sequence[Parameter]
+    epilogue: Epilogue
+    staged: bool
+    noalias: bool
+
+    @property
+    def sum_dtype(self) -> str:
+        """What sums are kept in: float32 for the 16-bit floats, else the operands' dtype."""
+        return "float32" if self.dtype in HALVES else self.dtype
+
+    @property
+    def operand_count(self) -> int:
+        """How many operands the epilogue has."""
+        return len(self.plan.row.outputs)
+
+    def signature(self) -> list[Parameter]:
+        """A kernel's parameters; see `call` for their order."""
+        count = self.operand_count
+        shared = [
+            Parameter("a", "pointer", noalias=self.noalias, readonly=True),
+            Parameter("b", "pointer", noalias=self.noalias, readonly=True),
+            Parameter("begin", "index"),
+            Parameter("end", "index"),
+            Parameter("columns", "index"),
+        ]
+        if self.plan.block:
+            shared += [
+                Parameter("partial", "pointer"),
+                Parameter("first", "bool"),
+                Parameter("last", "bool"),
+            ]
+        shared += [Parameter(f"pointer{i}", "pointer") for i in range(count)]
+        shared += [Parameter(f"offset{i}", "index") for i in range(count)]
+        shared += [replace(p, name=f"parameter.{p.name}") for p in self.parameters]
+        return [*shared, *(Parameter(f"size.{name}", "index") for name in self.plan.names)]
+
+    def kernel(self, shape: Shape) -> str:
+        """The symbol of a variant, written if it is new."""
+        tail = "r" if shape.tail is None else shape.tail
+        packed = "p" if shape.packed else ""
+        name = f"{self.name}.{shape.rows}x{shape.vectors}.{tail}{packed}"
+        if not self.module.has_function(name):
+            parameters = self.signature()
+            with self.module.function(name, parameters, internal=True, noinline=True) as e:
+                arguments = dict(zip((p.name for p in parameters), e.arguments, strict=True))
+                _Kernel(self, e, arguments, shape).write()
+        return name
+
+
+class _Kernel:
+    """One variant while it is written."""
+
+    def __init__(
+        self, writer: KernelWriter, e: Emitter, arguments: Mapping[str, Register], shape: Shape
+    ) -> None:
+        self.writer = writer
+        self.plan = writer.plan
+        self.e = e
+        self.arguments = arguments
+        self.shape = shape
+        self.scope = Scope(e, {name: arguments[f"size.{name}"] for name in self.plan.names})
+        self.lanes = writer.plan.lanes
+
+    def write(self) -> None:
+        """Sums, then the epilogue (or, between blocks, the partial sums to memory)."""
+        plan, e = self.plan, self.e
+        # Before the loops: run-time strides are multiplied once.
+        self.row_steps = [e.mul(self.scope.of(plan.row.a), r) for r in range(self.shape.rows)]
+        self.strides = [(self.scope.of(x.a), self.scope.of(x.b)) for x in plan.reduction]
+        self.masks = self._masks()
+        sums = self._reduce(0, self._initial(), e.index(0), e.index(0))
+        if not plan.block:
+            self._finish(sums)
+            return
+        last = self.arguments["last"]
+        with e.if_(e.logical_not(last)):
+            for place, value in zip(self._partial_places(), sums, strict=True):
+                e.store(value, place)
+        with e.if_(last):
+            self._finish(sums)
+
+    def _masks(self) -> list[Register | None]:
+        """For each vector of a row, which lanes exist."""
+        e, lanes, shape = self.e, self.lanes, self.shape
+        if shape.tail is None:
+            columns = self.arguments["columns"]
+            counts = [e.sub(columns, v * lanes) for v in range(shape.vectors)]
+            return [e.tail_mask(count, lanes) for count in counts]
+        last = None if shape.tail == lanes else e.tail_mask(shape.tail, lanes)
+        return [None] * (shape.vectors - 1) + [last]
+
+    def _initial(self) -> list[Register]:
+        e, count = self.e, self.shape.rows * self.shape.vectors
+        dtype = self.writer.sum_dtype
+        zeros = [e.constant(0, dtype, self.lanes)] * count
+        if not self.plan.block:
+            return zeros
+        places = self._partial_places()
+        return e.choose(
+            self.arguments["first"],
+            lambda: zeros,
+            lambda: [e.load(place, dtype, self.lanes) for place in places],
+        )
+
+    def _partial_places(self) -> list[Register]:
+        e, partial = self.e, self.arguments["partial"]
+        return [
+            e.offset(partial, r * self.plan.width + v * self.lanes, self.writer.sum_dtype)
+            for r in range(self.shape.rows)
+            for v in range(self.shape.vectors)
+        ]
+
+    def _reduce(
+        self, depth: int, sums: list[Register], a_offset: Register, b_offset: Register
+    ) -> list[Register]:
+        """The loops over the reduction axes from `depth` on; packed panels are walked in order."""
+        e, plan, packed = self.e, self.plan, self.shape.packed
+        begin, end = e.index(0), self.scope.of(plan.reduction[depth].size)
+        if depth == 0:
+            begin, end = self.arguments["begin"], self.arguments["end"]
+            if plan.block is None:
+                begin, end = e.index(0), self.scope.of(plan.reduction[0].size)
+        a_stride, b_stride = self.strides[depth]
+        carried = [*sums, b_offset] if packed else sums
+        with e.carry(begin, end, 1, carried) as loop:
+            a_here = e.add(a_offset, e.mul(loop.index, a_stride))
+            if packed:
+                b_here = loop.values.pop()
+            else:
+                b_here = e.add(b_offset, e.mul(loop.index, b_stride))
+            if depth + 1 < len(plan.reduction):
+                loop.values = self._reduce(depth + 1, loop.values, a_here, b_here)
+            else:
+                loop.values = self._step(loop.values, a_here, b_here)
+                if packed:
+                    loop.values.append(e.add(b_here, plan.width))
+        if packed and depth == 0:
+            return loop.results[:-1]
+        return loop.results
+
+    def _step(self, sums: list[Register], a_here: Register, b_here: Register) -> list[Register]:
+        """One step of the reduction: every product of the tile."""
+        e, writer, lanes = self.e, self.writer, self.lanes
+        dtype, wide = writer.dtype, writer.sum_dtype
+        a = e.offset(self.arguments["a"], a_here, dtype)
+        b = e.offset(self.arguments["b"], b_here, dtype)
+        step = self.scope.of(self.plan.column.b)
+        vectors = []
+        for v in range(self.shape.vectors):
+            place = e.offset(b, v * lanes if self.shape.packed else e.mul(step, v * lanes), dtype)
+            mask = None if self.shape.packed else self.masks[v]
+            if self.plan.column.b == 0 and not self.shape.packed:
+                loaded = e.broadcast(e.load(b, dtype), lanes)
+            else:
+                loaded = e.load(place, dtype, lanes, mask)
+            vectors.append(e.cast(loaded, wide))
+        following = []
+        for r in range(self.shape.rows):
+            scalar = e.cast(e.load(e.offset(a, self.row_steps[r], dtype), dtype), wide)
+            x = e.broadcast(scalar, lanes)
+            for v, vector in enumerate(vectors):
+                following.append(e.fma(x, vector, sums[r * self.shape.vectors + v]))
+        return following
+
+    # What happens to the sums -----------------------------------------------------------------
+
+    def _finish(self, sums: list[Register]) -> None:
+        if self.plan.transpose:
+            self._finish_transposed(sums)
+        elif self.writer.staged and self.shape.rows > 1:
+            self._finish_staged(sums)
+        else:
+            for r in range(self.shape.rows):
+                for v in range(self.shape.vectors):
+                    place = self._place(self.e.index(r), self.e.index(v * self.lanes))
+                    place = replace(place, mask=self.masks[v])
+                    self.writer.epilogue(self.e, sums[r * self.shape.vectors + v], place)
+
+    def _place(self, row: Register, column: Register, turned: bool = False) -> Position:
+        """The position of a vector that starts at a row and a column of the tile."""
+        e, plan, count = self.e, self.plan, self.writer.operand_count
+        row_strides = [self.scope.of(x) for x in plan.row.outputs]
+        column_strides = [self.scope.of(x) for x in plan.column.outputs]
+        offsets = []
+        for i in range(count):
+            step = e.add(e.mul(row, row_strides[i]), e.mul(column, column_strides[i]))
+            offsets.append(e.add(self.arguments[f"offset{i}"], step))
+        pointers = [self.arguments[f"pointer{i}"] for i in range(count)]
+        parameters = {p.name: self.arguments[f"parameter.{p.name}"] for p in self.writer.parameters}
+        strides = row_strides if turned else column_strides
+        return Position(pointers, offsets, strides, parameters, self.lanes, None)
+
+    def _finish_staged(self, sums: list[Register]) -> None:
+        """Through memory, so that the epilogue's code is there once per vector, not per row."""
+        e, dtype, vectors = self.e, self.writer.sum_dtype, self.shape.vectors
+        tile = e.stack(dtype, len(sums) * self.lanes)
+        for i, x in enumerate(sums):
+            e.store(x, e.offset(tile, i * self.lanes, dtype))
+        with e.loop(0, self.shape.rows) as row:
+            line = e.offset(tile, e.mul(row, vectors * self.lanes), dtype)
+            for v in range(vectors):
+                x = e.load(e.offset(line, v * self.lanes, dtype), dtype, self.lanes)
+                place = replace(self._place(row, e.index(v * self.lanes)), mask=self.masks[v])
+                self.writer.epilogue(e, x, place)
+
+    def _finish_transposed(self, sums: list[Register]) -> None:
+        """Column by column, in vectors along the rows, where the result is contiguous."""
+        e, dtype, shape = self.e, self.writer.sum_dtype, self.shape
+        lanes = next_power_of_two(shape.rows)
+        tile = e.stack(dtype, lanes * shape.vectors * self.lanes)
+        for v in range(shape.vectors):
+            block = [sums[r * shape.vectors + v] for r in range(shape.rows)]
+            for i, x in enumerate(transpose(e, block)):
+                e.store(x, e.offset(tile, (v * lanes + i) * self.lanes, dtype))
+        if shape.tail is None:
+            count = self.arguments["columns"]
+        else:
+            count = e.index((shape.vectors - 1) * self.lanes + shape.tail)
+        mask = None if lanes == shape.rows else e.tail_mask(shape.rows, lanes)
+        with e.loop(0, count) as column:
+            x = e.load(e.offset(tile, e.mul(column, lanes), dtype), dtype, lanes)
+            place = self._place(e.index(0), column, turned=True)
+            self.writer.epilogue(e, x, replace(place, lanes=lanes, mask=mask))

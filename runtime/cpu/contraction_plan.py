@@ -1,0 +1,317 @@
+"""How a contraction will be computed: which axes merge, which operand is the vector one, tiles.
+
+A plan is plain data, made without emitting anything. Its decisions, in order:
+
+1. **Merge** neighbouring axes of a group that every operand walks through as one.
+2. **Orient**: the vector lanes run along the columns, or, after swapping both operands, along the
+   rows; whichever needs less packing, transposing and padding.
+3. **Tile**: as many rows by vectors as the registers hold without spilling, fitted to the sizes.
+4. **Block**: how far a run along the reduction goes before it is interrupted, so that the vector
+   operand's panel stays in the cache.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from graphc.runtime.cpu.emitter import Emitter, Register
+from graphc.runtime.cpu.target import Target
+
+#: A size or stride: a number, or a product of numbers and names of run-time sizes: `"3*batch"`.
+Size = int | str
+
+#: What a run-time size is taken for where a decision needs a number: a batch.
+TYPICAL_SIZE = 32
+#: Bytes of the vector operand's panel, per reduction block, that stay in the second-level cache.
+PANEL_BYTES = 320 * 1024
+_ROWS_PER_CHUNK = 64
+_ROWS_PER_PACKED_CHUNK = 256
+_PAGE = 4096
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a contraction: its size and the element strides of every operand along it.
+
+    Attributes:
+        size: how many steps.
+        a: stride of the first factor (0 where it does not have the axis).
+        b: stride of the second factor.
+        c: stride of the result.
+        extra: strides of whatever else the epilogue reads or writes.
+    """
+
+    size: Size
+    a: Size = 0
+    b: Size = 0
+    c: Size = 0
+    extra: tuple[Size, ...] = ()
+
+    @property
+    def strides(self) -> tuple[Size, ...]:
+        """All of them: first factor, second factor, result, others."""
+        return (self.a, self.b, self.c, *self.extra)
+
+    @property
+    def outputs(self) -> tuple[Size, ...]:
+        """Those of the epilogue's operands: result, others."""
+        return (self.c, *self.extra)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every decision about a contraction; `swapped` says that `a` and `b` changed places.
+
+    Attributes:
+        outer: axes that are looped over.
+        row: the axis along which a tile has scalars of the first factor.
+        column: the axis along which the vector lanes run.
+        reduction: the axes that are summed over, in this order, the last one fastest.
+        lanes: elements of a vector.
+        tile_rows: rows of a full tile.
+        tile_vectors: vectors of a row of a full tile.
+        pack: whether the vector operand is copied into a contiguous panel first.
+        pack_tail: the same for the last, partial panel.
+        transpose: whether tiles are transposed because the result is contiguous along the rows.
+        block: steps of the first reduction axis in a block; None runs through it all at once.
+        tiles_per_chunk: row tiles in a unit of work.
+    """
+
+    outer: tuple[Axis, ...]
+    row: Axis
+    column: Axis
+    reduction: tuple[Axis, ...]
+    swapped: bool
+    lanes: int
+    tile_rows: int
+    tile_vectors: int
+    pack: bool
+    pack_tail: bool
+    transpose: bool
+    block: int | None
+    tiles_per_chunk: int
+
+    @property
+    def width(self) -> int:
+        """Columns of a full tile."""
+        return self.lanes * self.tile_vectors
+
+    @property
+    def names(self) -> list[str]:
+        """The run-time sizes that the plan's code needs, sorted."""
+        axes = (*self.outer, self.row, self.column, *self.reduction)
+        found = (factors(x)[1] for axis in axes for x in (axis.size, *axis.strides))
+        return sorted({name for names in found for name in names})
+
+
+def make_plan(
+    groups: tuple[Sequence[Axis], Sequence[Axis], Sequence[Axis], Sequence[Axis]],
+    item_size: int,
+    lanes: int,
+    target: Target,
+) -> Plan:
+    """Plans a contraction from its outer, row, column and reduction axes."""
+    outer, rows, columns, reduction = (merge(group) for group in groups)
+    count = 1 + max((len(axis.extra) for group in groups for axis in group), default=0)
+    single = Axis(1, 0, 0, 0, (0,) * (count - 1))
+    reduction = reduction or [single]
+    oriented = []
+    for swapped in (False, True):
+        tall, wide = (columns, rows) if swapped else (rows, columns)
+        tall_index = len(tall) - 1
+        wide_index = _vector_axis(wide, swapped)
+        row = tall[tall_index] if tall else single
+        column = wide[wide_index] if wide else single
+        rest = [x for i, x in enumerate(tall) if i != tall_index]
+        rest += [x for i, x in enumerate(wide) if i != wide_index]
+        axes = ([*outer, *rest], [row], [column], reduction)
+        if swapped:
+            axes = tuple([replace(x, a=x.b, b=x.a) for x in group] for group in axes)
+        plan = _tiled(axes, swapped, item_size, lanes, target)
+        oriented.append((_cost(plan), swapped, plan))
+    return min(oriented, key=lambda choice: choice[:2])[2]
+
+
+def merge(axes: Sequence[Axis]) -> list[Axis]:
+    """Drops axes of size 1 and joins neighbours that are contiguous in every operand.
+
+    Example:
+        >>> merge([Axis(3, 8, 0, 8), Axis(4, 2, 0, 2), Axis(1, 5, 5, 5)])
+        [Axis(size=12, a=2, b=0, c=2, extra=())]
+    """
+    merged: list[Axis] = []
+    for axis in axes:
+        if axis.size == 1:
+            continue
+        last = merged[-1] if merged else None
+        if last and all(
+            far == times(axis.size, near)
+            for far, near in zip(last.strides, axis.strides, strict=True)
+        ):
+            merged[-1] = replace(axis, size=times(last.size, axis.size))
+        else:
+            merged.append(axis)
+    return merged
+
+
+def factors(x: Size) -> tuple[int, tuple[str, ...]]:
+    """A size as a number and the sorted names it is multiplied by."""
+    if isinstance(x, int):
+        return x, ()
+    parts = x.split("*")
+    numbers = [int(part) for part in parts if part.isdigit()]
+    return math.prod(numbers), tuple(sorted(part for part in parts if not part.isdigit()))
+
+
+def times(x: Size, y: Size) -> Size:
+    """The product of two sizes, always written in the same way.
+
+    Example:
+        >>> times("batch", times(3, "2*time"))
+        '6*batch*time'
+    """
+    (number, names), (other, more) = factors(x), factors(y)
+    number *= other
+    names = tuple(sorted(names + more))
+    if number == 0 or not names:
+        return number
+    return "*".join(names if number == 1 else (str(number), *names))
+
+
+def evaluate(x: Size, sizes: Mapping[str, int]) -> int:
+    """A size as a number, once the run-time sizes are known."""
+    number, names = factors(x)
+    return number * math.prod(sizes[name] for name in names)
+
+
+def typical(x: Size) -> int:
+    """A size as a number, where only a decision depends on it."""
+    number, names = factors(x)
+    return number * TYPICAL_SIZE ** len(names)
+
+
+def row_tiles(rows: int, tile_rows: int) -> tuple[int, int]:
+    """Splits a known number of rows evenly: the number of tiles, and how many are one row larger.
+
+    The smaller tiles have `rows // tiles` rows.
+
+    Example:
+        >>> row_tiles(32, 14)
+        (3, 2)
+    """
+    tiles = -(-rows // tile_rows)
+    return tiles, (rows % tiles if tiles else 0)
+
+
+def _vector_axis(axes: Sequence[Axis], swapped: bool) -> int:
+    """The axis for the lanes: one that the vector operand or the result walks in unit steps."""
+    for unit in (lambda x: x.a if swapped else x.b, lambda x: x.c):
+        for index in reversed(range(len(axes))):
+            if unit(axes[index]) == 1:
+                return index
+    return len(axes) - 1
+
+
+def _tiled(
+    axes: tuple[Sequence[Axis], ...], swapped: bool, item_size: int, lanes: int, target: Target
+) -> Plan:
+    """The plan for one orientation."""
+    outer, (row,), (column,), reduction = axes
+    transpose = column.c != 1 and row.c == 1 and row.size != 1 and column.size != 1
+    rows, vectors = _choose_tile(row.size, column.size, lanes, transpose, target)
+    width = vectors * lanes
+    inner = math.prod(typical(axis.size) for axis in reduction[1:])
+    total = inner * typical(reduction[0].size)
+    pack = column.b not in (0, 1)
+    # Rows a page apart fall into the same few sets of the cache: copied, they do not.
+    strides = [axis.b for axis in reduction if isinstance(axis.b, int)]
+    aliased = any(x and x * item_size % _PAGE == 0 for x in strides)
+    if aliased and total >= 64 and typical(row.size) >= 8 * rows:
+        pack = True
+    masks = target.vector_bits >= 256
+    bytes_a_step = max(1, inner * width * item_size)
+    known = all(isinstance(axis.size, int) for axis in reduction)
+    blocked = not known or total * width * item_size > PANEL_BYTES * 5 // 4
+    many = _ROWS_PER_PACKED_CHUNK if pack or blocked else _ROWS_PER_CHUNK
+    return Plan(
+        outer=tuple(outer),
+        row=row,
+        column=column,
+        reduction=tuple(reduction),
+        swapped=swapped,
+        lanes=lanes,
+        tile_rows=rows,
+        tile_vectors=vectors,
+        pack=pack,
+        pack_tail=pack or (column.b == 1 and not masks),
+        transpose=transpose,
+        block=max(1, PANEL_BYTES // bytes_a_step) if blocked else None,
+        tiles_per_chunk=max(1, many // rows),
+    )
+
+
+def _choose_tile(
+    rows: Size, columns: Size, lanes: int, transpose: bool, target: Target
+) -> tuple[int, int]:
+    """Rows and vectors of the register tile."""
+    registers = target.vector_registers - (1 if target.has_fma else 2)
+    needed = max(1, -(-typical(columns) // lanes))
+    best: tuple[float, int, int] | None = None
+    for vectors in range(1, min(needed, 4 if registers > 16 else 3) + 1):
+        limit = (registers - vectors) // vectors
+        for tall in range(1, limit + 1):
+            if transpose and tall & (tall - 1):
+                continue  # lanes of the transposed vectors
+            full, tail = divmod(needed, vectors)
+            widths = [(full, vectors), (1, tail)] if tail else [(full, vectors)]
+            if isinstance(rows, int):
+                tiles, larger = row_tiles(rows, tall)
+                smaller = rows // max(tiles, 1)
+                heights = [(tiles - larger, smaller), (larger, smaller + 1)]
+            else:
+                heights = [(max(TYPICAL_SIZE * 3 // tall, 1), tall), (1, TYPICAL_SIZE * 3 % tall)]
+            cost = sum(
+                n * m * _tile_cost(height, width) for n, height in heights for m, width in widths
+            )
+            choice = (cost, -tall * vectors, tall)
+            if best is None or choice < best:
+                best, chosen = choice, (tall, vectors)
+    return chosen
+
+
+def _tile_cost(rows: int, vectors: int) -> float:
+    """Cycles of one step of the reduction, roughly: arithmetic, loads, and latency if too small."""
+    if not rows or not vectors:
+        return 0.0
+    return max(rows * vectors / 2, 4.0) + 0.08 * rows + 0.2 * vectors + 0.5
+
+
+def _cost(plan: Plan) -> float:
+    """Vector instructions of a whole contraction, roughly: to compare the orientations."""
+    rows, columns = typical(plan.row.size), typical(plan.column.size)
+    total = math.prod(typical(axis.size) for axis in plan.reduction)
+    vectors = -(-columns // plan.lanes)
+    arithmetic = rows * vectors * total * 1.0
+    if not plan.transpose and plan.column.c != 1:
+        arithmetic += rows * columns  # stored element by element
+    copies = 4.0 * columns * total / plan.lanes if plan.pack else 0.0
+    turned = 3.0 * rows * columns / plan.lanes if plan.transpose else 0.0
+    return arithmetic + copies + turned
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The run-time sizes as registers of one function."""
+
+    e: Emitter
+    values: Mapping[str, Register]
+
+    def of(self, x: Size) -> Register:
+        """A size or stride as an index register."""
+        number, names = factors(x)
+        result = self.e.index(number)
+        for name in names:
+            result = self.e.mul(result, self.values[name])
+        return result
