@@ -30,11 +30,13 @@ class Sample:
         op: The op with its attributes.
         inputs: Concrete arrays.
         differentiable: Whether its gradient is checked with finite differences here (not at kinks).
+        smooth_in: Positions of the operands in which it is smooth here; None: in all of them.
     """
 
     op: Op
     inputs: tuple[np.ndarray, ...]
     differentiable: bool = True
+    smooth_in: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

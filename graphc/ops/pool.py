@@ -353,5 +353,6 @@ def _position_samples(kind: type[_Op], of_x: bool) -> Iterator[Sample]:
         y = op.relative(MaxPool).evaluate(x)
         for dtype in ("float32", "float64"):
             z = rng.normal(size=x.shape if of_x else y.shape)
-            # x and y only say where; the op has no derivative with respect to them.
-            yield Sample(op, tuple(array.astype(dtype) for array in (x, y, z)))
+            # x and y only say where: with respect to them there are jumps, and no derivative.
+            arrays = tuple(array.astype(dtype) for array in (x, y, z))
+            yield Sample(op, arrays, smooth_in=(2,))
