@@ -246,6 +246,16 @@ class Emitter(Arithmetic):
         value = x if isinstance(x, Register) else self.constant(x or 0, self.result)
         self.lines.append(f"  ret {value.typed}")
 
+    @contextmanager
+    def entry(self) -> Iterator[None]:
+        """Writes its body at the function's entry, so that the registers are good everywhere.
+
+        Only straight-line code of arguments, constants and other registers of the entry.
+        """
+        here, self.lines = self.lines, self._stack_lines
+        yield
+        self.lines = here
+
     # Control flow -----------------------------------------------------------------------------
 
     @contextmanager

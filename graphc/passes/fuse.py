@@ -1,0 +1,403 @@
+"""Fusion: nodes that can share a nest of loops become one `Fused` node, which is one kernel.
+
+Before::
+
+    %0 = Einsum(%x, %w) {equation="bi,io->bo"} : float32[batch, 300]
+    %1 = Add(%0, %b) : float32[batch, 300]
+    %2 = Relu(%1) : float32[batch, 300]
+
+after: one ``Fused`` node with the three in its body and ``%x, %w, %b`` as operands.
+
+A body holds elementwise ops, broadcasts and the sources that they need (constants, `Iota`), with
+
+* reductions, whose elementwise producers are computed on the fly; what depends on the result is
+  computed once for each row, or in a further pass over the row while it is in the cache; or
+* one contraction, whose elementwise consumers are its epilogue: bias, activation, the gradient of
+  the activation, or the whole update of the weight whose gradient it is.
+
+Groups grow along the edges of the graph. First what has one operand and one user joins its user.
+Then each contraction takes in its consumers; then every
+edge between two groups is tried, in order. What `check` (in `graphc.passes.space`) refuses, or what
+would make a kernel need its own result, stays apart. Every decision has a reason, in `Fusion`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from graphc.errors import ShapeError
+from graphc.ir import Graph, Node, Op, TensorType, Value
+from graphc.ir.dims import Dim, product
+from graphc.ops.linalg import Einsum
+from graphc.passes.space import NoSpace, check, is_loop_node, is_source, is_squeeze
+
+#: What is repeated in every kernel that needs it if it is made of sources alone.
+_CHEAP = frozenset(
+    "Expand Cast Add Sub Mul Div Neg Equal NotEqual Less LessOrEqual Greater GreaterOrEqual "
+    "And Or Xor Not Where Max Min".split()
+)
+
+#: Nodes in one body at most: beyond it registers spill and compile time grows.
+LARGEST_GROUP = 120
+
+
+@dataclass(frozen=True)
+class SizeOf(Op):
+    """A size that is known when the program runs, as a scalar.
+
+    Args:
+        dim: The size.
+        dtype: A number type.
+    """
+
+    dim: Dim
+    dtype: str
+    differentiable: ClassVar[bool] = False
+
+    def infer(self) -> TensorType:
+        return TensorType((), self.dtype)
+
+    def evaluate(self) -> np.ndarray:
+        return np.array(self.dim, self.dtype)
+
+
+@dataclass(frozen=True)
+class Fused(Op):
+    """The nodes of a body, computed by one kernel.
+
+    Args:
+        body: Its inputs are the operands, its outputs the results.
+    """
+
+    body: Graph
+    differentiable: ClassVar[bool] = False
+    body_fields: ClassVar[tuple[str, ...]] = ("body",)
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        expected = tuple(value.type for value in self.body.inputs)
+        if types != expected:
+            raise ShapeError(f"the body takes {expected}")
+        return tuple(value.type for value in self.body.outputs.values())
+
+    def evaluate(
+        self, *arrays: np.ndarray, run: Callable[..., tuple[np.ndarray, ...]]
+    ) -> tuple[np.ndarray, ...]:
+        return run(self.body, arrays)
+
+
+@dataclass
+class Fusion:
+    """What fusion decided.
+
+    Attributes:
+        graph: The graph of `Fused` nodes, and of those that no loop nest can compute.
+        decisions: A sentence for each pair of neighbours that was considered.
+    """
+
+    graph: Graph
+    decisions: list[str] = field(default_factory=list)
+
+
+def fuse(graph: Graph) -> Fusion:
+    """Put nodes that can share a nest of loops together.
+
+    Args:
+        graph: Without composite ops; those that are left stay nodes of their own.
+
+    Returns:
+        A graph of the same inputs, outputs and meaning, and the decisions with their reasons.
+    """
+    graph = _with_plain_sizes(_without_dead(graph))
+    groups = _Groups(graph)
+    for node in graph.nodes:
+        groups.join_only_user(node)
+    for node in graph.nodes:
+        if isinstance(node.op, Einsum):
+            groups.absorb_consumers(node)
+    for node in graph.nodes:
+        for value in node.inputs:
+            groups.try_merge(value.node, node)
+    return Fusion(_rebuild(graph, groups), groups.decisions)
+
+
+def _without_dead(graph: Graph) -> Graph:
+    """The graph without nodes that no output needs."""
+    live = set(graph.outputs.values())
+    nodes = []
+    for node in reversed(graph.nodes):
+        if any(value in live for value in node.outputs):
+            nodes.append(node)
+            live.update(node.inputs)
+    if len(nodes) == len(graph.nodes):
+        return graph
+    result = Graph(graph.name)
+    copies = {value: result.input(value.name, value.type) for value in graph.inputs}
+    for node in reversed(nodes):
+        with result.at(node.location):
+            _copy(result, node, copies)
+    result.outputs = {name: copies[value] for name, value in graph.outputs.items()}
+    return result
+
+
+def _with_plain_sizes(graph: Graph) -> Graph:
+    """`Size` nodes replaced by sources that do not keep the tensor alive."""
+    if not any(node.op.reads_types_only for node in graph.nodes):
+        return graph
+    result = Graph(graph.name)
+    copies = {value: result.input(value.name, value.type) for value in graph.inputs}
+    for node in graph.nodes:
+        with result.at(node.location):
+            if node.op.name == "Size":
+                (x,) = node.inputs
+                size = product(x.shape[axis] for axis in node.op.axes)
+                if isinstance(size, int):
+                    copies[node.output] = result.constant(size, node.op.dtype)
+                else:
+                    copies[node.output] = result.apply(SizeOf(size, node.op.dtype))
+                continue
+            _copy(result, node, copies)
+    result.outputs = {name: copies[value] for name, value in graph.outputs.items()}
+    return result
+
+
+def _copy(graph: Graph, node: Node, copies: dict[Value, Value]) -> None:
+    results = graph.apply(node.op, *[copies[value] for value in node.inputs])
+    results = results if isinstance(results, tuple) else (results,)
+    copies.update(zip(node.outputs, results, strict=True))
+
+
+class _Groups:
+    """Disjoint sets of nodes, with the order between them.
+
+    Sets of groups are bits of integers: bit i stands for the group of the i-th node.
+    """
+
+    def __init__(self, graph: Graph):
+        self.order = {node: i for i, node in enumerate(graph.nodes)}
+        self.users = graph.users()
+        self.outputs = set(graph.outputs.values())
+        self.sources = _source_closure(graph)
+        self.loops = {node for node in graph.nodes if is_loop_node(node)} - set(self.sources)
+        self.group = {node: i for node, i in self.order.items() if node not in self.sources}
+        self.members: dict[int, list[Node]] = {i: [node] for node, i in self.group.items()}
+        self.before: dict[int, int] = {}
+        for node, i in self.group.items():
+            bits = 0
+            for value in node.inputs:
+                if value.node in self.group:
+                    j = self.order[value.node]
+                    bits |= self.before[j] | 1 << j
+            self.before[i] = bits
+        self.decisions: list[str] = []
+        self.refused: dict[tuple[int, int, int], str] = {}
+
+    def join_only_user(self, node: Node) -> None:
+        """Compute what one tensor gives where it is used, if that is one place.
+
+        Otherwise the kernel that makes the tensor would store both: ``y`` and ``y > 0``.
+        """
+        if not node.op.elementwise or any(value in self.outputs for value in node.outputs):
+            return
+        tensors = {value for value in node.inputs if value.node not in self.sources}
+        users = {user for value in node.outputs for user in self.users[value]}
+        if len(tensors) == 1 and len(users) == 1:
+            (user,) = users
+            if user.op.elementwise:
+                self.try_merge(node, user)
+
+    def absorb_consumers(self, root: Node) -> None:
+        """Merge into a node's group what uses its results, as long as something can be."""
+        if root not in self.loops:
+            return
+        changed = True
+        while changed:
+            changed = False
+            for node in list(self.members[self.group[root]]):
+                for value in node.outputs:
+                    for user in self.users[value]:
+                        changed |= self.try_merge(node, user)
+
+    def try_merge(self, producer: Node | None, consumer: Node) -> bool:
+        """Merge the groups of two neighbours if that is possible; whether it was."""
+        if producer not in self.loops or consumer not in self.loops:
+            return False
+        a, b = self.group[producer], self.group[consumer]
+        if a == b:
+            return False
+        key = (a, b, len(self.members[a]) * 1000 + len(self.members[b]))
+        if key in self.refused:
+            return False
+        reason = self._obstacle(a, b)
+        verdict = "not fused" if reason else "fused"
+        because = reason or "they share their loops"
+        self.decisions.append(
+            f"{producer.op.name} -> {consumer.op.name} {consumer.outputs[0].type}: "
+            f"{verdict} because {because}"
+        )
+        if reason:
+            self.refused[key] = reason
+            return False
+        self._merge(a, b)
+        return True
+
+    def _obstacle(self, a: int, b: int) -> str:
+        for node in self.members[b]:
+            for value in node.inputs:
+                other = self.group.get(value.node)  # type: ignore[arg-type]
+                if other not in (None, a, b) and self.before[other] >> a & 1:
+                    return "something between them needs the result first"
+        if len(self.members[a]) + len(self.members[b]) > LARGEST_GROUP:
+            return "the kernel would grow too large"
+        nodes = self.with_sources([*self.members[a], *self.members[b]])
+        try:
+            check(nodes, self.source_set)
+        except NoSpace as reason:
+            return str(reason)
+        return ""
+
+    @property
+    def source_set(self) -> frozenset[Node]:
+        """The nodes that are repeated wherever they are needed."""
+        return frozenset(self.sources)
+
+    def with_sources(self, nodes: Iterable[Node]) -> list[Node]:
+        """Nodes and the sources that they need, in topological order."""
+        found = set(nodes)
+        stack = list(found)
+        while stack:
+            for value in stack.pop().inputs:
+                if value.node in self.sources and value.node not in found:
+                    found.add(value.node)
+                    stack.append(value.node)
+        return sorted(found, key=self.order.__getitem__)
+
+    def _merge(self, a: int, b: int) -> None:
+        for node in self.members[b]:
+            self.group[node] = a
+        self.members[a] = sorted(
+            [*self.members[a], *self.members.pop(b)], key=self.order.__getitem__
+        )
+        bits = (self.before[a] | self.before.pop(b)) & ~(1 << a | 1 << b)
+        self.before[a] = bits
+        either = 1 << a | 1 << b
+        for group, before in self.before.items():
+            if before & either:
+                self.before[group] = before | bits | 1 << a
+
+
+def _source_closure(graph: Graph) -> dict[Node, None]:
+    """The sources, and what is cheaply computed from sources alone."""
+    sources: dict[Node, None] = {}
+    for node in graph.nodes:
+        cheap = node.op.name in _CHEAP or is_squeeze(node)
+        if is_source(node) or (cheap and all(value.node in sources for value in node.inputs)):
+            sources[node] = None
+    return sources
+
+
+def _rebuild(graph: Graph, groups: _Groups) -> Graph:
+    """The graph with every group of loop nodes as one `Fused` node."""
+    result = Graph(graph.name)
+    copies = {value: result.input(value.name, value.type) for value in graph.inputs}
+    for first in _group_order(groups):
+        members = groups.members[first]
+        location = members[-1].location
+        if members[0] not in groups.loops or _is_view(members, groups):
+            with result.at(location):
+                (node,) = members
+                _materialise(result, node.inputs, groups, copies)
+                _copy(result, node, copies)
+            continue
+        nodes = groups.with_sources(members)
+        kept = [
+            value
+            for node in members
+            for value in node.outputs
+            if value in groups.outputs or _used_outside(value, first, groups)
+        ]
+        with result.at(location):
+            _apply_body(result, f"fused{first}", nodes, kept, copies)
+    _materialise(result, list(graph.outputs.values()), groups, copies)
+    result.outputs = {name: copies[value] for name, value in graph.outputs.items()}
+    return result
+
+
+def _used_outside(value: Value, group: int, groups: _Groups) -> bool:
+    return any(groups.group.get(user) != group for user in groups.users[value])
+
+
+def _is_view(members: Sequence[Node], groups: _Groups) -> bool:
+    """Whether a group is a lone broadcast or reshape that its users can read through."""
+    if len(members) > 1 or members[0].op.name not in ("Expand", "Reshape"):
+        return False
+    return members[0].output not in groups.outputs
+
+
+def _group_order(groups: _Groups) -> list[int]:
+    """The groups, each after those that it needs."""
+    order: list[int] = []
+    done: set[int] = set()
+    for first in sorted(groups.members):
+        stack = [first]
+        while stack:
+            group = stack[-1]
+            if group in done:
+                stack.pop()
+                continue
+            waiting = sorted(
+                {
+                    groups.group[value.node]
+                    for node in groups.members[group]
+                    for value in node.inputs
+                    if value.node in groups.group
+                }
+                - done
+                - {group}
+            )
+            if waiting:
+                stack.extend(waiting)
+            else:
+                stack.pop()
+                done.add(group)
+                order.append(group)
+    return order
+
+
+def _materialise(
+    result: Graph, values: Sequence[Value], groups: _Groups, copies: dict[Value, Value]
+) -> None:
+    """Compute sources that are needed as tensors."""
+    for value in values:
+        node = value.node
+        if value in copies or node not in groups.sources:
+            continue
+        if node.op.name == "Constant":
+            copies[value] = result.constant(node.op.value)
+        else:
+            nodes = groups.with_sources([node])
+            _apply_body(result, f"fused{groups.order[node]}", nodes, [value], copies)
+
+
+def _apply_body(
+    result: Graph, name: str, nodes: Sequence[Node], kept: list[Value], copies: dict[Value, Value]
+) -> None:
+    """Add a `Fused` node; ``copies`` learns where the values that are kept went."""
+    body = Graph(name)
+    inner: dict[Value, Value] = {}
+    operands: list[Value] = []
+    for node in nodes:
+        if node.op.name == "Constant":
+            inner[node.output] = body.constant(node.op.value)
+            continue
+        for value in node.inputs:
+            if value not in inner:
+                inner[value] = body.input(f"x{len(operands)}", value.type)
+                operands.append(copies[value])
+        _copy(body, node, inner)
+    body.outputs = {f"y{i}": inner[value] for i, value in enumerate(kept)}
+    results: Any = result.apply(Fused(body), *operands)
+    copies.update(zip(kept, results, strict=True))
