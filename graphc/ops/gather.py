@@ -75,10 +75,9 @@ class Gather(Op):
                 ("bool", "int32"),
             ):
                 x = np.asarray(rng.normal(size=shape) * 9).astype(dtype)
-                indices = np.asarray(places)
-                if index_dtype == "uint8":
-                    indices = np.abs(indices)
-                yield Sample(cls(axis), (x, indices.astype(index_dtype)))
+                indices = np.asarray(np.abs(places) if index_dtype == "uint8" else places)
+                known = bool(np.all((indices >= -shape[axis]) & (indices < shape[axis])))
+                yield Sample(cls(axis), (x, indices.astype(index_dtype)), differentiable=known)
 
 
 @dataclass(frozen=True)

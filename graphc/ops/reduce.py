@@ -88,8 +88,9 @@ class Reduction(Op):
         edges = np.array([[1, np.nan, 2], [np.inf, 1, -np.inf], [np.inf, 1, 2], [-0.0, 0.0, 1]])
         yield Sample(cls((1,)), (edges.astype(np.float32),), differentiable=False)
         if cls.identity is not None:
-            yield Sample(cls((0,)), (np.zeros((0, 3)),))
-            yield Sample(cls((1,)), (np.zeros((0, 3)),))
+            smooth = not np.isnan(cls.identity)
+            yield Sample(cls((0,)), (np.zeros((0, 3)),), differentiable=smooth)
+            yield Sample(cls((1,)), (np.zeros((0, 3)),), differentiable=smooth)
 
 
 @dataclass(frozen=True)

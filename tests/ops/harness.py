@@ -1,0 +1,84 @@
+"""What the tests of ops share: which ops there are, graphs around a sample, comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+
+import numpy as np
+
+import graphc.ops  # noqa: F401  (registers every op)
+from graphc.ir import Graph, Op, Sample, TensorType, Value, is_float, type_of
+
+#: How far two ways of computing the same may be apart, relative to the largest element.
+TOLERANCE = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 4e-6, "float64": 1e-12}
+
+
+def leaves() -> list[type[Op]]:
+    """Every op of the package. A class that others derive from is a family, not an op."""
+    ops = [cls for cls in Op.registry.values() if cls.__module__.startswith("graphc.")]
+    return sorted((cls for cls in ops if not cls.__subclasses__()), key=lambda cls: cls.__name__)
+
+
+OPS = leaves()
+
+
+@cache
+def samples(cls: type[Op]) -> tuple[Sample, ...]:
+    """The samples of an op."""
+    return tuple(cls.samples())
+
+
+@contextmanager
+def naming(sample: Sample) -> Iterator[None]:
+    """Say in an error for which sample it happened."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"sample: {describe(sample)}")
+        raise
+
+
+def describe(sample: Sample) -> str:
+    """A sample as one line."""
+    operands = ", ".join(str(type_of(array)) for array in sample.inputs)
+    return f"{sample.op}({operands})"
+
+
+def graph_of(sample: Sample) -> tuple[Graph, tuple[Value, ...]]:
+    """A graph with the sample's operands ``x0, x1, ...`` as inputs, and the results of its op."""
+    graph = Graph("sample")
+    operands = [graph.input(f"x{i}", type_of(array)) for i, array in enumerate(sample.inputs)]
+    results = graph.apply(sample.op, *operands)
+    results = results if isinstance(results, tuple) else (results,)
+    graph.outputs = {f"y{i}": value for i, value in enumerate(results)}
+    return graph, results
+
+
+def feed(sample: Sample) -> dict[str, np.ndarray]:
+    """The arrays for the inputs of `graph_of`."""
+    return {f"x{i}": array for i, array in enumerate(sample.inputs)}
+
+
+def as_tuple(types: TensorType | tuple[TensorType, ...]) -> tuple[TensorType, ...]:
+    """One type, or several, as a tuple."""
+    return types if isinstance(types, tuple) else (types,)
+
+
+def assert_close(
+    actual: Sequence[np.ndarray], expected: Sequence[np.ndarray], tolerance: float | None = None
+) -> None:
+    """Arrays of the same types whose elements agree: exactly, or floats to the precision."""
+    assert len(actual) == len(expected)
+    for i, (a, b) in enumerate(zip(actual, expected, strict=True)):
+        assert type_of(a) == type_of(b), f"result {i} has another type"
+        dtype = type_of(b).dtype
+        if not is_float(dtype):
+            np.testing.assert_array_equal(a, b, f"result {i}")
+            continue
+        wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
+        relative = tolerance or TOLERANCE[dtype]
+        finite = np.abs(wide_b[np.isfinite(wide_b)])
+        absolute = relative * min(1.0, finite.max(initial=0.0))
+        np.testing.assert_allclose(wide_a, wide_b, relative, absolute, err_msg=f"result {i}")
