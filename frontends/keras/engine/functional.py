@@ -196,7 +196,11 @@ def _order(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> list[Node]:
     done: dict[int, Node] = {}
     order: list[Node] = []
     # A stack instead of recursion: models may be thousands of layers deep.
-    stack = [(tensor.node, False) for tensor in reversed(outputs) if tensor.node is not None]
+    stack = [
+        (tensor.node, False)
+        for tensor in reversed(outputs)
+        if tensor.node is not None and id(tensor) not in starts
+    ]
     active: set[int] = set()
     while stack:
         node, expanded = stack.pop()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.config import config
+from graphc.eager.location import user_line
+from graphc.eager.promotion import standard_dtype
+from graphc.ir import Location
 from graphc.keras.engine.keras_tensor import KerasTensor, Node, input_type
 from graphc.keras.engine.layer import Layer
 from graphc.keras.engine.naming import unique_name
-from graphc.ir import Location
-from graphc.eager.location import user_line
-from graphc.eager.promotion import standard_dtype
 
 
 class InputLayer(Layer):
