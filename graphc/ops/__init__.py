@@ -1,6 +1,7 @@
 """Every operation of the graph, one class each; see `graphc.ir.op.Op` for the protocol."""
 
 from graphc.ops import (
+    activation,
     control,
     conv,
     elementwise,
@@ -8,12 +9,15 @@ from graphc.ops import (
     linalg,
     logic,
     movement,
+    nn,
     pool,
     random,
+    recurrent,
     reduce,
 )
 
 __all__ = [
+    "activation",
     "control",
     "conv",
     "elementwise",
@@ -21,7 +25,9 @@ __all__ = [
     "linalg",
     "logic",
     "movement",
+    "nn",
     "pool",
     "random",
+    "recurrent",
     "reduce",
 ]
