@@ -57,7 +57,7 @@ class InputLayer(Layer):
         self.batch_shape = tuple(batch_shape)
         self._input_dtype = standard_dtype(dtype or config.floatx)
         self.built = True
-        unique = "" if name is None and self.name == "input_layer" else f"_{unique_name('dim')}"
+        unique = f"_{unique_name('dim')}"
         type = input_type(self.batch_shape, self._input_dtype, unique)
         output = input_tensor if input_tensor is not None else KerasTensor(type, name=self.name)
         self.inbound_nodes.append(Node(self, (), {}, output, Location("", *user_line())))

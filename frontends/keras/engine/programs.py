@@ -1,0 +1,136 @@
+"""From a model to its compiled programs: predict, evaluate and train.
+
+A program is made by running the model's Python code once on symbolic tensors. Everything that the
+step needs is traced into one graph: the forward pass, losses, gradients, the optimizer's update and
+the metrics. What the code reads or assigns in `Variable`s becomes the program's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc import runtime
+from graphc.eager.tensor import Tensor
+from graphc.eager.trace import Trace
+from graphc.eager.variable import Variable
+from graphc.errors import DimensionMismatchError
+from graphc.ir import TensorType, dims
+from graphc.keras import tree
+from graphc.keras.engine.keras_tensor import KerasTensor, unify
+from graphc.program import Program
+
+#: A structure (list, tuple, dict) with a `TensorType` in place of each array.
+Types = Any
+
+
+@dataclass
+class CompiledProgram:
+    """A program that can run, and the variables behind its state.
+
+    Args:
+        program: What was compiled.
+        executable: Runs it.
+        variables: The variables by the names of the program's state.
+    """
+
+    program: Program
+    executable: runtime.Executable
+    variables: Mapping[str, Variable]
+
+    @property
+    def state(self) -> dict[str, np.ndarray]:
+        """The arrays of the variables; running the program updates them in place."""
+        return {name: variable.array for name, variable in self.variables.items()}
+
+
+def trace_program(
+    name: str, types: Types, step: Callable[[Any], Mapping[str, Tensor]]
+) -> tuple[Program, dict[str, Variable]]:
+    """Trace a step over inputs of given types.
+
+    Where two sizes that were left open turn out to have to be equal, they become one symbol and the
+    step is traced again.
+
+    Args:
+        name: Name of the program.
+        types: A dict from the names of arguments to structures of types. The data inputs are
+            named after their places in it (see `input_names`).
+        step: Takes the same structure with symbolic tensors, returns the results by name.
+
+    Returns:
+        The program and the variables behind its state.
+    """
+    equal: dict[str, dims.Dim] = {}
+    while True:
+        try:
+            with Trace(name) as trace:
+                names = iter(input_names(types))
+                tensors = tree.map_structure(
+                    lambda type: trace.input(next(names), type.substitute(equal)), types
+                )
+                results = step(tensors)
+                return trace.program(results)
+        except DimensionMismatchError as mismatch:
+            equal = unify(equal, mismatch)
+
+
+def input_names(types: Types) -> list[str]:
+    """The names of a program's data inputs: the path of each leaf, as in ``x/pixels``, ``y/0``."""
+    names: list[str] = []
+
+    def visit(path: str, item: Any) -> None:
+        if isinstance(item, Mapping):
+            for key in item:
+                visit(f"{path}/{key}" if path else str(key), item[key])
+        elif isinstance(item, (list, tuple)):
+            for index, part in enumerate(item):
+                visit(f"{path}/{index}", part)
+        elif item is not None:
+            names.append(path)
+
+    visit("", types)
+    return names
+
+
+def readable_types(tensors: list[KerasTensor]) -> list[TensorType]:
+    """The types of a model's inputs with short names for their symbols: ``time``, ``time_1``.
+
+    Symbols are unique to each `Input` when they are made; in one model the plain word will do for
+    the first of its kind.
+    """
+    renamed: dict[str, dims.Dim] = {}
+    taken: set[str] = set()
+    for tensor in tensors:
+        for dim in tensor.dims:
+            for name in sorted(dims.symbols(dim)):
+                if name in renamed:
+                    continue
+                plain = name.split("_dim")[0]
+                free, count = plain, 1
+                while free in taken:
+                    free = f"{plain}_{count}"
+                    count += 1
+                taken.add(free)
+                renamed[name] = dims.symbol(free)
+    return [tensor.type.substitute(renamed) for tensor in tensors]
+
+
+def types_of_data(arrays: Any, batch: bool = True) -> Types:
+    """The types of arrays whose first axis counts rows: it becomes the symbol ``batch``.
+
+    Args:
+        arrays: A structure of arrays.
+        batch: Whether the first axis is left open; otherwise all sizes are fixed.
+    """
+
+    def type_of(array: np.ndarray) -> TensorType:
+        shape: tuple[dims.Dim, ...] = tuple(array.shape)
+        if batch and shape:
+            shape = (dims.symbol("batch"), *shape[1:])
+        return TensorType(shape, array.dtype.name)
+
+    return tree.map_structure(type_of, arrays)
