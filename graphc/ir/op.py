@@ -31,12 +31,15 @@ class Sample:
         inputs: Concrete arrays.
         differentiable: Whether its gradient is checked with finite differences here (not at kinks).
         smooth_in: Positions of the operands in which it is smooth here; None: in all of them.
+        portable: Whether ONNX Runtime can run it too. Its loops and recurrent nodes need at least
+            one step: without one they fail, give rubbish or take the process with them.
     """
 
     op: Op
     inputs: tuple[np.ndarray, ...]
     differentiable: bool = True
     smooth_in: tuple[int, ...] | None = None
+    portable: bool = True
 
 
 @dataclass(frozen=True)

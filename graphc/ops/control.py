@@ -128,7 +128,7 @@ class Scan(Op):
                 kernel = rng.normal(size=(units, units)).astype(dtype)
                 for reverse in (False, True):
                     op = cls(_recurrent_body(h, kernel), 1, 1, reverse)
-                    yield Sample(op, (h, x, kernel))
+                    yield Sample(op, (h, x, kernel), portable=steps > 0)
         total, numbers = np.array(2, np.int64), np.arange(4)
         yield Sample(cls(_sum_body("int64"), 1, 1), (total, numbers))
         yield Sample(cls(_power_body(), 1, 0, steps=6), (np.array([1.1, 0.7]), np.array(0.9)))

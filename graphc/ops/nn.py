@@ -36,6 +36,9 @@ class _Softmax(Op):
         return x
 
     def onnx(self, context: Any, node: Node, x: str) -> Any:
+        """One node in single precision; in double ONNX Runtime loses a NaN of the operand."""
+        if node.output.dtype != "float32":
+            return context.decomposed(node, x)
         return context.node(self.name, [x], axis=self.axis)
 
     @classmethod

@@ -269,7 +269,7 @@ class Recurrent(Op):
             *((op, (2, 3, 2, 3)) for op in cls.variants()),
         ):
             for dtype in ("float32", "float64"):
-                yield Sample(op, op.draw(sizes, dtype))
+                yield Sample(op, op.draw(sizes, dtype), portable=sizes[1] > 0)
 
     @classmethod
     def variants(cls) -> Iterable[Recurrent]:
