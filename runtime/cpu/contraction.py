@@ -391,18 +391,14 @@ class _Driver:
         full = _quotient(e, self.counts.rows, e.index(height))
         with e.loop(first, e.minimum(last, full)) as tile:
             run(height, e.mul(tile, height), first_row)
-        if height == 1:
-            return
-        # Fewer rows than a tile are left: one small tile for each binary digit of their number.
+        # Fewer rows than a tile are left: tiles of half the height, then of single rows.
         with e.if_(e.compare("gt", last, full)):
-            left = e.sub(self.counts.rows, e.mul(full, height))
-            rows = 1 << (height - 1).bit_length() - 1
-            while rows:
-                digit = e.compare("ne", e.bitwise_and(left, rows), 0)
-                with e.if_(digit):
-                    above = e.bitwise_and(left, -2 * rows)
-                    run(rows, e.add(e.mul(full, height), above), first_row)
-                rows //= 2
+            row = e.mul(full, height)
+            for rows in sorted({max(1, height // 2), 1}, reverse=True)[: height - 1]:
+                count = _quotient(e, e.sub(self.counts.rows, row), e.index(rows))
+                with e.loop(0, count) as tile:
+                    run(rows, e.add(row, e.mul(tile, rows)), first_row)
+                row = e.add(row, e.mul(count, rows))
 
     def _call(
         self,

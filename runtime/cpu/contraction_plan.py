@@ -271,7 +271,8 @@ def _choose_tile(
                 smaller = rows // max(tiles, 1)
                 heights = [(tiles - larger, smaller), (larger, smaller + 1)]
             else:
-                heights = [(max(TYPICAL_SIZE * 3 // tall, 1), tall), (1, TYPICAL_SIZE * 3 % tall)]
+                left, half = typical(rows) % tall, max(1, tall // 2)
+                heights = [(typical(rows) // tall, tall), (left // half, half), (left % half, 1)]
             cost = sum(
                 n * m * _tile_cost(height, width) for n, height in heights for m, width in widths
             )

@@ -100,23 +100,27 @@ def _spell(number: Number, dtype: str) -> tuple[str, Number]:
         if number != 0:
             raise ValueError(f"the only constant pointer is null (0), got {number!r}")
         return "null", 0
+    if dtype in FLOATS:
+        return _spell_float(float(number), dtype)
+    count = BITS[dtype]
+    wrapped = int(number) & ((1 << count) - 1)
+    if dtype not in UNSIGNED and wrapped >> (count - 1):
+        wrapped -= 1 << count
+    return str(wrapped), wrapped
+
+
+def _spell_float(number: float, dtype: str) -> tuple[str, float]:
+    if dtype == "float64":
+        return _hexadecimal(number), number
     with np.errstate(over="ignore"):
-        if dtype == "float64":
-            return _hexadecimal(float(number)), float(number)
         if dtype == "float32":
             rounded = float(np.float32(number))
             return _hexadecimal(rounded), rounded
         if dtype == "float16":
             half = np.float16(number)
             return str(int(half.view(np.uint16))), float(half)
-        if dtype == "bfloat16":
-            bits = _bfloat16_bits(float(number))
-            return str(bits), struct.unpack("<f", struct.pack("<I", bits << 16))[0]
-    bits_count = BITS[dtype]
-    wrapped = int(number) & ((1 << bits_count) - 1)
-    if dtype not in UNSIGNED and wrapped >> (bits_count - 1):
-        wrapped -= 1 << bits_count
-    return str(wrapped), wrapped
+        bits = _bfloat16_bits(number)
+    return str(bits), struct.unpack("<f", struct.pack("<I", bits << 16))[0]
 
 
 def _hexadecimal(number: float) -> str:
