@@ -110,6 +110,18 @@ def test_file_is_read_and_never_changed(home):
     assert (home / "keras.json").read_text() == text
 
 
+def test_a_file_that_appears_meanwhile_is_kept(home, monkeypatch):
+    def mkstemp(*arguments, **keywords):
+        (home / "keras.json").write_text("theirs")
+        return original(*arguments, **keywords)
+
+    original = backend.tempfile.mkstemp
+    monkeypatch.setattr("tempfile.mkstemp", mkstemp)
+    backend.load_configuration()
+    assert (home / "keras.json").read_text() == "theirs"
+    assert os.listdir(home) == ["keras.json"]
+
+
 @pytest.mark.parametrize(
     ("text", "reason", "kept"),
     [

@@ -1,5 +1,6 @@
 """Objects that act at certain moments of a run: ``keras.callbacks``."""
 
+from graphc.keras.callbacks.backup_and_restore import BackupAndRestore
 from graphc.keras.callbacks.callback import Callback
 from graphc.keras.callbacks.callback_list import CallbackList
 from graphc.keras.callbacks.csv_logger import CSVLogger
@@ -12,6 +13,7 @@ from graphc.keras.callbacks.progbar_logger import ProgbarLogger
 from graphc.keras.callbacks.terminate_on_nan import TerminateOnNaN
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "CallbackList",

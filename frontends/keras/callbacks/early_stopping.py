@@ -76,7 +76,7 @@ class EarlyStopping(MonitorCallback):
             if self.baseline is None or self._is_improvement(current, self.baseline):
                 self.wait = 0
             return
-        if self.wait >= self.patience and epoch > 0:
+        if self.wait >= self.patience:
             self.stopped_epoch = epoch
             self.model.stop_training = True
 

@@ -5,6 +5,7 @@ import warnings
 from typing import Any
 
 from graphc.keras.callbacks.callback import Logs, needed_if
+from graphc.keras.callbacks.frequency import BatchCounter
 from graphc.keras.callbacks.monitor import MonitorCallback
 from graphc.keras.utils.io_utils import print_msg
 
@@ -63,9 +64,7 @@ class ModelCheckpoint(MonitorCallback):
         self.save_weights_only = save_weights_only
         self.save_freq = save_freq
         self.period = period
-        self._batches_since_save = 0
         self._epochs_since_save = 0
-        self._last_batch: int | None = None
         self._epoch = 0
         if save_freq != "epoch" and not (isinstance(save_freq, int) and save_freq > 0):
             raise ValueError(
@@ -74,6 +73,7 @@ class ModelCheckpoint(MonitorCallback):
             )
         if not isinstance(period, int) or period < 1:
             raise ValueError(f"`period` must be a number of epochs, 1 or above. Received: {period}")
+        self._batches = BatchCounter(save_freq) if isinstance(save_freq, int) else None
         self._check_ending()
 
     def _check_ending(self) -> None:
@@ -97,7 +97,7 @@ class ModelCheckpoint(MonitorCallback):
     @needed_if(_saves_between_epochs)
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Save, if it is time to."""
-        if self.save_freq != "epoch" and self._is_due(batch, self.save_freq):
+        if self._batches is not None and self._batches.is_due(batch):
             self._save(self._epoch, batch, logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -110,16 +110,6 @@ class ModelCheckpoint(MonitorCallback):
         if self._epochs_since_save >= self.period:
             self._epochs_since_save = 0
             self._save(epoch, None, logs or {})
-
-    def _is_due(self, batch: int, frequency: Any) -> bool:
-        # Hooks may skip batches where a trainer runs several in one step.
-        is_new_epoch = self._last_batch is None or batch <= self._last_batch
-        self._batches_since_save += batch + 1 if is_new_epoch else batch - (self._last_batch or 0)
-        self._last_batch = batch
-        if self._batches_since_save < frequency:
-            return False
-        self._batches_since_save = 0
-        return True
 
     def _save(self, epoch: int, batch: int | None, logs: Logs) -> None:
         path = self._path(epoch, batch, logs)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
+from graphc.errors import GraphcError
 from graphc.keras.backend import keras_home
 from graphc.keras.utils.io_utils import print_msg
 from graphc.keras.utils.progbar import Progbar
@@ -16,7 +17,7 @@ _TIMEOUT_SECONDS = 60  # of silence, not of the whole download
 _DIGEST_LENGTHS = {"sha256": 64, "md5": 32}
 
 
-class DownloadError(ConnectionError):
+class DownloadError(GraphcError, ConnectionError):
     """A file could not be fetched from the network."""
 
 
