@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import DTypeError, ShapeError
+from graphc.errors import DTypeError, ShapeError, UnsupportedError
 from graphc.ir import FLOATS, Op, TensorType
-from graphc.ir.dims import Dim, Shape, shape_text
+from graphc.ir.dims import Dim, Shape, ceil_divide, shape_text
 
 LAYOUTS = ("last", "first")
 Padding = tuple[tuple[int, int], ...]
@@ -163,3 +163,36 @@ class Windowed(Op):
             return y
         count = len(self.strides)
         return context.node("Transpose", [y], perm=[0, *range(2, count + 2), 1])
+
+
+def same_padding(
+    spatial: Shape, window: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+) -> Padding:
+    """The padding that Keras and TensorFlow call "same": as many windows as strides, rounded up.
+
+    Args:
+        spatial: The spatial shape of the image.
+        window: The window's spatial shape.
+        strides: Steps between neighbouring windows.
+        dilations: Distances between the elements that one window sees.
+
+    Returns:
+        For each spatial axis the elements before and after it; an odd one goes after it.
+
+    Raises:
+        UnsupportedError: A size is not known, and the padding would depend on it.
+    """
+    pairs = []
+    for axis, (size, stride) in enumerate(zip(spatial, strides, strict=True)):
+        span = (window[axis] - 1) * dilations[axis] + 1
+        if stride == 1:
+            total = span - 1
+        elif isinstance(size, int):
+            total = max((ceil_divide(size, stride) - 1) * stride + span - size, 0)
+        else:
+            raise UnsupportedError(
+                f'padding "same" with strides {tuple(strides)} depends on the size {size}, which '
+                f'is not known: fix the size of the input, or use padding "valid"'
+            )
+        pairs.append((total // 2, total - total // 2))
+    return tuple(pairs)

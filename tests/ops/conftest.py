@@ -1,0 +1,19 @@
+"""Shared by the tests of ops: real Keras, on JAX, is the oracle."""
+
+import os
+
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+
+@pytest.fixture(scope="session")
+def keras():
+    """Keras itself."""
+    return pytest.importorskip("keras")
+
+
+@pytest.fixture(scope="session")
+def jax():
+    """JAX, which differentiates what Keras computes."""
+    return pytest.importorskip("jax")
