@@ -94,6 +94,6 @@ def map_subgraphs(op: Op, change: Callable[[Graph], Graph]) -> Op:
 
 
 @cache
-def field_names(op_class: type[Op]) -> tuple[str, ...]:
+def field_names(op_class: type) -> tuple[str, ...]:
     """The names of an op's attributes."""
-    return tuple(field.name for field in dataclasses.fields(op_class))
+    return tuple(field.name for field in dataclasses.fields(op_class))  # type: ignore[arg-type]

@@ -57,11 +57,13 @@ def _known(value: Value) -> np.ndarray | None:
     array = value.constant
     if array is not None:
         return array
-    if isinstance(value.op, Expand) and isinstance(value.type.size, int):
-        array = value.node.inputs[0].constant  # type: ignore[union-attr]
-        if array is not None and value.type.size <= SIZE_LIMIT:
-            return np.broadcast_to(array, value.shape)
-    return None
+    size = value.type.size
+    if value.node is None or not isinstance(value.op, Expand) or not isinstance(size, int):
+        return None
+    array = value.node.inputs[0].constant
+    if array is None or size > SIZE_LIMIT:
+        return None
+    return reference.apply(value.op, array)[0]
 
 
 def _is_constant(match: Match) -> bool:
@@ -87,15 +89,19 @@ def _has(op: Op, kinds: tuple[type, ...]) -> bool:
 
 
 def _too_large(match: Match) -> str | None:
-    result = sum(int(type.size) for type in match.types)  # type: ignore[arg-type]
-    operands = sum(array.size for array in map(_known, match.inputs) if array is not None)
+    result = sum(int(type.size) for type in match.types)
+    operands = sum(array.size for array in _operands(match))
     if result <= max(SIZE_LIMIT, operands):
         return None
     return f"the result has {result} elements, more than {operands} of the operands"
 
 
+def _operands(match: Match) -> list[np.ndarray]:
+    return [array for array in map(_known, match.inputs) if array is not None]
+
+
 def _evaluate(match: Match) -> tuple[Value, ...]:
-    results = reference.apply(match.op, *[_known(value) for value in match.inputs])
+    results = reference.apply(match.op, *_operands(match))
     return tuple(
         match.graph.constant(np.asarray(result), type.dtype)
         for result, type in zip(results, match.types, strict=True)
