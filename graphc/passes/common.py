@@ -31,7 +31,7 @@ import math
 from typing import Any
 
 from graphc.ir import Graph, Op, Value
-from graphc.passes.dead import copy_node, drop_dead, field_names, map_subgraphs
+from graphc.passes.dead import copy_node, drop_dead, map_subgraphs
 from graphc.passes.report import Report
 from graphc.passes.rules_arithmetic import COMMUTATIVE
 
@@ -70,5 +70,5 @@ def share_common(graph: Graph, report: Report | None = None) -> Graph:
 
 def _zero_signs(op: Op) -> tuple[float, ...]:
     """The signs of floating-point attributes: 0.0 equals -0.0 but is not the same."""
-    attributes = [getattr(op, name) for name in field_names(type(op))]
-    return tuple(math.copysign(1, number) for number in attributes if isinstance(number, float))
+    numbers = [value for value in op.attributes.values() if isinstance(value, float)]
+    return tuple(math.copysign(1, number) for number in numbers)

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from graphc.ir import Graph, Node, Op, Value
@@ -84,16 +83,9 @@ def live_nodes(graph: Graph) -> list[Node]:
 def map_subgraphs(op: Op, change: Callable[[Graph], Graph]) -> Op:
     """The op with each graph among its attributes replaced by ``change`` of it."""
     changes: dict[str, Any] = {}
-    for name in field_names(type(op)):
-        value = getattr(op, name)
+    for name, value in op.attributes.items():
         if isinstance(value, Graph):
             changes[name] = change(value)
         elif isinstance(value, tuple) and any(isinstance(part, Graph) for part in value):
             changes[name] = tuple(change(p) if isinstance(p, Graph) else p for p in value)
     return dataclasses.replace(op, **changes) if changes else op
-
-
-@cache
-def field_names(op_class: type) -> tuple[str, ...]:
-    """The names of an op's attributes."""
-    return tuple(field.name for field in dataclasses.fields(op_class))  # type: ignore[arg-type]

@@ -34,7 +34,6 @@ from graphc import reference
 from graphc.ir import Graph, Op, Value
 from graphc.ir.dims import SymbolicDim
 from graphc.ops.movement import Expand
-from graphc.passes.dead import field_names
 from graphc.passes.report import Report
 from graphc.passes.rewrite import Match, Rule, rewrite
 
@@ -85,7 +84,7 @@ def _has(op: Op, kinds: tuple[type, ...]) -> bool:
             return any(found(part) for part in value)
         return isinstance(value, kinds)
 
-    return any(found(getattr(op, name)) for name in field_names(type(op)))
+    return any(found(value) for value in op.attributes.values())
 
 
 def _too_large(match: Match) -> str | None:
