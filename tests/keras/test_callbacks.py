@@ -262,6 +262,11 @@ CHECKPOINTS = {
         BUMPY,
         BATCHES,
     ),
+    "epochs of one batch": (
+        {"filepath": "m-{epoch}-{batch}.keras", "save_freq": 2},
+        BUMPY,
+        BATCHES[:1],
+    ),
     "mode unknown": ({"filepath": "m.keras", "mode": "big"}, BUMPY, ()),
     "no direction": (
         {"filepath": "m.keras", "monitor": "val_speed", "save_best_only": True},
