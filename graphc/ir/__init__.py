@@ -1,7 +1,17 @@
 """The intermediate representation: dimensions, types, graphs, their text form, their checks."""
 
 from graphc.ir.dims import Dim, Shape, SymbolicDim, symbol
-from graphc.ir.graph import NOWHERE, Graph, Location, Node, Value, extract, filled, zeros_like
+from graphc.ir.graph import (
+    NOWHERE,
+    Graph,
+    Location,
+    Node,
+    Value,
+    ancestors,
+    extract,
+    filled,
+    zeros_like,
+)
 from graphc.ir.literal import Literal
 from graphc.ir.op import Op, Sample
 from graphc.ir.text import as_text, parse
@@ -38,6 +48,7 @@ __all__ = [
     "UNSIGNED_INTEGERS",
     "Value",
     "as_text",
+    "ancestors",
     "dtype_size",
     "extract",
     "filled",

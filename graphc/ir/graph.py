@@ -10,7 +10,7 @@ accordingly. A graph is finished before it becomes an attribute.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -383,22 +383,36 @@ def extract(
     copies: dict[Value, Value] = {}
     for label, value in inputs.items():
         copies.setdefault(value, result.input(label, value.type))
-    needed: set[Node] = set()
-    pending = [value for value in outputs.values() if value not in copies]
-    while pending:
-        value = pending.pop()
+    given = set(copies)
+    needed = ancestors(outputs.values(), given) - given
+    for value in needed:
         if value.node is None:
             raise GraphError(f'"{name}" depends on {value!r}, which is none of its inputs')
-        if value.node not in needed:
-            needed.add(value.node)
-            pending += [operand for operand in value.node.inputs if operand not in copies]
     for node in graph.nodes:
-        if node in needed:
-            kept = {value: copies[value] for value in node.outputs if value in copies}
+        if not needed.isdisjoint(node.outputs):
+            kept = {value: copies[value] for value in node.outputs if value in given}
             result._replay_node(node, copies, {})
             copies.update(kept)
     result.outputs = {label: copies[value] for label, value in outputs.items()}
     return result
+
+
+def ancestors(values: Iterable[Value], stops: Container[Value] = ()) -> set[Value]:
+    """The values that some are computed from, and those themselves.
+
+    Args:
+        values: Where to start.
+        stops: Values that are not looked behind.
+    """
+    found: set[Value] = set()
+    pending = list(values)
+    while pending:
+        value = pending.pop()
+        if value not in found:
+            found.add(value)
+            if value.node is not None and value not in stops:
+                pending += value.node.inputs
+    return found
 
 
 def zeros_like(value: Value) -> Value:

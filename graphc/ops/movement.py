@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import Literal, Node, Op, Sample, TensorType, Value
-from graphc.ir.dims import Dim, Shape, broadcast_dim, product, shape_text
+from graphc.ir import Literal, Node, Op, Sample, TensorType, Value, zeros_like
+from graphc.ir.dims import Dim, Shape, broadcast_dim, divide_exactly, product, shape_text
 
 
 @dataclass(frozen=True)
@@ -492,6 +492,56 @@ class Concat(Op):
                     np.arange(product(shape)).reshape(shape).astype(dtype) for shape in shapes
                 ]
                 yield Sample(cls(axis), tuple(arrays))
+
+
+@dataclass(frozen=True)
+class Split(Op):
+    """Equal parts of ``x``, one after the other along one axis.
+
+    Its gradient joins the parts again, which is cheaper than a sum of padded ones.
+
+    Args:
+        axis: The axis, not negative; its size is known and a multiple of ``count``.
+        count: The number of parts.
+    """
+
+    axis: int
+    count: int
+
+    def infer(self, x: TensorType) -> tuple[TensorType, ...]:
+        if not 0 <= self.axis < x.rank:
+            raise ShapeError(f"axis {self.axis} is none of the {x.rank} axes")
+        size = divide_exactly(x.shape[self.axis], self.count)
+        if size is None:
+            raise ShapeError(f"axis {self.axis} cannot be split into {self.count} equal parts")
+        return (
+            x.with_shape((*x.shape[: self.axis], size, *x.shape[self.axis + 1 :])),
+        ) * self.count
+
+    def decompose(self, x: Value) -> tuple[Value, ...]:
+        size = divide_exactly(x.shape[self.axis], self.count)
+        assert size is not None
+        return tuple(narrow(x, self.axis, size * i, size * (i + 1)) for i in range(self.count))
+
+    def gradient(self, node: Node, *dys: Value | None) -> Sequence[Value]:
+        pairs = zip(dys, node.outputs, strict=True)
+        return (Concat(self.axis)(*[dy or zeros_like(y) for dy, y in pairs]),)
+
+    def onnx(self, context: Any, node: Node, x: str) -> Any:
+        return context.node("Split", [x], outputs=self.count, axis=self.axis)
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        for dtype in ("float32", "float64", "int32"):
+            for axis, count, shape in (
+                (1, 4, (3, 8)),
+                (0, 2, (2, 1)),
+                (0, 1, (3,)),
+                (1, 3, (0, 3)),
+            ):
+                yield Sample(
+                    cls(axis, count), (np.arange(product(shape)).reshape(shape).astype(dtype),)
+                )
 
 
 def _spread(dim: Dim, gap: int) -> Dim:

@@ -20,7 +20,7 @@ from graphc.ops.control import scan
 from graphc.ops.elementwise import Where
 from graphc.ops.family import like
 from graphc.ops.linalg import Einsum
-from graphc.ops.movement import Reverse, Transpose, insert_axis, narrow, reshape_to
+from graphc.ops.movement import Reverse, Split, Transpose, insert_axis, narrow, reshape_to
 
 #: Activations that ONNX's recurrent nodes know: name, alpha and beta.
 ONNX_ACTIVATIONS: dict[str, tuple[str, float | None, float | None]] = {
@@ -346,7 +346,7 @@ class LSTM(_Gated):
     def step(self, x: Value, states: list[Value], constants: list[Value]) -> list[Value]:
         h, c = states
         gate, candidate = self.functions
-        i, f, g, o = _split(x + _recur(h, *constants), 4)
+        i, f, g, o = Split(1, 4)(x + _recur(h, *constants))
         c = gate(f) * c + gate(i) * candidate(g)
         return [gate(o) * candidate(c), c]
 
@@ -405,17 +405,17 @@ class GRU(_Gated):
     def step(self, x: Value, states: list[Value], constants: list[Value]) -> list[Value]:
         (h,) = states
         gate, candidate = self.functions
-        x_z, x_r, x_n = _split(x, 3)
+        x_z, x_r, x_n = Split(1, 3)(x)
         if self.reset_after:
             product = (
                 _recur(h, *constants[1:]) + constants[0] if self.bias else _recur(h, *constants)
             )
-            h_z, h_r, h_n = _split(product, 3)
+            h_z, h_r, h_n = Split(1, 3)(product)
             z, r = gate(x_z + h_z), gate(x_r + h_r)
             n = candidate(x_n + r * h_n)
         else:
             of_gates, of_candidate = constants[::2], constants[1::2]
-            h_z, h_r = _split(_recur(h, *of_gates), 2)
+            h_z, h_r = Split(1, 2)(_recur(h, *of_gates))
             z, r = gate(x_z + h_z), gate(x_r + h_r)
             n = candidate(x_n + _recur(r * h, *of_candidate))
         return [z * h + (1.0 - z) * n]
@@ -446,12 +446,6 @@ def _recur(h: Value, kernel: Value, dropout: Value | None = None) -> Value:
     batch, units = h.shape
     product = Einsum("gbi,igo->bgo")(dropout * h, kernel)
     return reshape_to(product, (batch, kernel.shape[1] * units))
-
-
-def _split(x: Value, count: int) -> list[Value]:
-    """Equal parts of ``x`` along its last axis."""
-    size = x.shape[1] // count
-    return [narrow(x, 1, i * size, (i + 1) * size) for i in range(count)]
 
 
 def _unsqueeze(context: Any, x: str) -> str:

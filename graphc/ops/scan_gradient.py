@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphc.ir import Graph, Node, Value, extract, is_float, zeros_like
+from graphc.ir import Graph, Node, Value, ancestors, extract, is_float, zeros_like
 from graphc.ir.dims import Dim
 from graphc.ops import elementwise, logic, movement
 from graphc.ops.linalg import Einsum
@@ -54,6 +54,7 @@ CHEAP = (
     movement.Iota,
     movement.Reshape,
     movement.Slice,
+    movement.Split,
     movement.Transpose,
 )
 
@@ -195,7 +196,7 @@ class _Backward:
         """The forward values that the way back needs and that have to be remembered."""
         forward = set(self.joint.forward)
         roots = [dx for dx in self.joint.gradients if dx is not None]
-        reached = _needs(roots, stops=forward)
+        reached = ancestors(roots, stops=forward)
         needed = [value for value in self.joint.forward if value in reached]
         carries = set(self.joint.inputs[: self.first])
         free = slices | set(self.joint.inputs[self.second :])
@@ -254,7 +255,7 @@ class _Backward:
             return {}, {}
         _, _, constants = self._split(list(zip(joint.inputs, self.node.inputs, strict=True)))
         stops = {*step_carries, *self.stacks, *dict(constants)}
-        read = _needs([*results.values(), *outputs], stops)
+        read = ancestors([*results.values(), *outputs], stops)
         sequences = {value: stack for value, stack in self.stacks.items() if value in read}
         others = {value: outer for value, outer in constants if value in read}
         order = [*step_carries, *sequences, *others]
@@ -339,16 +340,3 @@ def _reach(graph: Graph, sources: Iterable[Value]) -> set[Value]:
         if any(value in reached for value in node.inputs):
             reached.update(node.outputs)
     return reached
-
-
-def _needs(roots: Iterable[Value], stops: set[Value]) -> set[Value]:
-    """The values that ``roots`` are computed from, not looking behind ``stops``."""
-    found: set[Value] = set()
-    pending = list(roots)
-    while pending:
-        value = pending.pop()
-        if value not in found:
-            found.add(value)
-            if value.node is not None and value not in stops:
-                pending += value.node.inputs
-    return found
