@@ -138,6 +138,8 @@ def _check_loops(space: Space, node: Node) -> None:
         loops = space.loops(value)
         if not space.kept <= loops:
             raise NoSpace(f"{node.op.name} has fewer elements than the loops around it")
+        if space.reductions.get(node) and loops & space.reduced:
+            raise NoSpace("what one of them reduces is an axis of what the other one gives")
 
 
 def _passes(space: Space, work: Sequence[Node]) -> int:

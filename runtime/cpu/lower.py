@@ -1,0 +1,345 @@
+"""Lowering: a program becomes a list of kernels over buffers, in one LLVM module.
+
+Ops that only move elements in a regular way (transposes, slices, broadcasts, most reshapes) become
+`View`s and cost nothing; whoever reads them does so through strides. `Fused` nodes become loop
+nests or contractions. Every other op has a lowering function in `LOWERINGS`.
+
+A lowering function is registered for its op class::
+
+    @lowers(MaxPool)
+    def lower_max_pool(lowering: Lowering, node: Node) -> None:
+        x = lowering.view(node.inputs[0])             # strided view of the operand
+        y = lowering.allocate(node.output)            # dense buffer for the result
+        with lowering.kernel("max_pool", node, [x], [y], units=x.shape[0], work=...) as k:
+            with k.e.loop(k.begin, k.end) as row:     # units of work; any thread may run any range
+                source = k.frame.pointer(x)           # address of the first element
+                size = k.frame.dim(x.shape[1])        # a size, constant or from the context
+                ...                                   # instructions through k.e
+
+Rules for lowering functions: read operands through their strides (or ask for
+`lowering.dense_view`); write every element of the result; let each unit of work write elements of
+its own and sum in an order that does not depend on the range; allow for sizes of zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from graphc.errors import UnsupportedError
+from graphc.ir import Graph, Node, Op, TensorType, Value
+from graphc.ir.dims import Dim, Shape, product
+from graphc.program import Program
+from graphc.runtime.cpu.emitter import Emitter, Module, Register
+from graphc.runtime.cpu.frame import FIRST_FREE, Buffer, Frame, Layout, View, dense_strides
+from graphc.runtime.cpu.kernel import Kernel
+from graphc.runtime.cpu.loops import LoopPlan, plan_loops
+from graphc.runtime.cpu.nest import Nest
+
+LoweringFunction = Callable[["Lowering", Node], None]
+
+#: How each op that is neither fused nor a view becomes kernels.
+LOWERINGS: dict[str, LoweringFunction] = {}
+
+
+def lowers(*ops: type[Op]) -> Callable[[LoweringFunction], LoweringFunction]:
+    """Register the lowering function of some op classes."""
+
+    def register(function: LoweringFunction) -> LoweringFunction:
+        for op in ops:
+            LOWERINGS[op.__name__] = function
+        return function
+
+    return register
+
+
+@dataclass
+class KernelWriter:
+    """A kernel while its code is written.
+
+    Attributes:
+        e: The emitter.
+        frame: Sizes and addresses.
+        begin: The first unit of work.
+        end: The one after the last.
+    """
+
+    e: Emitter
+    frame: Frame
+    begin: Register
+    end: Register
+
+
+class Lowering:
+    """A program on its way into a module.
+
+    Args:
+        program: Its graph was fused.
+        module: Where the code goes.
+
+    Attributes:
+        buffers: Memory, by number.
+        kernels: In the order of the graph.
+    """
+
+    def __init__(self, program: Program, module: Module):
+        self.program = program
+        self.module = module
+        self.buffers: list[Buffer] = []
+        self.kernels: list[Kernel] = []
+        self.views: dict[Value, View] = {}
+        symbols = program.graph.symbols()
+        first = FIRST_FREE + len(symbols)
+        self.layout = Layout({name: FIRST_FREE + i for i, name in enumerate(symbols)}, first)
+        self.outputs: dict[str, Buffer] = {}
+
+    def run(self) -> None:
+        """Lower every node, and give every output a buffer of its own."""
+        variables = {variable.name for variable in self.program.variables}
+        for value in self.program.graph.inputs:
+            kind = "variable" if value.name in variables else "data"
+            self.views[value] = View.whole(self._buffer(value.type, kind, value.name))
+        for node in self.program.graph.nodes:
+            self._node(node)
+        results = self.program.results
+        for name, value in self.program.graph.outputs.items():
+            kind = "result" if name in results else "arena"
+            self.outputs[name] = self._output(value, kind)
+
+    def _node(self, node: Node) -> None:
+        if node.op.name in VIEWS:
+            view = VIEWS[node.op.name](self, node)
+            if view is not None:
+                self.views[node.output] = view
+                return
+        function = LOWERINGS.get(node.op.name)
+        if function is None:
+            place = f" ({node.location})" if str(node.location) else ""
+            types = ", ".join(str(value.type) for value in node.inputs)
+            raise UnsupportedError(
+                f"the CPU backend has no code for {node.op.name} of {types}{place}"
+            )
+        function(self, node)
+
+    # What lowering functions use --------------------------------------------------------------
+
+    def view(self, value: Value) -> View:
+        """Where a value is."""
+        return self.views[value]
+
+    def dense_view(self, value: Value) -> View:
+        """Where a value is, its elements one after the other; copied if they are not."""
+        view = self.views[value]
+        if not view.is_dense:
+            view = self.views[value] = self.copy(view)
+        return view
+
+    def allocate(self, value: Value) -> View:
+        """A buffer for the result of a node."""
+        view = View.whole(self.temporary(value.type))
+        self.views[value] = view
+        return view
+
+    def temporary(self, type: TensorType) -> Buffer:
+        """A buffer that lives as long as kernels use it."""
+        return self._buffer(type, "arena", "")
+
+    def constant(self, type: TensorType, content: bytes) -> Buffer:
+        """A buffer of known content."""
+        name = f"constant{len(self.buffers)}"
+        self.module.data(name, content or b"\0")
+        return self._buffer(type, "constant", name)
+
+    @contextmanager
+    def kernel(
+        self,
+        purpose: str,
+        reads: Sequence[View],
+        writes: Sequence[View],
+        units: Dim | Callable[[Frame], Register],
+        work: Dim,
+    ) -> Iterator[KernelWriter]:
+        """Write a kernel; see the example at the head of this module.
+
+        Args:
+            purpose: A word for its name.
+            reads: Everything it reads.
+            writes: Everything it writes.
+            units: How many independent units of work there are.
+            work: Roughly how many elementary operations they are in all.
+        """
+        name = f"k{len(self.kernels)}.{purpose}"
+        parameters = [("context", "pointer"), ("begin", "index"), ("end", "index")]
+        kernel = Kernel(
+            name,
+            _distinct(view.buffer for view in reads),
+            _distinct(view.buffer for view in writes),
+            units if callable(units) else lambda frame: frame.dim(units),
+            work,
+        )
+        self.kernels.append(kernel)
+        with self.module.function(name, parameters, internal=True, noinline=True) as e:
+            _, begin, end = e.arguments
+            yield KernelWriter(e, Frame(e, self.layout), begin, end)
+
+    def copy(self, view: View, into: Buffer | None = None) -> View:
+        """A dense copy of a view."""
+        type = TensorType(view.shape, view.dtype)
+        buffer = into or self.temporary(type)
+        target = View(buffer, view.shape, dense_strides(view.shape))
+        body = Graph("copy")
+        body.outputs["y"] = body.input("x", type)
+        loop_nest(self, body, [view], [target])
+        return target
+
+    # Inside -----------------------------------------------------------------------------------
+
+    def _buffer(self, type: TensorType, kind: str, name: str) -> Buffer:
+        buffer = Buffer(len(self.buffers), type, kind, name)
+        self.buffers.append(buffer)
+        return buffer
+
+    def _output(self, value: Value, kind: str) -> Buffer:
+        """A buffer that holds an output, that nobody else calls an output."""
+        view = self.views[value]
+        taken = view.buffer.kind != "arena" or view.buffer.name
+        if taken or not view.is_whole:
+            view = self.copy(view)
+        view.buffer.name = "output"
+        view.buffer.kind = kind
+        return view.buffer
+
+
+def _distinct(buffers: Iterator[Buffer]) -> list[Buffer]:
+    return list({buffer.index: buffer for buffer in buffers}.values())
+
+
+# ------------------------------------------------------------------------------------------- views
+
+
+def _expand(lowering: Lowering, node: Node) -> View:
+    x = lowering.view(node.inputs[0])
+    shape = node.output.shape
+    extra = len(shape) - len(x.shape)
+    strides: list[Dim] = [0] * extra
+    for size, stride, target in zip(x.shape, x.strides, shape[extra:], strict=True):
+        strides.append(0 if size == 1 and target != 1 else stride)
+    return View(x.buffer, shape, tuple(strides), x.offset)
+
+
+def _transpose(lowering: Lowering, node: Node) -> View:
+    x = lowering.view(node.inputs[0])
+    strides = tuple(x.strides[axis] for axis in node.op.permutation)
+    return View(x.buffer, node.output.shape, strides, x.offset)
+
+
+def _slice(lowering: Lowering, node: Node) -> View:
+    x = lowering.view(node.inputs[0])
+    offset = x.offset
+    for start, stride in zip(node.op.starts, x.strides, strict=True):
+        offset = offset + start * stride
+    strides = tuple(stride * step for stride, step in zip(x.strides, node.op.steps, strict=True))
+    return View(x.buffer, node.output.shape, strides, offset)
+
+
+def _reverse(lowering: Lowering, node: Node) -> View:
+    x = lowering.view(node.inputs[0])
+    strides = list(x.strides)
+    offset = x.offset
+    for axis in node.op.axes:
+        offset = offset + (x.shape[axis] - 1) * strides[axis]
+        strides[axis] = strides[axis] * -1
+    return View(x.buffer, x.shape, tuple(strides), offset)
+
+
+def _reshape(lowering: Lowering, node: Node) -> View:
+    x = lowering.view(node.inputs[0])
+    shape = node.output.shape
+    strides = reshaped_strides(x.shape, x.strides, shape)
+    if strides is None:
+        x = lowering.dense_view(node.inputs[0])
+        strides = dense_strides(shape)
+    return View(x.buffer, shape, strides, x.offset)
+
+
+def reshaped_strides(shape: Shape, strides: Sequence[Dim], target: Shape) -> tuple[Dim, ...] | None:
+    """The strides of the same elements in another shape; None if there are none."""
+    sizes = [(d, s) for d, s in zip(shape, strides, strict=True) if d != 1]
+    wanted = [d for d in target if d != 1]
+    found: list[Dim] = []
+    while sizes and wanted:
+        # The shortest run of axes on both sides with the same number of elements.
+        taken, made = [sizes.pop(0)], [wanted.pop(0)]
+        while product(d for d, _ in taken) != product(made):
+            grow_old = len(sizes) > 0 and (not wanted or _grows(taken, made))
+            if grow_old:
+                taken.append(sizes.pop(0))
+            elif wanted:
+                made.append(wanted.pop(0))
+            else:
+                return None
+        if any(
+            far_stride != stride * size
+            for (_, far_stride), (size, stride) in zip(taken, taken[1:], strict=False)
+        ):
+            return None
+        step = taken[-1][1]
+        found += [step * inner for inner in dense_strides(made)]
+    if sizes or wanted:
+        return None
+    rest = iter(found)
+    return tuple(0 if d == 1 else next(rest) for d in target)
+
+
+def _grows(taken: Sequence[tuple[Dim, Dim]], made: Sequence[Dim]) -> bool:
+    """Whether the old axes are the ones that have to be joined by another."""
+    old, new = product(d for d, _ in taken), product(made)
+    if isinstance(old, int) and isinstance(new, int):
+        return old < new
+    return isinstance(old, int)
+
+
+def _constant(lowering: Lowering, node: Node) -> View:
+    array = node.op.value.array
+    return View.whole(lowering.constant(node.output.type, array.tobytes()))
+
+
+VIEWS: dict[str, Callable[[Lowering, Node], View | None]] = {
+    "Constant": _constant,
+    "Expand": _expand,
+    "Reshape": _reshape,
+    "Reverse": _reverse,
+    "Slice": _slice,
+    "Transpose": _transpose,
+}
+
+
+# ------------------------------------------------------------------------------------------- nests
+
+
+def loop_nest(
+    lowering: Lowering, body: Graph, operands: Sequence[View], results: Sequence[View]
+) -> None:
+    """The kernel that computes a body in loops."""
+    plan = plan_loops(body, operands, results, lowering.module.target)
+    work = plan.elements * max(1, sum(1 for node in body.nodes if node.op.elementwise))
+    with lowering.kernel(body.name, operands, results, plan.units, work) as k:
+        Nest(k.frame, body, plan).write(k.begin, k.end)
+    lowering.kernels[-1].shares = _shares(body, plan)
+
+
+def _shares(body: Graph, plan: LoopPlan) -> set[tuple[int, int]]:
+    """Operands whose memory a result may take: each element is read before it is written."""
+    pairs = set()
+    uses = [access.view.buffer.index for access in plan.inputs.values()]
+    for value, result in plan.outputs:
+        if plan.level(value) == 2:
+            continue  # a later pass might read the old value
+        for operand, access in plan.inputs.items():
+            same_walk = access.strides == result.strides and access.view.offset == 0
+            same_type = access.view.buffer.type == result.view.buffer.type
+            once = uses.count(access.view.buffer.index) == 1
+            if same_walk and same_type and once and plan.level(operand) == plan.level(value):
+                pairs.add((access.view.buffer.index, result.view.buffer.index))
+    return pairs

@@ -1,0 +1,399 @@
+"""Loop nests: the code of a `LoopPlan`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from graphc.ir import Graph, Node, Value, is_float
+from graphc.ir.dims import Dim
+from graphc.ops.linalg import Einsum
+from graphc.ops.movement import Iota
+from graphc.ops.reduce import ReduceMax, ReduceMin, ReduceProd, Reduction
+from graphc.runtime.cpu.emitter import Emitter, Register
+from graphc.runtime.cpu.frame import Frame
+from graphc.runtime.cpu.loops import BLOCK, UNROLLED, Access, LoopPlan
+from graphc.runtime.cpu.registers import HALVES
+
+Body = Callable[[Register, Register | None, list[Register]], list[Register]]
+
+
+class Nest:
+    """Writes the loops of a body into a function.
+
+    Args:
+        frame: The function.
+        body: The body of a `Fused` node.
+        plan: Its loops.
+    """
+
+    def __init__(self, frame: Frame, body: Graph, plan: LoopPlan):
+        self.frame = frame
+        self.e: Emitter = frame.e
+        self.plan = plan
+        self.body = body
+        self.passes = _passes(plan)
+        self.index: dict[int, Register] = {}
+        self.mask: Register | None = None
+        # What was computed at each level and is still good.
+        self.memo: list[dict[Value, Register]] = [{}, {}, {}]
+        self.pieces: dict[int, dict[Value, Register]] = {}
+        self.origins: dict[int, Register] = {}
+        self.written: dict[Value, Access] = {}
+
+    def write(self, begin: Register, end: Register) -> None:
+        """The code for a range of work units."""
+        e, plan = self.e, self.plan
+        if plan.outer:
+            with e.loop(begin, end) as unit:
+                self._set_outer(unit)
+                self._unit(0, plan.sizes[plan.vector] if plan.vector is not None else 1)
+        elif plan.vector is None or plan.vector_is_reduced:
+            with e.loop(begin, end):
+                self._unit(0, plan.sizes[plan.vector] if plan.vector is not None else 1)
+        else:
+            size = plan.sizes[plan.vector]
+            if isinstance(size, int) and size <= BLOCK:
+                with e.loop(begin, end):
+                    self._unit(0, size)
+            else:
+                last = e.minimum(e.mul(end, BLOCK), self.frame.dim(size))
+                self._unit(e.mul(begin, BLOCK), last)
+
+    def _set_outer(self, unit: Register) -> None:
+        e, plan = self.e, self.plan
+        rest = unit
+        for loop in reversed(plan.outer[1:]):
+            size = self.frame.dim(plan.sizes[loop])
+            above = e.emit(f"udiv i64 {rest.text}, {size.text}", "index")
+            self.index[loop] = e.sub(rest, e.mul(above, size))
+            rest = above
+        self.index[plan.outer[0]] = rest
+
+    def _unit(self, low: int | Register, high: Dim | Register) -> None:
+        """Everything at one point of the outer loops."""
+        plan = self.plan
+        self.memo = [{}, {}, {}]
+        self.pieces = {}
+        self.written = {}
+        self._set_origins()
+        outer_outputs = [(v, a) for v, a in plan.outputs if plan.level(v) == 0]
+        if plan.vector is None or plan.vector_is_reduced:
+            self._passes_of_unit()
+            for value, access in outer_outputs:
+                self._store(value, access)
+            return
+        self._require([v for v, _ in plan.outputs if plan.level(v) > 0], 1)
+
+        def block(index: Register, mask: Register | None, _: list[Register]) -> list[Register]:
+            self.index[plan.vector], self.mask = index, mask  # type: ignore[index]
+            self.memo[1:] = [{}, {}]
+            self.written = {}
+            self._passes_of_unit()
+            for value, access in plan.outputs:
+                if plan.level(value) == 1:
+                    self._store(value, access)
+            return []
+
+        self._vector_loop(low, high, [], block)
+        self.mask = None
+        for value, access in outer_outputs:
+            self._store(value, access)
+
+    def _set_origins(self) -> None:
+        """Addresses at this point of the outer loops."""
+        e = self.e
+        self.origins = {}
+        accesses = [*self.plan.inputs.values(), *(access for _, access in self.plan.outputs)]
+        for access in accesses:
+            pointer = self.frame.pointer(access.view)
+            offset = e.index(0)
+            for loop in self.plan.outer:
+                stride = self.frame.dim(access.strides[loop])
+                offset = e.add(offset, e.mul(self.index[loop], stride))
+            self.origins[id(access)] = e.offset(pointer, offset, access.view.dtype)
+
+    # Passes over the reduced loops ------------------------------------------------------------
+
+    def _passes_of_unit(self) -> None:
+        for number, runs in enumerate(self.passes):
+            for loops, targets in runs:
+                self._run(number, loops, targets)
+
+    def _run(self, number: int, loops: frozenset[int], targets: list[_Target]) -> None:
+        """One pass over some reduced loops: reductions, and stores of inner values."""
+        e, plan = self.e, self.plan
+        roots = [value for target in targets for value in target.operands]
+        self._require(roots, 2)
+        sums = [target for target in targets if target.node is not None]
+        initial = [self._initial(target) for target in sums]
+        stores = [target for target in targets if target.node is None]
+
+        def point(carried: list[Register]) -> list[Register]:
+            following = [self._combine(target, x) for target, x in zip(sums, carried, strict=True)]
+            for target in stores:
+                self._store(target.operands[0], target.access)  # type: ignore[arg-type]
+            return following
+
+        order = sorted(loops, key=lambda loop: (loop == plan.vector, loop))
+        results = self._nested(order, initial, point)
+        for target, total in zip(sums, results, strict=True):
+            assert target.node is not None
+            if plan.vector in plan.reductions[target.node]:
+                total = _fold_lanes(e, target.node, total)
+            value = target.node.output
+            self.memo[plan.level(value)][value] = e.cast(total, value.dtype)
+        for target in stores:
+            self.written[target.operands[0]] = target.access  # type: ignore[assignment]
+
+    def _nested(
+        self,
+        order: Sequence[int],
+        carried: list[Register],
+        point: Callable[[list[Register]], list[Register]],
+    ) -> list[Register]:
+        e, plan = self.e, self.plan
+        if not order:
+            self.memo[2] = {}
+            return point(carried)
+        loop = order[0]
+        if loop != plan.vector:
+            with e.carry(0, self.frame.dim(plan.sizes[loop]), 1, carried) as turn:
+                self.index[loop] = turn.index
+                turn.values = self._nested(order[1:], list(turn.values), point)
+            return turn.results
+
+        def lanes(index: Register, mask: Register | None, values: list[Register]) -> list[Register]:
+            self.index[loop], self.mask = index, mask
+            self.memo[2] = self.pieces.setdefault(int(index.number), {}) if self._cached else {}
+            return point(values)
+
+        results = self._vector_loop(0, plan.sizes[loop], carried, lanes)
+        self.mask = None
+        return results
+
+    @property
+    def _cached(self) -> bool:
+        """Whether all of a row's values stay in registers from pass to pass."""
+        plan = self.plan
+        if plan.vector is None or plan.reduced != {plan.vector}:
+            return False
+        size = plan.sizes[plan.vector]
+        return isinstance(size, int) and size <= UNROLLED * plan.lanes
+
+    def _vector_loop(
+        self, low: int | Register, high: Dim | Register, carried: list[Register], body: Body
+    ) -> list[Register]:
+        """Runs over whole vectors, then over what is left with a mask."""
+        e, lanes = self.e, self.plan.lanes
+        if isinstance(low, int) and isinstance(high, int):
+            full, rest = divmod(high - low, lanes)
+            if full <= UNROLLED:
+                for i in range(full):
+                    carried = body(e.index(low + i * lanes), None, carried)
+            else:
+                with e.carry(low, low + full * lanes, lanes, carried) as turn:
+                    turn.values = body(turn.index, None, list(turn.values))
+                carried = turn.results
+            if rest:
+                mask = e.tail_mask(rest, lanes) if lanes > 1 else None
+                carried = body(e.index(low + full * lanes), mask, carried)
+            return carried
+        first = e.index(low) if isinstance(low, int) else low
+        last = high if isinstance(high, Register) else self.frame.dim(high)
+        whole = e.add(first, e.bitwise_and(e.sub(last, first), -lanes))
+        with e.carry(first, whole, lanes, carried) as turn:
+            turn.values = body(turn.index, None, list(turn.values))
+        if lanes == 1:
+            return turn.results
+        mask = e.tail_mask(e.sub(last, whole), lanes)
+        if carried:
+            return body(whole, mask, turn.results)
+        with e.if_(e.compare("lt", whole, last)):
+            body(whole, mask, [])
+        return []
+
+    # Values -----------------------------------------------------------------------------------
+
+    def _require(self, roots: Sequence[Value], level: int) -> None:
+        """Compute what values of ``level`` or more need from outside, before their loop."""
+        plan = self.plan
+        seen: set[Value] = set()
+        stack = list(roots)
+        while stack:
+            value = stack.pop()
+            if value in seen:
+                continue
+            seen.add(value)
+            if plan.level(value) < level:
+                self._value(value)
+            elif value.node is not None and value not in self.written:
+                stack.extend(value.node.inputs)
+
+    def _value(self, value: Value) -> Register:
+        """The register of a value, computed here if it is not known yet."""
+        memo = self.memo[self.plan.level(value)]
+        if value not in memo:
+            memo[value] = self._compute(value)
+        return memo[value]
+
+    def _compute(self, value: Value) -> Register:
+        e, plan = self.e, self.plan
+        if value in self.written and plan.level(value) == 2:
+            return self._load(self.written[value], value)
+        node = value.node
+        if node is None:
+            return self._load(plan.inputs[value], value)
+        op = node.op
+        width = plan.width(value)
+        if op.name == "Constant":
+            return e.constant(op.value.array.item(), value.dtype, width)
+        if op.name == "SizeOf":
+            return e.cast(self.frame.dim(op.dim), op.dtype)
+        if isinstance(op, Iota):
+            return self._count(value)
+        operands = [e.broadcast(self._value(x), width) for x in node.inputs]
+        if op.elementwise:
+            return op.emit(e, *operands)
+        if isinstance(op, Einsum):  # over axes of size 1 only
+            return e.mul(*operands)
+        return operands[0]
+
+    def _count(self, value: Value) -> Register:
+        e, plan = self.e, self.plan
+        total = e.index(0)
+        for loop, stride in enumerate(plan.counters[value]):
+            if stride != 0:
+                total = e.add(total, e.mul(self.index[loop], self.frame.dim(stride)))
+        first = e.cast(total, value.dtype)
+        if plan.width(value) == 1:
+            return first
+        return e.add(e.broadcast(first, plan.lanes), e.iota(value.dtype, plan.lanes))
+
+    # Memory -----------------------------------------------------------------------------------
+
+    def _address(self, access: Access) -> Register:
+        e, plan = self.e, self.plan
+        offset = e.index(0)
+        for loop, stride in enumerate(access.strides):
+            if loop not in plan.outer and stride != 0:
+                offset = e.add(offset, e.mul(self.index[loop], self.frame.dim(stride)))
+        return e.offset(self.origins[id(access)], offset, access.view.dtype)
+
+    def _load(self, access: Access, value: Value) -> Register:
+        e, plan = self.e, self.plan
+        address, width = self._address(access), plan.width(value)
+        stride = access.strides[plan.vector] if plan.vector is not None else 0
+        if width == 1 or stride == 0:
+            return e.broadcast(e.load(address, value.dtype), width)
+        if stride == 1:
+            return e.load(address, value.dtype, width, self.mask)
+        steps = e.mul(e.iota("index", width), e.broadcast(self.frame.dim(stride), width))
+        return e.gather(address, steps, value.dtype, self.mask)
+
+    def _store(self, value: Value, access: Access) -> None:
+        e, plan = self.e, self.plan
+        address, width = self._address(access), plan.width(value)
+        x = e.broadcast(self._value(value), width)
+        stride = access.strides[plan.vector] if plan.vector is not None else 0
+        if width == 1:
+            e.store(x, address)
+        elif stride == 1:
+            e.store(x, address, self.mask)
+        else:
+            steps = e.mul(e.iota("index", width), e.broadcast(self.frame.dim(stride), width))
+            e.scatter(x, address, steps, self.mask)
+
+    # Reductions -------------------------------------------------------------------------------
+
+    def _initial(self, target: _Target) -> Register:
+        node = target.node
+        assert node is not None
+        wide = any(self.plan.width(value) > 1 for value in target.operands)
+        dtype = _sum_dtype(node.output.dtype)
+        return self.e.constant(_identity(node, dtype), dtype, self.plan.lanes if wide else 1)
+
+    def _combine(self, target: _Target, carried: Register) -> Register:
+        e, node = self.e, target.node
+        assert node is not None
+        operands = [e.cast(self._value(value), carried.dtype) for value in target.operands]
+        operands = [e.broadcast(x, carried.lanes) for x in operands]
+        if isinstance(node.op, Einsum):
+            combined = e.fma(operands[0], operands[1], carried)
+        else:
+            combined = _combine(e, node, carried, operands[0])
+        if self.mask is None or carried.lanes == 1:
+            return combined
+        if self.plan.vector not in self.plan.reductions[node]:
+            return combined
+        return e.select(self.mask, combined, carried)
+
+
+class _Target:
+    """What a pass computes: a reduction, or a value that is stored."""
+
+    def __init__(self, node: Node | None, operands: Sequence[Value], access: Access | None):
+        self.node = node
+        self.operands = operands
+        self.access = access
+
+
+def _passes(plan: LoopPlan) -> list[list[tuple[frozenset[int], list[_Target]]]]:
+    """For each pass its runs over reduced loops, and what they compute."""
+    passes: dict[int, dict[frozenset[int], list[_Target]]] = {}
+    for node, loops in plan.reductions.items():
+        if loops:
+            level = plan.depth[node.output] - 1
+            needed = frozenset().union(*(plan.loops[value] for value in node.inputs))
+            runs = passes.setdefault(level, {})
+            runs.setdefault(needed & plan.reduced, []).append(_Target(node, node.inputs, None))
+    for value, access in plan.outputs:
+        if plan.level(value) == 2:
+            runs = passes.setdefault(plan.depth[value], {})
+            loops = plan.loops[value] & plan.reduced
+            runs.setdefault(loops, []).append(_Target(None, [value], access))
+    count = max(passes, default=-1) + 1
+    return [list(passes.get(level, {}).items()) for level in range(count)]
+
+
+def _sum_dtype(dtype: str) -> str:
+    return "float32" if dtype in HALVES else dtype
+
+
+def _identity(node: Node, dtype: str) -> float | int:
+    """What changes nothing when it is combined with anything."""
+    if isinstance(node.op, ReduceProd):
+        return 1
+    if isinstance(node.op, (ReduceMax, ReduceMin)):
+        low = isinstance(node.op, ReduceMax)
+        if is_float(dtype):
+            return -np.inf if low else np.inf
+        limits = np.iinfo(dtype)
+        return int(limits.min if low else limits.max)
+    return 0
+
+
+def _combine(e: Emitter, node: Node, x: Register, y: Register) -> Register:
+    match node.op:
+        case ReduceProd():
+            return e.mul(x, y)
+        case ReduceMax():
+            return e.maximum(x, y)
+        case ReduceMin():
+            return e.minimum(x, y)
+    return e.add(x, y)
+
+
+def _fold_lanes(e: Emitter, node: Node, x: Register) -> Register:
+    match node.op:
+        case ReduceProd():
+            return e.reduce_mul(x)
+        case ReduceMax():
+            return e.reduce_max(x)
+        case ReduceMin():
+            return e.reduce_min(x)
+    return e.reduce_add(x)
+
+
+__all__ = ["Nest", "Reduction"]
