@@ -230,6 +230,16 @@ class _Chunk:
     last_tile: Register
 
 
+@dataclass(frozen=True)
+class _Block:
+    """A block of the reduction: its range, the columns left, whether it is the first and last."""
+
+    begin: Register
+    end: Register
+    columns: Register
+    flags: Sequence[Register] = ()
+
+
 class _Driver:
     """The function that walks through a range of chunks and calls the kernels."""
 
@@ -333,46 +343,39 @@ class _Driver:
         columns = e.sub(self.counts.columns, e.mul(chunk.panel, plan.width))
         steps = self.scope.of(plan.reduction[0].size)
         if plan.block is None:
+            block = _Block(e.index(0), steps, columns)
             if kind.packed:
                 with e.if_(self.is_new):
-                    self._pack(chunk, kind, e.index(0), steps, columns)
-            self._tiles(chunk, kind, e.index(0), steps, columns, [])
+                    self._pack(chunk, kind, block)
+            self._tiles(chunk, kind, block)
             return
         # Without any step the epilogue still runs, on zeros.
         with e.loop(0, e.maximum(steps, 1), plan.block) as begin:
             after = e.add(begin, plan.block)
-            end = e.minimum(after, steps)
-            if kind.packed:
-                self._pack(chunk, kind, begin, end, columns)
             flags = [e.compare("eq", begin, 0), e.compare("ge", after, steps)]
-            self._tiles(chunk, kind, begin, end, columns, flags)
+            block = _Block(begin, e.minimum(after, steps), columns, flags)
+            if kind.packed:
+                self._pack(chunk, kind, block)
+            self._tiles(chunk, kind, block)
 
-    def _pack(
-        self, chunk: _Chunk, kind: _Panel, begin: Register, end: Register, columns: Register
-    ) -> None:
+    def _pack(self, chunk: _Chunk, kind: _Panel, block: _Block) -> None:
         e = self.e
         function = self.packs.function(kind.vectors, kind.tail)
         source = e.offset(self.b, chunk.offsets[1], self.contraction.dtype)
-        e.call(function, None, source, self.panel, begin, end, columns, *self._sizes())
+        scope = (block.begin, block.end, block.columns)
+        e.call(function, None, source, self.panel, *scope, *self._sizes())
 
     def _sizes(self) -> list[Register]:
         return [self.arguments[f"size.{name}"] for name in self.plan.names]
 
-    def _tiles(
-        self,
-        chunk: _Chunk,
-        kind: _Panel,
-        begin: Register,
-        end: Register,
-        columns: Register,
-        flags: Sequence[Register],
-    ) -> None:
+    def _tiles(self, chunk: _Chunk, kind: _Panel, block: _Block) -> None:
         """The row tiles of a chunk, for one block of the reduction."""
         plan, e = self.plan, self.e
         first, last = chunk.first_tile, chunk.last_tile
 
         def run(rows: int, row: Register, first_row: Register) -> None:
-            self._call(chunk, kind, rows, row, e.sub(row, first_row), begin, end, columns, flags)
+            place = e.mul(e.sub(row, first_row), plan.width)
+            self._call(chunk, Shape(rows, kind.vectors, kind.tail, kind.packed), row, place, block)
 
         if isinstance(plan.row.size, int):
             count, larger = row_tiles(plan.row.size, plan.tile_rows)
@@ -395,24 +398,15 @@ class _Driver:
         with e.if_(e.compare("gt", last, full)):
             row = e.mul(full, height)
             for rows in sorted({max(1, height // 2), 1}, reverse=True)[: height - 1]:
-                count = _quotient(e, e.sub(self.counts.rows, row), e.index(rows))
-                with e.loop(0, count) as tile:
+                tiles = _quotient(e, e.sub(self.counts.rows, row), e.index(rows))
+                with e.loop(0, tiles) as tile:
                     run(rows, e.add(row, e.mul(tile, rows)), first_row)
-                row = e.add(row, e.mul(count, rows))
+                row = e.add(row, e.mul(tiles, rows))
 
     def _call(
-        self,
-        chunk: _Chunk,
-        kind: _Panel,
-        rows: int,
-        row: Register,
-        chunk_row: Register,
-        begin: Register,
-        end: Register,
-        columns: Register,
-        flags: Sequence[Register],
+        self, chunk: _Chunk, shape: Shape, row: Register, place: Register, block: _Block
     ) -> None:
-        """Calls the kernel of a tile."""
+        """Calls the kernel of a tile; `place` is where its partial sums are kept."""
         plan, e, dtype = self.plan, self.e, self.contraction.dtype
         strides = [self.scope.of(stride) for stride in plan.row.strides]
         offsets = [
@@ -420,13 +414,11 @@ class _Driver:
             for offset, stride in zip(chunk.offsets, strides, strict=True)
         ]
         arguments = [e.offset(self.a, offsets[0], dtype)]
-        arguments += [self.panel if kind.packed else e.offset(self.b, offsets[1], dtype)]
-        arguments += [begin, end, columns]
+        arguments += [self.panel if shape.packed else e.offset(self.b, offsets[1], dtype)]
+        arguments += [block.begin, block.end, block.columns]
         if plan.block is not None:
-            place = e.mul(chunk_row, plan.width)
-            arguments += [e.offset(self.partial, place, self.contraction.sum_dtype), *flags]
+            arguments += [e.offset(self.partial, place, self.contraction.sum_dtype), *block.flags]
         arguments += [self.arguments[f"pointer{i}"] for i in range(self.kernels.operand_count)]
         arguments += offsets[2:]
         arguments += [self.arguments[f"parameter.{p.name}"] for p in self.contraction.parameters]
-        shape = Shape(rows, kind.vectors, kind.tail, kind.packed)
         e.call(self.kernels.kernel(shape), None, *arguments, *self._sizes())

@@ -90,8 +90,6 @@ class _Pack:
         self.last_column = e.sub(self.count, 1)
         lanes = plan.lanes
         columns = [e.minimum(self.last_column, c) for c in range(self.vectors * lanes)]
-        if self.count.number is not None:
-            columns = [e.index(min(c, self.count.number - 1)) for c in range(len(columns))]
         self.columns = [e.mul(column, self.column_stride) for column in columns]
         self._nest(0, e.index(0), e.index(0))
 

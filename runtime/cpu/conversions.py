@@ -178,9 +178,9 @@ class Conversions:
         """A 16-bit float as a float32, exactly."""
         if x.dtype == "float16" and "f16c" in self.target.feature_set:
             half = vector_type("half", x.lanes)
-            bits = self.text(f"bitcast {x.typed} to {half}")
+            raw = self.text(f"bitcast {x.typed} to {half}")
             kind = vector_type("float", x.lanes)
-            return self.emit(f"fpext {half} {bits} to {kind}", "float32", x.lanes)
+            return self.emit(f"fpext {half} {raw} to {kind}", "float32", x.lanes)
         bits = self._convert("zext", Register(x.text, "uint16", x.lanes), "uint32")
         i = self._integers(bits)
         if x.dtype == "bfloat16":
