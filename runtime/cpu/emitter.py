@@ -58,8 +58,6 @@ class Parameter:
             words.append("noalias")
         if self.readonly:
             words.append("readonly")
-        if self.dtype == "bool" and self.lanes == 1:
-            words.append("zeroext")
         return " ".join(words)
 
 
@@ -88,6 +86,7 @@ class Module:
         parameters: Sequence[Parameter | tuple[str, str]] = (),
         result: str | None = None,
         *,
+        result_lanes: int = 1,
         internal: bool = False,
         noinline: bool = False,
         always_inline: bool = False,
@@ -98,6 +97,7 @@ class Module:
             name: its symbol.
             parameters: its parameters, or pairs of their names and dtypes.
             result: dtype of the result, or None.
+            result_lanes: lanes of the result; vectors only for calls within the module.
             internal: whether only this module calls it.
             noinline: keep it a function of its own.
             always_inline: expand it wherever it is called.
@@ -109,7 +109,10 @@ class Module:
             raise ValueError(f"the module already has a function {name!r}")
         full = [p if isinstance(p, Parameter) else Parameter(*p) for p in parameters]
         attributes = [a for a, on in _attributes(noinline, always_inline) if on]
-        emitter = Emitter(self, name, full, result, internal, attributes)
+        returned = None if result is None else vector_type(REGISTER_TYPES[result], result_lanes)
+        words = [*attributes, "#0"]
+        head = f"{'internal ' if internal else ''}{returned or 'void'} @{name}"
+        emitter = Emitter(self, name, full, result, head, words)
         self._emitters[name] = emitter
         return emitter
 
@@ -193,7 +196,7 @@ class Emitter(Arithmetic):
         name: str,
         parameters: Sequence[Parameter],
         result: str | None,
-        internal: bool,
+        head: str,
         attributes: Sequence[str],
     ) -> None:
         """Use `Module.function`."""
@@ -205,10 +208,7 @@ class Emitter(Arithmetic):
         self.result = result
         self.arguments = [Register(f"%{p.name}", p.dtype, p.lanes) for p in parameters]
         listed = ", ".join(f"{p.declaration} %{p.name}" for p in parameters)
-        linkage = "internal " if internal else ""
-        returned = "void" if result is None else REGISTER_TYPES[result]
-        words = "".join(f"{word} " for word in attributes)
-        self.lines = [f"define {linkage}{returned} @{name}({listed}) {words}#0 {{", "entry:"]
+        self.lines = [f"define {head}({listed}) {' '.join(attributes)} {{", "entry:"]
         self.block = "entry"
         self.ended = False
         self._count = 0
@@ -484,11 +484,18 @@ class Emitter(Arithmetic):
     # Calls ------------------------------------------------------------------------------------
 
     def call(
-        self, function: str | Register, result: str | None, *arguments: Register
+        self, function: str | Register, result: str | None, *arguments: Register, lanes: int = 1
     ) -> Register | None:
-        """Calls a function of this module, of another one (by name), or behind a pointer."""
+        """Calls a function of this module, of another one (by name), or behind a pointer.
+
+        Args:
+            function: its name, or a register that holds its address.
+            result: dtype of what it returns, or None.
+            arguments: what it is given.
+            lanes: lanes of what it returns.
+        """
         types = ", ".join(argument.type for argument in arguments)
-        returned = "void" if result is None else REGISTER_TYPES[result]
+        returned = "void" if result is None else vector_type(REGISTER_TYPES[result], lanes)
         if isinstance(function, str):
             self._declare(function, f"declare {returned} @{function}({types})")
             function = Register(f"@{function}", "pointer")
@@ -497,7 +504,7 @@ class Emitter(Arithmetic):
         if result is None:
             self.lines.append(f"  {text}")
             return None
-        return self.emit(text, result)
+        return self.emit(text, result, lanes)
 
     # Atomics ----------------------------------------------------------------------------------
 

@@ -305,6 +305,30 @@ def test_weight_update_in_the_epilogue_never_stores_the_gradient() -> None:
         np.testing.assert_allclose(w, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
+@pytest.mark.parametrize(("m", "k", "n"), [(1, 1, 1), (0, 2, 3), (5, 70, 33), (40, 19, 50)])
+def test_strides_that_are_known_at_run_time(m: int, k: int, n: int, target: Target) -> None:
+    sizes = {"m": m, "k": k, "n": n}
+    for a_text, b_text, c_text in itertools.product(("mk", "km"), ("kn", "nk"), ("mn", "nm")):
+
+        def stride(text: str, index: str) -> Size:
+            return (1 if text[1] == index else text[1]) if index in text else 0
+
+        contraction = Contraction(
+            **{
+                group: (Axis(i, *(stride(text, i) for text in (a_text, b_text, c_text))),)
+                for group, i in (("rows", "m"), ("columns", "n"), ("reduction", "k"))
+            }
+        )
+        a, b, c = (
+            random_array([sizes[i] for i in text], "float32", seed)
+            for seed, text in enumerate((a_text, b_text, c_text))
+        )
+        expected = np.einsum(f"{a_text},{b_text}->{c_text}", a.astype(np.float64), b)
+        Compiled(contraction, target)(a, b, [c], sizes, split=1)
+        np.testing.assert_allclose(c, expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_convolution_and_its_kernel_gradient(stride: int) -> None:
     n, h, w, ci, kh, kw, co = 2, 9, 10, 3, 3, 2, 20

@@ -400,6 +400,27 @@ def test_calls_globals_and_function_pointers() -> None:
     assert main(0) == 10 + 0 + 1000 * 4 + 1
 
 
+def test_vectors_and_bools_pass_through_functions() -> None:
+    module = Module(TARGETS[0])
+    lanes = 16
+    parameters = [Parameter("x", "float32", lanes), Parameter("up", "bool")]
+    with module.function(
+        "shift", parameters, "float32", result_lanes=lanes, internal=True, noinline=True
+    ) as e:
+        x, up = e.arguments
+        e.ret(e.select(up, e.add(x, 1), e.sub(x, 1)))
+    with module.function("f", [("x", "pointer")]) as e:
+        x = e.load(e.arguments[0], "float32", lanes)
+        first = e.compare("gt", e.extract(x, 1), 0.5)
+        up = e.call("shift", "float32", x, first, lanes=lanes)
+        e.store(e.call("shift", "float32", up, first, lanes=lanes), e.arguments[0])
+    library = jit.load_object(jit.emit_object(module.text(), module.target))
+    for x in (np.arange(lanes, dtype=np.float32), np.zeros(lanes, np.float32)):
+        expected = x + (2 if x[1] else -2)
+        library.function("f", [ctypes.c_void_p])(x.ctypes.data)
+        check(expected, x)
+
+
 def test_math_functions_come_from_the_table() -> None:
     module = Module(TARGETS[0], {"cube": lambda e, x: e.mul(e.mul(x, x), x)})
     with module.function("f", [("x", "float64")], "float64") as e:
