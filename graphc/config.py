@@ -8,19 +8,20 @@ exist, is an error at once, not a surprise later::
     config.threads = 1
     config.floatx = "float64"
 
-Four knobs start from the environment, so that a program can be looked into without being changed:
+Five knobs start from the environment, so that a program can be looked into without being changed:
 
-================  =================  ============================================================
-variable          field              meaning
-================  =================  ============================================================
-``GRAPHC_DEBUG``  ``debug``          0 quiet; 1 pipeline and times; 2 rules applied and refused,
-                                     with reasons; 3 the graph after each pass; 4 LLVM IR;
-                                     5 assembly. Each level includes those below it.
-``GRAPHC_DUMP``   ``dump_folder``    write the same as numbered files into this folder
-``GRAPHC_VERIFY`` ``verify``         1: verify the graph after each pass and compare it with the
-                                     reference interpreter
-``GRAPHC_CACHE``  ``cache_folder``   where compiled objects are kept; set but empty: nowhere
-================  =================  ============================================================
+==================  ================  ===========================================================
+variable            field             meaning
+==================  ================  ===========================================================
+``GRAPHC_BACKEND``  ``backend``       what runs compiled programs: cpu, onnxruntime or reference
+``GRAPHC_CACHE``    ``cache_folder``  where compiled objects are kept; set but empty: nowhere
+``GRAPHC_DEBUG``    ``debug``         0 quiet; 1 pipeline and times; 2 rules applied and refused,
+                                      with reasons; 3 the graph after each pass; 4 LLVM IR;
+                                      5 assembly. Each level includes those below it.
+``GRAPHC_DUMP``     ``dump_folder``   write the same as numbered files into this folder
+``GRAPHC_VERIFY``   ``verify``        1: verify the graph after each pass and compare it with the
+                                      reference interpreter
+==================  ================  ===========================================================
 """
 
 import math
@@ -33,6 +34,7 @@ from typing import Any
 
 FLOAT_DTYPES = ("bfloat16", "float16", "float32", "float64")
 IMAGE_DATA_FORMATS = ("channels_first", "channels_last")
+BACKENDS = ("cpu", "onnxruntime", "reference")
 DEBUG_LEVELS = range(6)
 
 
@@ -52,6 +54,7 @@ class Config:
         epsilon: fuzz factor that keeps logarithms and divisions away from zero.
         image_data_format: ``"channels_last"`` (NHWC) or ``"channels_first"`` (NCHW), for layers
             that are not told.
+        backend: what runs compiled programs: ``"cpu"``, ``"onnxruntime"`` or ``"reference"``.
         threads: how many threads a compiled program may use; ``None`` means every core that this
             process may run on. Results do not depend on it.
         debug: how much to print about compilation, 0 to 5.
@@ -63,6 +66,7 @@ class Config:
     floatx: str = "float32"
     epsilon: float = 1e-7
     image_data_format: str = "channels_last"
+    backend: str = "cpu"
     threads: int | None = None
     debug: int = 0
     dump_folder: Path | None = None
@@ -134,6 +138,12 @@ def _check_image_data_format(value: Any) -> str:
     return lowered
 
 
+def _check_backend(value: Any) -> str:
+    if value not in BACKENDS:
+        raise ValueError(f"Unknown backend: {value!r}. Expected one of {', '.join(BACKENDS)}.")
+    return str(value)
+
+
 def _check_threads(value: Any) -> int | None:
     if value is None:
         return None
@@ -168,6 +178,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "floatx": _check_floatx,
     "epsilon": _check_epsilon,
     "image_data_format": _check_image_data_format,
+    "backend": _check_backend,
     "threads": _check_threads,
     "debug": _check_debug,
     "dump_folder": _check_folder,
@@ -191,6 +202,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "GRAPHC_DEBUG": ("debug", _parse_number),
     "GRAPHC_DUMP": ("dump_folder", _parse_folder),
     "GRAPHC_VERIFY": ("verify", _parse_number),
+    "GRAPHC_BACKEND": ("backend", str),
     "GRAPHC_CACHE": ("cache_folder", _parse_folder),
 }
 

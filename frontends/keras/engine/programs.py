@@ -46,6 +46,16 @@ class CompiledProgram:
         """The arrays of the variables; running the program updates them in place."""
         return {name: variable.array for name, variable in self.variables.items()}
 
+    def bindings(self, data: Mapping[str, np.ndarray]) -> dict[str, int]:
+        """The sizes of the symbolic dimensions other than the batch's, read off the data."""
+        sizes: dict[str, int] = {}
+        for value in self.program.data:
+            for dim, size in zip(value.shape[1:], data[value.name].shape[1:], strict=True):
+                names = dims.symbols(dim)
+                if len(names) == 1 and dim == dims.symbol(*names):
+                    sizes[names.pop()] = size
+        return sizes
+
 
 def trace_program(
     name: str, types: Types, step: Callable[[Any], Mapping[str, Tensor]]
@@ -67,15 +77,23 @@ def trace_program(
     equal: dict[str, dims.Dim] = {}
     while True:
         try:
-            with Trace(name) as trace:
-                names = iter(input_names(types))
-                tensors = tree.map_structure(
-                    lambda type: trace.input(next(names), type.substitute(equal)), types
-                )
-                results = step(tensors)
-                return trace.program(results)
+            return _trace_once(name, types, step, equal)
         except DimensionMismatchError as mismatch:
             equal = unify(equal, mismatch)
+
+
+def _trace_once(
+    name: str,
+    types: Types,
+    step: Callable[[Any], Mapping[str, Tensor]],
+    equal: Mapping[str, dims.Dim],
+) -> tuple[Program, dict[str, Variable]]:
+    with Trace(name) as trace:
+        names = iter(input_names(types))
+        tensors = tree.map_structure(
+            lambda type: trace.input(next(names), type.substitute(equal)), types
+        )
+        return trace.program(step(tensors))
 
 
 def input_names(types: Types) -> list[str]:
