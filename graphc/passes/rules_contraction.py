@@ -45,13 +45,20 @@ def _shared(match: Match) -> str | None:
 # ------------------------------------------------------------------------------- axes that repeat
 
 
-def _repeated(letters: str, value: Value, other: str) -> list[int]:
-    """The axes along which an operand only repeats and the other operand has the elements."""
+def _repeated(letters: str, value: Value, other: str, result: str) -> list[int]:
+    """The axes of the result along which an operand repeats and the other has the elements.
+
+    Axes that are summed stay: without one, the sum could be taken before the product.
+    """
     if not isinstance(value.op, Expand):
         return []
     (x,) = value.node.inputs  # type: ignore[union-attr]
     padded = (1,) * (value.rank - x.rank) + x.shape
-    return [axis for axis, letter in enumerate(letters) if padded[axis] == 1 and letter in other]
+    return [
+        axis
+        for axis, letter in enumerate(letters)
+        if padded[axis] == 1 and letter in other and letter in result
+    ]
 
 
 def _without(letters: str, value: Value, axes: Sequence[int]) -> tuple[str, Value]:
@@ -68,17 +75,17 @@ def _without(letters: str, value: Value, axes: Sequence[int]) -> tuple[str, Valu
 
 
 def _repeats(match: Match) -> bool:
-    first, second, _ = match.op.terms
+    first, second, result = match.op.terms
     x, y = match.inputs
-    return bool(_repeated(first, x, second) or _repeated(second, y, first))
+    return bool(_repeated(first, x, second, result) or _repeated(second, y, first, result))
 
 
 def _drop_repeats(match: Match) -> Value:
     first, second, result = match.op.terms
     x, y = match.inputs
-    first, x = _without(first, x, _repeated(first, x, second))
+    first, x = _without(first, x, _repeated(first, x, second, result))
     # What is gone from the first operand has to stay in the second.
-    second, y = _without(second, y, _repeated(second, y, first))
+    second, y = _without(second, y, _repeated(second, y, first, result))
     return _einsum(first, second, result, x, y)
 
 

@@ -21,8 +21,8 @@ The canonical form, which later passes and backends can rely on:
   Reshape; so is a Transpose that only moves axes of size 1. A Transpose stands before an Expand.
 * No reduction over axes of size 1 or along what an Expand repeats (for a sum: a product).
 * No Transpose as an operand of an Einsum, nor behind one that nobody else reads: it is in the
-  equation. An operand does not repeat what the other has. An Einsum sums over at least one axis
-  longer than 1; what sums nothing is a Mul.
+  equation. An operand does not repeat along axes of the result that the other operand has. An
+  Einsum sums over at least one axis longer than 1; what sums nothing is a Mul.
 
 Before::
 
