@@ -33,7 +33,7 @@ from graphc.errors import ShapeError
 from graphc.ir import Graph, Node, Op, TensorType, Value
 from graphc.ir.dims import Dim, product
 from graphc.ops.linalg import Einsum
-from graphc.passes.space import NoSpace, check, is_loop_node, is_source, is_squeeze
+from graphc.passes.space import NoSpaceError, check, is_loop_node, is_source, is_squeeze
 
 #: What is repeated in every kernel that needs it if it is made of sources alone.
 _CHEAP = frozenset(
@@ -255,7 +255,7 @@ class _Groups:
         nodes = self.with_sources([*self.members[a], *self.members[b]])
         try:
             check(nodes, self.source_set)
-        except NoSpace as reason:
+        except NoSpaceError as reason:
             return str(reason)
         return ""
 

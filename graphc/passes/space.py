@@ -28,7 +28,7 @@ LONGEST_ROW = 16384
 Axes = tuple[int | None, ...]
 
 
-class NoSpace(Exception):
+class NoSpaceError(Exception):
     """The nodes do not share a nest of loops; the text says why."""
 
 
@@ -94,7 +94,7 @@ def analyse(nodes: Sequence[Node], values: Iterable[Value] = ()) -> Space:
     """The loops of nodes in topological order, and of further values.
 
     Raises:
-        NoSpace: The nodes are not one nest.
+        NoSpaceError: The nodes are not one nest.
     """
     classes = _Classes()
     for value in values:
@@ -112,7 +112,7 @@ def check(nodes: Sequence[Node], sources: frozenset[Node]) -> Space:
         sources: Those of them that are sources: they may have any loops.
 
     Raises:
-        NoSpace: One kernel cannot, or should not, run them; the text says why.
+        NoSpaceError: One kernel cannot, or should not, run them; the text says why.
     """
     space = analyse(nodes)
     work = [node for node in nodes if node not in sources]
@@ -122,11 +122,11 @@ def check(nodes: Sequence[Node], sources: frozenset[Node]) -> Space:
     passes = _passes(space, work)
     if contractions:
         if len(contractions) > 1:
-            raise NoSpace("a kernel has one contraction")
+            raise NoSpaceError("a kernel has one contraction")
         if any(not space.is_outer(value) for node in work for value in node.outputs):
-            raise NoSpace("a contraction reads its operands from memory")
+            raise NoSpaceError("a contraction reads its operands from memory")
         if passes > 1:
-            raise NoSpace("a contraction is summed once")
+            raise NoSpaceError("a contraction is summed once")
     if passes > 1:
         _check_rows(space)
     return space
@@ -137,9 +137,9 @@ def _check_loops(space: Space, node: Node) -> None:
     for value in node.outputs:
         loops = space.loops(value)
         if not space.kept <= loops:
-            raise NoSpace(f"{node.op.name} has fewer elements than the loops around it")
+            raise NoSpaceError(f"{node.op.name} has fewer elements than the loops around it")
         if space.reductions.get(node) and loops & space.reduced:
-            raise NoSpace("what one of them reduces is an axis of what the other one gives")
+            raise NoSpaceError("what one of them reduces is an axis of what the other one gives")
 
 
 def _passes(space: Space, work: Sequence[Node]) -> int:
@@ -161,11 +161,11 @@ def _check_rows(space: Space) -> None:
     kept = [axis for axis in range(len(space.dims)) if axis not in space.reduced]
     length = product(space.dims[axis] for axis in space.reduced)
     if not kept:
-        raise NoSpace("a result of everything is needed before the next pass over everything")
+        raise NoSpaceError("a result of everything is needed before the next pass over everything")
     if not isinstance(length, int) or length > LONGEST_ROW:
-        raise NoSpace(f"rows of {length} elements do not stay in the cache from pass to pass")
+        raise NoSpaceError(f"rows of {length} elements do not stay in the cache from pass to pass")
     if max(kept) > min(space.reduced):
-        raise NoSpace("the reduced axes are not the last ones")
+        raise NoSpaceError("the reduced axes are not the last ones")
 
 
 class _Classes:
@@ -248,7 +248,7 @@ def _space(classes: _Classes, nodes: Sequence[Node]) -> Space:
     for value, axes in roots.items():
         present = [axis for axis in axes if axis is not None]
         if len(set(present)) != len(present):
-            raise NoSpace(f"two axes of {value.type} are the same loop")
+            raise NoSpaceError(f"two axes of {value.type} are the same loop")
     # Loops in the order of the values that have most of them; contractions name theirs in the
     # order result, then sum.
     order: dict[int, int] = {}

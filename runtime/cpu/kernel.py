@@ -12,7 +12,7 @@ from graphc.runtime.cpu.frame import Buffer, Frame
 
 @dataclass
 class Kernel:
-    """A function ``name(context, begin, end)`` that computes a range of independent units of work.
+    """A function ``name(context, begin, end, scratch)`` that computes a range of independent units of work.
 
     Attributes:
         name: Its symbol.
@@ -21,7 +21,7 @@ class Kernel:
         units: Code for the number of units.
         work: Roughly how many elementary operations all units are.
         shares: Pairs of a buffer that is read and one that is written that may be the same memory.
-        scratch: Code for the bytes of scratch memory that it needs, per thread.
+        scratch: Code for the bytes of scratch memory that each call needs; None for none.
     """
 
     name: str
@@ -30,4 +30,4 @@ class Kernel:
     units: Callable[[Frame], Register]
     work: Dim
     shares: set[tuple[int, int]] = field(default_factory=set)
-    scratch: Callable[[dict[str, int]], int] | None = None
+    scratch: Callable[[Frame], Register] | None = None

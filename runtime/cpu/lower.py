@@ -63,12 +63,14 @@ class KernelWriter:
         frame: Sizes and addresses.
         begin: The first unit of work.
         end: The one after the last.
+        scratch: The address of memory of its own, if the kernel asked for some.
     """
 
     e: Emitter
     frame: Frame
     begin: Register
     end: Register
+    scratch: Register
 
 
 class Lowering:
@@ -171,6 +173,7 @@ class Lowering:
         """
         name = f"k{len(self.kernels)}.{purpose}"
         parameters = [("context", "pointer"), ("begin", "index"), ("end", "index")]
+        parameters.append(("scratch", "pointer"))
         kernel = Kernel(
             name,
             _distinct(view.buffer for view in reads),
@@ -180,8 +183,8 @@ class Lowering:
         )
         self.kernels.append(kernel)
         with self.module.function(name, parameters, internal=True, noinline=True) as e:
-            _, begin, end = e.arguments
-            yield KernelWriter(e, Frame(e, self.layout), begin, end)
+            _, begin, end, scratch = e.arguments
+            yield KernelWriter(e, Frame(e, self.layout), begin, end, scratch)
 
     def copy(self, view: View, into: Buffer | None = None) -> View:
         """A dense copy of a view."""

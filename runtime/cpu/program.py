@@ -1,36 +1,24 @@
-"""The CPU backend's executable: a program compiled to native code, and what runs it."""
+"""The CPU backend's executable: fills in a program's context and calls its native code."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
+from graphc.config import config
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import dims, dtype_size, numpy_dtype
-from graphc.passes.fuse import fuse
-from graphc.passes.memory import ALIGNMENT, Interval, plan_memory
+from graphc.ir import dims, numpy_dtype
+from graphc.passes.memory import ALIGNMENT, plan_memory
 from graphc.program import Program
 from graphc.reference import bind
-from graphc.runtime.cpu import jit, kernels_fused  # noqa: F401  (registers lowerings)
-from graphc.runtime.cpu.emitter import Module
-from graphc.runtime.cpu.frame import BATCH_SIZE, BEGIN, ORDER, ROWS, STEPS, View
-from graphc.runtime.cpu.lower import Lowering
-from graphc.runtime.cpu.schedule import make_schedule
-from graphc.runtime.cpu.steps import find_rows, write_steps
+from graphc.runtime.cpu.compiler import load
+from graphc.runtime.cpu.frame import BATCH_SIZE, BEGIN, ORDER, POOL, ROWS, SCRATCH, STEPS
+from graphc.runtime.cpu.steps import CHUNKS
 from graphc.runtime.cpu.target import Target
-from graphc.runtime.cpu.vector_math import FUNCTIONS
+from graphc.runtime.cpu.threads import ThreadPool
 from graphc.runtime.executable import BATCH, Executable
-
-
-@dataclass
-class _Arena:
-    """Memory for one binding of the sizes, and the slots that point into it."""
-
-    memory: np.ndarray
-    slots: list[tuple[int, int]]
 
 
 class CpuExecutable(Executable):
@@ -39,56 +27,41 @@ class CpuExecutable(Executable):
     Args:
         program: What to compile.
         threads: How many threads it may use; None for `config.threads`.
+
+    Raises:
+        UnsupportedError: The program holds an op that the backend has no code for.
     """
 
     def __init__(self, program: Program, threads: int | None = None):
         super().__init__(program)
-        target = Target.host()
-        module = Module(target, FUNCTIONS)
-        fused = program.with_graph(fuse(program.graph).graph)
-        self.lowering = Lowering(fused, module)
-        self.lowering.run()
-        self._schedule()
-        self.rows = find_rows(self.lowering)
-        write_steps(module, self.lowering, self.schedule, self.rows)
-        self.text = module.text()
-        self.library = jit.load_object(jit.emit_object(self.text, target))
-        self._step = self.library.function("step", [ctypes.c_void_p])
-        self._run = self.library.function("run", [ctypes.c_void_p])
-        self._arenas: dict[tuple[tuple[str, int], ...], _Arena] = {}
+        native = load(program, Target.host())
+        self.manifest = native.manifest
+        self._step = native.library.function("step", [ctypes.c_void_p])
+        self._run = native.library.function("run", [ctypes.c_void_p])
+        self._scratch_bytes = native.library.function(
+            "scratch_bytes", [ctypes.c_void_p], ctypes.c_int64
+        )
+        self.pool = ThreadPool(threads or config.thread_count)
+        self._contexts: dict[tuple[tuple[str, int], ...], _Context] = {}
 
-    def _schedule(self) -> None:
-        lowering = self.lowering
-        variables = {x.name: x for x in lowering.buffers if x.kind == "variable"}
-        updates = [
-            (lowering.outputs[variable.update], variables[variable.name])
-            for variable in self.program.variables
-            if variable.update is not None
-        ]
-        results = [lowering.outputs[name] for name in self.program.results]
-        self.schedule = make_schedule(lowering.kernels, updates, results)
-        for new, variable in self.schedule.copies:
-            lowering.copy(View.whole(new), variable)
-            self.schedule.order.append(len(lowering.kernels) - 1)
+    def arena_bytes(self, bindings: Mapping[str, int]) -> int:
+        """How much memory intermediate results take.
 
-    # Running ----------------------------------------------------------------------------------
+        Args:
+            bindings: Sizes of the symbolic dimensions.
+        """
+        return plan_memory([x.interval(bindings) for x in self.manifest.arena]).size
 
     def run(
         self, data: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        data = {value.name: np.ascontiguousarray(data[value.name]) for value in self.program.data}
-        bindings = bind(self.program.graph, {**data, **state})
-        context = self._context(bindings, state)
-        for buffer in self.lowering.buffers:
-            if buffer.kind == "data":
-                context[self.lowering.layout.slot(buffer)] = data[buffer.name].ctypes.data
-        results = {}
-        for name, value in self.program.results.items():
-            type = value.type.substitute(bindings)
-            results[name] = np.empty(type.shape, numpy_dtype(type.dtype))
-            slot = self.lowering.layout.slot(self.lowering.outputs[name])
-            context[slot] = results[name].ctypes.data
-        self._step(context.ctypes.data)
+        data, bindings = self._bind(data, state)
+        context = self._context(bindings)
+        context.point(self.manifest.data, data)
+        context.point_variables(state)
+        results = self._allocate(list(self.program.results), bindings)
+        context.point(self.manifest.results, results)
+        self._call(self._step, context)
         return results
 
     def run_steps(
@@ -101,99 +74,139 @@ class CpuExecutable(Executable):
         order: np.ndarray | None = None,
         results: Mapping[str, np.ndarray] | None = None,
     ) -> dict[str, np.ndarray]:
-        data = {value.name: np.ascontiguousarray(data[value.name]) for value in self.program.data}
-        bindings = bind(self.program.graph, {**data, **state})
+        data, bindings = self._bind(data, state)
         rows = bindings.get(BATCH, 0)
-        self._check_steps(rows, batch_size, steps, begin, order)
+        _check_steps(rows, batch_size, steps, begin, order)
         bindings[BATCH] = min(batch_size, rows)
-        context = self._context(bindings, state)
-        layout, kept = self.lowering.layout, []
-        for buffer in self.lowering.buffers:
-            if buffer.kind == "data":
-                context[layout.slot(buffer)] = data[buffer.name].ctypes.data
-        last = {}
-        by_row = self.allocate_results(rows, bindings)
-        by_row.update(results or {})
-        for name, value in self.program.results.items():
-            if name not in by_row:
-                type = value.type.substitute(bindings)
-                last[name] = np.empty(type.shape, numpy_dtype(type.dtype))
-                context[layout.slot(self.lowering.outputs[name])] = last[name].ctypes.data
-        names = {self.lowering.outputs[name].index: name for name in by_row}
-        for tensor in self.rows:
-            if tensor.gathered is None:
-                context[tensor.slot] = by_row[names[tensor.buffer.index]].ctypes.data
-                continue
-            context[tensor.slot] = data[tensor.buffer.name].ctypes.data
-            if order is not None:
-                size = dims.evaluate(tensor.row_bytes, bindings) * bindings[BATCH]
-                kept.append(np.empty(size, np.uint8))
-                context[tensor.gathered] = kept[-1].ctypes.data
-        context[BATCH_SIZE], context[ROWS] = batch_size, rows
-        context[BEGIN], context[STEPS] = begin, steps
-        context[ORDER] = 0 if order is None else order.ctypes.data
-        self._run(context.ctypes.data)
-        return last
+        context = self._context(bindings)
+        context.point(self.manifest.data, data)
+        context.point_variables(state)
+        row_results = self.row_results()
+        last = [name for name in self.program.results if name not in row_results]
+        scalars = self._allocate(last, bindings)
+        context.point(self.manifest.results, scalars)
+        by_row = {**self.allocate_results(rows, bindings), **(results or {})}
+        kept = context.point_rows({**data, **by_row}, bindings, order)
+        slots = context.slots
+        slots[BATCH_SIZE], slots[ROWS], slots[BEGIN], slots[STEPS] = batch_size, rows, begin, steps
+        slots[ORDER] = 0 if order is None else order.ctypes.data
+        self._call(self._run, context)
+        del kept
+        return scalars
 
-    def _check_steps(
-        self, rows: int, batch_size: int, steps: int, begin: int, order: np.ndarray | None
-    ) -> None:
-        if batch_size < 1 or steps < 0 or begin < 0:
-            raise ShapeError(
-                f"needs batch_size of 1 or more, steps and begin of 0 or more; "
-                f"received {batch_size}, {steps}, {begin}"
-            )
-        if steps and (begin + steps - 1) * batch_size >= max(rows, 1):
-            raise ShapeError(
-                f"{steps} steps of {batch_size} rows after {begin} steps need more than the "
-                f"{rows} rows there are"
-            )
-        if order is None:
-            return
-        if order.dtype != np.int64 or order.ndim != 1 or not order.flags.c_contiguous:
-            raise DTypeError("the order of rows has to be a contiguous vector of int64")
-        if len(order) < rows or (rows and not 0 <= order.min() <= order.max() < rows):
-            raise ShapeError(f"the order has to name rows between 0 and {rows - 1}, each time")
+    def _bind(
+        self, data: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]
+    ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+        """The data, contiguous, and the sizes of the symbolic dimensions, checked."""
+        arrays = {value.name: np.ascontiguousarray(data[value.name]) for value in self.program.data}
+        bindings = bind(self.program.graph, {**arrays, **state})
+        for variable in self.program.variables:
+            array = state[variable.name]
+            if not array.flags.c_contiguous or not (array.flags.writeable or not variable.update):
+                raise ShapeError(
+                    f'variable "{variable.name}" has to be a contiguous, writable array'
+                )
+        return arrays, bindings
 
-    def _context(self, bindings: dict[str, int], state: Mapping[str, np.ndarray]) -> np.ndarray:
-        lowering = self.lowering
+    def _allocate(self, names: list[str], bindings: Mapping[str, int]) -> dict[str, np.ndarray]:
+        arrays = {}
+        for name in names:
+            type = self.program.results[name].type.substitute(bindings)
+            arrays[name] = np.empty(type.shape, numpy_dtype(type.dtype))
+        return arrays
+
+    def _context(self, bindings: Mapping[str, int]) -> _Context:
         key = tuple(sorted(bindings.items()))
-        arena = self._arenas.get(key)
-        if arena is None:
-            arena = self._arenas[key] = self._allocate(bindings)
-        size = lowering.layout.first_buffer + len(lowering.buffers) + 2 * len(self.rows)
-        context = np.zeros(size, np.int64)
-        for name, slot in lowering.layout.symbols.items():
-            context[slot] = bindings[name]
-        for slot, address in arena.slots:
-            context[slot] = address
-        addresses = {name: self._address(name, array) for name, array in state.items()}
-        for buffer in lowering.buffers:
-            home = lowering.buffers[self.schedule.home(buffer.index)]
-            if home.kind == "variable":
-                context[lowering.layout.slot(buffer)] = addresses[home.name]
+        context = self._contexts.get(key)
+        if context is None:
+            context = self._contexts[key] = _Context(self, bindings)
         return context
 
-    def _address(self, name: str, array: np.ndarray) -> int:
-        if not array.flags.c_contiguous or not array.flags.writeable:
-            raise ShapeError(f'variable "{name}" has to be a writable, contiguous array')
-        return array.ctypes.data
+    def _call(self, function: ctypes._CFuncPtr, context: _Context) -> None:
+        def call(pool: int) -> None:
+            context.slots[POOL] = pool
+            function(context.address)
 
-    def _allocate(self, bindings: dict[str, int]) -> _Arena:
-        """Plan and allocate the arena for one binding of the sizes."""
-        lowering, homes = self.lowering, list(self.schedule.intervals)
-        intervals = []
-        for index in homes:
-            type = lowering.buffers[index].type
-            size = dims.evaluate(type.size, bindings) * dtype_size(type.dtype)
-            intervals.append(Interval(size, *self.schedule.intervals[index]))
-        plan = plan_memory(intervals)
-        memory = np.empty(plan.size + ALIGNMENT, np.uint8)
-        start = -(-memory.ctypes.data // ALIGNMENT) * ALIGNMENT
-        places = dict(zip(homes, plan.offsets, strict=True))
-        slots = []
-        for buffer in lowering.buffers:
-            home = self.schedule.home(buffer.index)
-            if home in places:
-                slots.append((lowering.layout.slot(buffer), start + places[home]))
-        return _Arena(memory, slots)
+        self.pool.run(call)
+
+
+class _Context:
+    """The table that native code reads, and the memory it points to, for one binding of sizes."""
+
+    def __init__(self, executable: CpuExecutable, bindings: Mapping[str, int]):
+        manifest = self.manifest = executable.manifest
+        self.slots = np.zeros(manifest.slots, np.int64)
+        self.address = self.slots.ctypes.data
+        for name, slot in manifest.symbols.items():
+            self.slots[slot] = bindings[name]
+        plan = plan_memory([x.interval(bindings) for x in manifest.arena])
+        self.memory = _Memory(plan.size)
+        for buffer, offset in zip(manifest.arena, plan.offsets, strict=True):
+            for slot in buffer.slots:
+                self.slots[slot] = self.memory.address + offset
+        parts = CHUNKS if executable.pool.threads > 1 else 1
+        # Each part's piece is padded to whole cache lines.
+        scratch = (executable._scratch_bytes(self.address) + 2 * ALIGNMENT) * parts
+        self.scratch = _Memory(scratch)
+        self.slots[SCRATCH] = self.scratch.address
+        self.batch_slot = manifest.symbols.get(BATCH)
+        self.batch = bindings.get(BATCH, 0)
+
+    def point(self, slots: Mapping[str, int], arrays: Mapping[str, np.ndarray]) -> None:
+        """Enter the addresses of arrays."""
+        for name, array in arrays.items():
+            if name in slots:
+                self.slots[slots[name]] = array.ctypes.data
+
+    def point_variables(self, state: Mapping[str, np.ndarray]) -> None:
+        """Enter the addresses of the state, and the size of the batch, which a run changes."""
+        for name, slots in self.manifest.variables.items():
+            self.slots[slots] = state[name].ctypes.data
+        if self.batch_slot is not None:
+            self.slots[self.batch_slot] = self.batch
+
+    def point_rows(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        bindings: Mapping[str, int],
+        order: np.ndarray | None,
+    ) -> list[_Memory]:
+        """Enter the addresses of arrays with a row for each sample; gives what has to live on."""
+        kept = []
+        for tensor in self.manifest.rows:
+            self.slots[tensor.base] = arrays[tensor.name].ctypes.data
+            if tensor.gathered is not None and order is not None:
+                size = dims.evaluate(dims.parse_dim(tensor.row_bytes), bindings)
+                kept.append(_Memory(size * bindings[BATCH]))
+                self.slots[tensor.gathered] = kept[-1].address
+        return kept
+
+
+class _Memory:
+    """Aligned memory; its address is good as long as the object lives."""
+
+    def __init__(self, size: int):
+        self._bytes = np.empty(size + ALIGNMENT, np.uint8)
+        start = self._bytes.ctypes.data
+        self.address = -(-start // ALIGNMENT) * ALIGNMENT
+
+
+def _check_steps(
+    rows: int, batch_size: int, steps: int, begin: int, order: np.ndarray | None
+) -> None:
+    if batch_size < 1 or steps < 0 or begin < 0:
+        raise ShapeError(
+            f"needs a batch_size of at least 1, and steps and begin of at least 0; "
+            f"received {batch_size}, {steps} and {begin}"
+        )
+    if steps and (begin + steps - 1) * batch_size >= max(rows, 1):
+        raise ShapeError(
+            f"{steps} steps of {batch_size} rows, after {begin} steps, need more than the "
+            f"{rows} rows that the data has"
+        )
+    if order is None:
+        return
+    if order.dtype != np.int64 or order.ndim != 1 or not order.flags.c_contiguous:
+        raise DTypeError("the order of rows has to be a contiguous vector of int64")
+    if len(order) < rows or (rows and not 0 <= order.min() <= order.max() < rows):
+        raise ShapeError(f"the order needs {rows} numbers of rows, each from 0 to {rows - 1}")

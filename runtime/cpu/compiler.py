@@ -1,0 +1,109 @@
+"""From a program to object code: the CPU backend's pipeline, visible from end to end."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from dataclasses import dataclass
+
+from graphc.config import config
+from graphc.ir import Op
+from graphc.passes import PREPARE, Decompose, Pipeline, share_common, simplify
+from graphc.passes.fuse import fuse
+from graphc.program import Program
+from graphc.runtime.cpu import jit, kernels_contraction
+from graphc.runtime.cpu.cache import ObjectCache
+from graphc.runtime.cpu.emitter import Module
+from graphc.runtime.cpu.frame import View
+from graphc.runtime.cpu.lower import LOWERINGS, Lowering
+from graphc.runtime.cpu.manifest import Manifest, make_manifest
+from graphc.runtime.cpu.schedule import Schedule, make_schedule
+from graphc.runtime.cpu.steps import find_rows, write_steps
+from graphc.runtime.cpu.target import Target
+from graphc.runtime.cpu.vector_math import FUNCTIONS
+
+#: The modules that register lowerings.
+KERNEL_MODULES = (kernels_contraction,)
+
+
+def claims(op: Op) -> bool:
+    """Whether the backend computes a composite op as a whole."""
+    return op.name in LOWERINGS or (op.elementwise and op.has_rule("emit"))
+
+
+#: What happens to a program before fusion.
+CPU_PIPELINE = Pipeline("cpu", (*PREPARE, Decompose(claims), simplify, share_common, simplify))
+
+
+@dataclass(frozen=True)
+class Native:
+    """A loaded program.
+
+    Attributes:
+        library: Its code: ``step``, ``run`` and ``scratch_bytes``.
+        manifest: What its context looks like.
+    """
+
+    library: jit.Library
+    manifest: Manifest
+
+
+def load(program: Program, target: Target) -> Native:
+    """The native code of a program, from the cache if it was compiled before.
+
+    Args:
+        program: What to compile.
+        target: This machine.
+
+    Raises:
+        UnsupportedError: The program holds an op that the backend has no code for.
+    """
+    key = hashlib.sha256(program.as_text(locations=False).encode()).hexdigest()
+    code = ObjectCache.default().get(
+        key, target, lambda: jit.emit_object(lower(program, target).text(), target)
+    )
+    library = jit.load_object(code)
+    text = ctypes.string_at(library.function("manifest", [], ctypes.c_void_p)())
+    return Native(library, Manifest.from_json(text.decode()))
+
+
+def lower(program: Program, target: Target) -> Module:
+    """The LLVM module of a program.
+
+    Args:
+        program: What to compile.
+        target: The processor.
+
+    Raises:
+        UnsupportedError: The program holds an op that the backend has no code for.
+    """
+    prepared = CPU_PIPELINE.run(program)
+    fusion = fuse(prepared.graph)
+    if config.debug >= 2:
+        print("\n".join(fusion.decisions))
+    module = Module(target, FUNCTIONS)
+    lowering = Lowering(program.with_graph(fusion.graph), module)
+    lowering.run()
+    schedule = _schedule(program, lowering)
+    rows = find_rows(lowering)
+    write_steps(module, lowering, schedule, rows)
+    manifest = make_manifest(lowering, schedule, rows).as_json()
+    with module.function("manifest", [], "pointer") as e:
+        e.ret(module.data("manifest.json", manifest.encode() + b"\0"))
+    return module
+
+
+def _schedule(program: Program, lowering: Lowering) -> Schedule:
+    """Order the kernels; copy what could not be written in place at the end."""
+    variables = {x.name: x for x in lowering.buffers if x.kind == "variable"}
+    updates = [
+        (lowering.outputs[variable.update], variables[variable.name])
+        for variable in program.variables
+        if variable.update is not None
+    ]
+    results = [lowering.outputs[name] for name in program.results]
+    schedule = make_schedule(lowering.kernels, updates, results)
+    for new, variable in schedule.copies:
+        lowering.copy(View.whole(new), variable)
+        schedule.order.append(len(lowering.kernels) - 1)
+    return schedule

@@ -1,0 +1,216 @@
+"""Contractions: a body with an `Einsum` becomes register tiles whose epilogue is the body's rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from graphc.ir import Graph, Node, Value
+from graphc.ir.dims import Dim, SymbolicDim, product
+from graphc.ops.linalg import Einsum
+from graphc.ops.movement import Iota
+from graphc.passes.fuse import Fused, SizeOf
+from graphc.passes.space import Space, analyse
+from graphc.runtime.cpu.contraction import Axis, Contraction, Position, Size, generate
+from graphc.runtime.cpu.emitter import Emitter, Parameter, Register
+from graphc.runtime.cpu.frame import Frame, View
+from graphc.runtime.cpu.lower import Lowering, loop_nest, lowers
+
+
+@lowers(Fused)
+def lower_fused(lowering: Lowering, node: Node) -> None:
+    """One kernel for a body."""
+    operands = [lowering.view(value) for value in node.inputs]
+    results = [lowering.allocate(value) for value in node.outputs]
+    body = node.op.body
+    space = analyse(body.nodes, [*body.inputs, *body.outputs.values()])
+    for inner in body.nodes:
+        if isinstance(inner.op, Einsum) and space.reductions[inner]:
+            _ContractionKernel(lowering, body, inner, space, operands, results).write()
+            return
+    loop_nest(lowering, body, operands, results)
+
+
+@dataclass
+class SizeNames:
+    """Run-time sizes by the names that a contraction's plan calls them."""
+
+    dims: dict[str, Dim] = field(default_factory=dict)
+
+    def of(self, dim: Dim) -> Size:
+        """A size or stride as the plan takes it: a product where it is one, else a name."""
+        if isinstance(dim, int):
+            return dim
+        if len(dim.terms) == 1:
+            ((monomial, coefficient),) = dim.terms
+            if coefficient > 0 and all(isinstance(atom, str) for atom in monomial):
+                names = [self._named(SymbolicDim([((atom,), 1)])) for atom in monomial]
+                return "*".join([str(coefficient), *names] if coefficient != 1 else names)
+        return self._named(dim)
+
+    def _named(self, dim: Dim) -> str:
+        for name, known in self.dims.items():
+            if known == dim:
+                return name
+        name = f"n{len(self.dims)}"
+        self.dims[name] = dim
+        return name
+
+    def registers(self, frame: Frame) -> dict[str, Register]:
+        """The sizes in a function."""
+        return {name: frame.dim(dim) for name, dim in self.dims.items()}
+
+
+class _ContractionKernel:
+    """One contraction and its epilogue."""
+
+    def __init__(
+        self,
+        lowering: Lowering,
+        body: Graph,
+        node: Node,
+        space: Space,
+        operands: Sequence[View],
+        results: Sequence[View],
+    ):
+        self.lowering = lowering
+        self.body = body
+        self.node = node
+        self.space = space
+        self.operands = dict(zip(body.inputs, operands, strict=True))
+        self.results = list(zip(body.outputs.values(), results, strict=True))
+        self.names = SizeNames()
+        # What the epilogue reads and writes besides the first result, by its number there.
+        factors = set(node.inputs)
+        self.loaded = [x for x in body.inputs if x not in factors or self._used_again(x)]
+        self.counters = [n.output for n in body.nodes if isinstance(n.op, Iota)]
+        sizes = [n.op.dim for n in body.nodes if isinstance(n.op, SizeOf)]
+        self.sizes = list(dict.fromkeys(sizes))
+
+    def _used_again(self, value: Value) -> bool:
+        used = [x for n in self.body.nodes if n is not self.node for x in n.inputs]
+        return value in used or any(value is y for y, _ in self.results)
+
+    def write(self) -> None:
+        """Generate the contraction, and the kernel that calls it."""
+        lowering, names = self.lowering, self.names
+        contraction = self._contraction()
+        symbol = f"c{len(lowering.kernels)}"
+        native = generate(lowering.module, symbol, contraction, self._epilogue)
+        a, b = (self.operands[x] for x in self.node.inputs)
+        views = [view for _, view in self.results] + [self.operands[x] for x in self.loaded]
+
+        def units(frame: Frame) -> Register:
+            return native.emit_chunks(frame.e, names.registers(frame))
+
+        work = product(self.space.dims)
+        reads = list(self.operands.values())
+        writes = [view for _, view in self.results]
+        with lowering.kernel("contraction", reads, writes, units, work) as k:
+            sizes = names.registers(k.frame)
+            pointers = [k.frame.pointer(view) for view in (a, b, *views)]
+            pointers += [k.e.constant(0, "pointer") for _ in self.counters]
+            runtime = [k.frame.dim(dim) for dim in self.sizes]
+            runtime += [sizes[name] for name in native.sizes]
+            k.e.call(symbol, None, *pointers, *runtime, k.scratch, k.begin, k.end)
+        kernel = lowering.kernels[-1]
+        kernel.scratch = lambda frame: native.emit_scratch_bytes(frame.e, names.registers(frame))
+        kernel.shares = self._shares()
+
+    def _contraction(self) -> Contraction:
+        node, space = self.node, self.space
+        first, second, result = node.op.terms
+        x, y = node.inputs
+        groups: dict[str, list[Axis]] = {"outer": [], "rows": [], "columns": [], "reduction": []}
+        letters = list(result) + [c for c in first if c not in result]
+        letters += [c for c in second if c not in letters]
+        for letter in letters:
+            value, term = (x, first) if letter in first else (y, second)
+            loop = space.axes[value][term.index(letter)]
+            if loop is None:
+                continue
+            if letter not in result:
+                group = "reduction"
+            elif letter in first and letter in second:
+                group = "outer"
+            else:
+                group = "rows" if letter in first else "columns"
+            groups[group].append(self._axis(loop))
+        return Contraction(
+            **{name: tuple(axes) for name, axes in groups.items()},
+            dtype=x.dtype,
+            parameters=tuple(Parameter(self._parameter(dim), "index") for dim in self.sizes),
+            staged=len(self.body.nodes) > 6,
+        )
+
+    def _axis(self, loop: int) -> Axis:
+        of = self.names.of
+        x, y = self.node.inputs
+        outputs = [self._stride(value, view, loop) for value, view in self.results]
+        extra = outputs[1:] + [self._stride(v, self.operands[v], loop) for v in self.loaded]
+        for value in self.counters:
+            counted = self.space.axes[value][value.op.axis]  # type: ignore[union-attr]
+            extra.append(1 if counted == loop else 0)
+        return Axis(
+            of(self.space.dims[loop]),
+            of(self._stride(x, self.operands[x], loop)),
+            of(self._stride(y, self.operands[y], loop)),
+            of(outputs[0]),
+            tuple(of(stride) for stride in extra),
+        )
+
+    def _stride(self, value: Value, view: View, loop: int) -> Dim:
+        for axis, stride in zip(self.space.axes[value], view.strides, strict=True):
+            if axis == loop:
+                return stride
+        return 0
+
+    def _epilogue(self, e: Emitter, sums: Register, position: Position) -> None:
+        values = {self.node.output: e.cast(sums, self.node.output.dtype)}
+        # All is read before anything is written: a result may lie where an operand was.
+        stored = [self._value(e, value, values, position) for value, _ in self.results]
+        for number, x in enumerate(stored):
+            position.store(e, x, number)
+
+    def _value(
+        self, e: Emitter, value: Value, values: dict[Value, Register], position: Position
+    ) -> Register:
+        """A value of the body at the lanes' elements."""
+        if value not in values:
+            x = self._compute(e, value, values, position)
+            values[value] = e.broadcast(x, position.lanes)
+        return values[value]
+
+    def _compute(
+        self, e: Emitter, value: Value, values: dict[Value, Register], position: Position
+    ) -> Register:
+        if value.node is None:
+            number = len(self.results) + self.loaded.index(value)
+            return position.load(e, number, value.dtype)
+        op = value.node.op
+        if isinstance(op, Iota):
+            number = len(self.results) + len(self.loaded) + self.counters.index(value)
+            steps = e.mul(e.iota("index", position.lanes), position.strides[number])
+            return e.cast(e.add(position.offsets[number], steps), value.dtype)
+        if op.name == "Constant":
+            return e.constant(op.value.array.item(), value.dtype)
+        if op.name == "SizeOf":
+            return e.cast(position.parameters[self._parameter(op.dim)], op.dtype)
+        inputs = [self._value(e, x, values, position) for x in value.node.inputs]
+        return op.emit(e, *inputs) if op.elementwise else inputs[0]
+
+    def _parameter(self, dim: Dim) -> str:
+        return f"size{self.sizes.index(dim)}"
+
+    def _shares(self) -> set[tuple[int, int]]:
+        """Epilogue operands whose memory a result may take: read and written at once."""
+        factors = {self.operands[x].buffer.index for x in self.node.inputs}
+        pairs = set()
+        for operand in self.loaded:
+            view = self.operands[operand]
+            for value, result in self.results:
+                same = self.space.axes[operand] == self.space.axes[value]
+                whole = view.is_whole and view.buffer.type == result.buffer.type
+                if same and whole and view.buffer.index not in factors:
+                    pairs.add((view.buffer.index, result.buffer.index))
+        return pairs

@@ -1,0 +1,146 @@
+"""What the host has to know to run an object: which slot of the context means what.
+
+The manifest is written into the object itself, so that an object from the cache runs without the
+program being lowered again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from graphc.ir import dims, dtype_size
+from graphc.passes.memory import Interval
+from graphc.runtime.cpu.lower import Lowering
+from graphc.runtime.cpu.schedule import Schedule
+from graphc.runtime.cpu.steps import Rows
+
+
+@dataclass(frozen=True)
+class ArenaBuffer:
+    """A piece of the arena.
+
+    Attributes:
+        size: Bytes, as the text of a dimension.
+        first: The first moment at which it is in use.
+        last: The last one.
+        slots: Where its address goes.
+    """
+
+    size: str
+    first: int
+    last: int
+    slots: list[int]
+
+    def interval(self, bindings: Mapping[str, int]) -> Interval:
+        """Its size and life for one binding of the symbolic dimensions."""
+        size = dims.evaluate(dims.parse_dim(self.size), bindings)
+        return Interval(size, self.first, self.last)
+
+
+@dataclass(frozen=True)
+class RowTensor:
+    """A tensor of the caller, of which each step sees some rows.
+
+    Attributes:
+        name: Of the data input or the result.
+        base: The slot for the address of the caller's array.
+        slot: The slot for the address of the rows of a step.
+        gathered: The slot for the address of memory for a batch; None for results.
+        row_bytes: Bytes of a row, as the text of a dimension.
+    """
+
+    name: str
+    base: int
+    slot: int
+    gathered: int | None
+    row_bytes: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything about a context.
+
+    Attributes:
+        slots: How many there are.
+        symbols: Slots of the symbolic dimensions.
+        arena: What lies in the arena.
+        variables: Slots that hold the address of a variable.
+        data: Slots that hold the address of a data input.
+        results: Slots that hold the address of a result.
+        rows: The tensors of which each step sees some rows.
+        kernels: Names of the kernels in the order in which they run.
+    """
+
+    slots: int
+    symbols: dict[str, int]
+    arena: list[ArenaBuffer]
+    variables: dict[str, list[int]]
+    data: dict[str, int]
+    results: dict[str, int]
+    rows: list[RowTensor]
+    kernels: list[str]
+
+    def as_json(self) -> str:
+        """The text that `from_json` reads."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> Manifest:
+        """The manifest that `as_json` wrote."""
+        fields = json.loads(text)
+        fields["arena"] = [ArenaBuffer(**x) for x in fields["arena"]]
+        fields["rows"] = [RowTensor(**x) for x in fields["rows"]]
+        return Manifest(**fields)
+
+
+def make_manifest(lowering: Lowering, schedule: Schedule, rows: list[Rows]) -> Manifest:
+    """The manifest of a lowered and scheduled program."""
+    layout = lowering.layout
+    arena: dict[int, list[int]] = {}
+    variables: dict[str, list[int]] = {}
+    data: dict[str, int] = {}
+    for buffer in lowering.buffers:
+        home = lowering.buffers[schedule.home(buffer.index)]
+        if buffer.kind == "data":
+            data[buffer.name] = layout.slot(buffer)
+        elif home.kind == "variable":
+            variables.setdefault(home.name, []).append(layout.slot(buffer))
+        elif home.index in schedule.intervals:
+            arena.setdefault(home.index, []).append(layout.slot(buffer))
+    results = {
+        name: buffer
+        for name, buffer in lowering.outputs.items()
+        if lowering.outputs[name].kind == "result"
+    }
+    names = {buffer.index: name for name, buffer in results.items()}
+    slots = [layout.first_buffer + len(lowering.buffers)]
+    slots += [max(x.slot, x.gathered or 0) + 1 for x in rows]
+    return Manifest(
+        slots=max(slots),
+        symbols=layout.symbols,
+        arena=[_arena_buffer(lowering, schedule, index, places) for index, places in arena.items()],
+        variables=variables,
+        data=data,
+        results={name: layout.slot(buffer) for name, buffer in results.items()},
+        rows=[
+            RowTensor(
+                names.get(x.buffer.index, x.buffer.name),
+                x.slot,
+                layout.slot(x.buffer),
+                x.gathered,
+                str(x.row_bytes),
+            )
+            for x in rows
+        ],
+        kernels=[lowering.kernels[number].name for number in schedule.order],
+    )
+
+
+def _arena_buffer(
+    lowering: Lowering, schedule: Schedule, index: int, slots: list[int]
+) -> ArenaBuffer:
+    type = lowering.buffers[index].type
+    first, last = schedule.intervals[index]
+    return ArenaBuffer(str(type.size * dtype_size(type.dtype)), first, last, slots)
