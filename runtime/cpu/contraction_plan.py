@@ -27,7 +27,8 @@ TYPICAL_SIZE = 32
 #: Bytes of the vector operand's panel, per reduction block, that stay in the second-level cache.
 PANEL_BYTES = 320 * 1024
 _ROWS_PER_CHUNK = 64
-_ROWS_PER_PACKED_CHUNK = 256
+_ROWS_PER_PACKED_CHUNK = 128
+_ROWS_PER_BLOCKED_CHUNK = 256
 _PAGE = 4096
 
 
@@ -232,9 +233,9 @@ def _tiled(
         pack = True
     masks = target.vector_bits >= 256
     bytes_a_step = max(1, inner * width * item_size)
-    known = all(isinstance(axis.size, int) for axis in reduction)
-    blocked = not known or total * width * item_size > PANEL_BYTES * 5 // 4
-    many = _ROWS_PER_PACKED_CHUNK if pack or blocked else _ROWS_PER_CHUNK
+    blocked = total * width * item_size > PANEL_BYTES * 5 // 4
+    many = _ROWS_PER_PACKED_CHUNK if pack else _ROWS_PER_CHUNK
+    many = _ROWS_PER_BLOCKED_CHUNK if blocked else many
     return Plan(
         outer=tuple(outer),
         row=row,
@@ -258,8 +259,9 @@ def _choose_tile(
     """Rows and vectors of the register tile."""
     registers = target.vector_registers - (1 if target.has_fma else 2)
     needed = max(1, -(-typical(columns) // lanes))
+    widest = 4 if registers > 16 else 3
     best: tuple[float, int, int] | None = None
-    for vectors in range(1, min(needed, 4 if registers > 16 else 3) + 1):
+    for vectors in range(1, min(needed, widest) + 1):
         limit = (registers - vectors) // vectors
         for tall in range(1, limit + 1):
             if transpose and tall & (tall - 1):
@@ -276,6 +278,8 @@ def _choose_tile(
             cost = sum(
                 n * m * _tile_cost(height, width) for n, height in heights for m, width in widths
             )
+            kernels = sum(bool(n) for n, _ in heights) * len(widths)
+            cost *= 1 + 0.015 * kernels  # each takes milliseconds to compile
             choice = (cost, -tall * vectors, tall)
             if best is None or choice < best:
                 best, chosen = choice, (tall, vectors)

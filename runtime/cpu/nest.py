@@ -235,7 +235,7 @@ class Nest:
         """The register of a value, computed here if it is not known yet."""
         memo = self.memo[self.plan.level(value)]
         if value not in memo:
-            memo[value] = self._compute(value)
+            memo[value] = self.e.broadcast(self._compute(value), self.plan.width(value))
         return memo[value]
 
     def _compute(self, value: Value) -> Register:
@@ -267,9 +267,11 @@ class Nest:
             if stride != 0:
                 total = e.add(total, e.mul(self.index[loop], self.frame.dim(stride)))
         first = e.cast(total, value.dtype)
-        if plan.width(value) == 1:
+        step = plan.counters[value][plan.vector] if plan.vector is not None else 0
+        if plan.width(value) == 1 or step == 0:
             return first
-        return e.add(e.broadcast(first, plan.lanes), e.iota(value.dtype, plan.lanes))
+        lanes = e.cast(e.mul(e.iota("index", plan.lanes), self.frame.dim(step)), value.dtype)
+        return e.add(e.broadcast(first, plan.lanes), lanes)
 
     # Memory -----------------------------------------------------------------------------------
 

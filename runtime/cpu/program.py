@@ -98,7 +98,7 @@ class CpuExecutable(Executable):
         self, data: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]
     ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """The data, contiguous, and the sizes of the symbolic dimensions, checked."""
-        arrays = {value.name: np.ascontiguousarray(data[value.name]) for value in self.program.data}
+        arrays = {v.name: np.asarray(data[v.name], order="C") for v in self.program.data}
         bindings = bind(self.program.graph, {**arrays, **state})
         for variable in self.program.variables:
             array = state[variable.name]

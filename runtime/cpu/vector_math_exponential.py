@@ -290,10 +290,7 @@ def expm1(e: Emitter, x: Register) -> Register:
 
 
 def sigmoid(e: Emitter, x: Register) -> Register:
-    """`1 / (1 + exp(-x))`, as `u / (u + u*exp(-x))` with a power of two u that avoids overflow.
-
-    The tail of the exponential joins the sum in one rounding.
-    """
+    """`1 / (1 + exp(-x))`, as `u / (u + u*exp(-x))` with a power of two u that avoids overflow."""
     f = FORMATS[x.dtype]
     bounded = e.maximum(e.negate(x), -f.bits * math.log(2))
     bounded = e.minimum(bounded, 1 - LIMITS[x.dtype].least)
@@ -303,7 +300,10 @@ def sigmoid(e: Emitter, x: Register) -> Register:
     lowered = e.select(large, e.sub(parts.exponent, lift), parts.exponent)
     power = replace(parts, exponent=lowered).power_of_two(e)
     unit = e.select(large, e.constant(2.0**-lift, x.dtype, x.lanes), 1.0)
-    return e.div(unit, e.fma(power, parts.tail, e.add(power, unit)))
+    # Of the sum's parts the tail's is rounded with the smaller of the others.
+    rising = e.compare("gt", power, unit)
+    rest = e.fma(power, parts.tail, e.select(rising, unit, power))
+    return e.div(unit, e.add(rest, e.select(rising, power, unit)))
 
 
 def tanh(e: Emitter, x: Register) -> Register:
