@@ -374,12 +374,17 @@ def test_convolution_and_its_kernel_gradient(stride: int) -> None:
     np.testing.assert_allclose(dk, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("text", ["mk,kn->mn", "mk,nk->mn", "km,kn->mn", "mk,kn->nm"])
+@pytest.mark.parametrize(
+    "text", ["mkl,kln->mn", "mkl,nlk->mn", "klm,kln->mn", "mkl,kln->nm", "mkl,lkn->mn"]
+)
 @pytest.mark.parametrize("run_time", [False, True])
-def test_long_reductions_go_in_blocks(text: str, run_time: bool) -> None:
-    compiled = check_einsum(text, {"m": 33, "k": 9000, "n": 52}, run_time=run_time)
-    assert compiled.native.plan.block is not None
-    assert compiled.native.plan.block < 9000
+@pytest.mark.parametrize("staged", [False, True])
+def test_long_reductions_go_in_blocks(text: str, run_time: bool, staged: bool) -> None:
+    sizes = {"m": 33, "k": 11, "l": 900, "n": 52}
+    compiled = check_einsum(text, sizes, run_time=run_time, staged=staged)
+    plan = compiled.native.plan
+    assert plan.block is not None
+    assert plan.block < evaluate(plan.reduction[0].size, sizes)
 
 
 def test_rows_a_page_apart_are_packed() -> None:
