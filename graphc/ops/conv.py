@@ -289,6 +289,8 @@ class ConvKernelGradient(_Convolution):
         count = len(self.strides)
         spatial_axes = [*range(2, count + 2)]
         batch, spatial, inputs = self.split(node.inputs[0].type)
+        if batch == 0:  # ONNX Runtime does not come back from a convolution over nothing
+            return context.constant(np.zeros(node.output.shape, node.output.dtype))
         x = self.to_first(context, x)
         if self.groups == 1:
             x = context.node("Transpose", [x], perm=[1, 0, *spatial_axes])
