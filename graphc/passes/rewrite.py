@@ -163,16 +163,17 @@ class RewrittenGraph(Graph):
         report: Told what was applied and refused.
     """
 
-    def __init__(self, name: str, rules: RuleSet, report: Report):
+    def __init__(self, name: str, rules: tuple[Rule, ...], report: Report):
         super().__init__(name)
         self.rules = rules
+        self._rule_set = _rule_set(rules)
         self.report = report
         #: How many operands of the old graph a value stands for; 1 if it is not listed.
         self.uses: dict[Value, int] = {}
 
     def apply(self, op: Op, *inputs: Value) -> Any:
         """Add a node, or what the first rule that applies puts in its place."""
-        for compiled in self.rules.of(op):
+        for compiled in self._rule_set.of(op):
             values = compiled.match(inputs)
             if values is None:
                 continue
@@ -186,6 +187,8 @@ class RewrittenGraph(Graph):
                 continue
             self.report.apply(rule.name, self.location)
             return self._fitted(compiled.make(match), match)
+        # Here also the graphs in ops that a replacement made are rewritten.
+        op = map_subgraphs(op, lambda body: rewrite(body, self.rules, self.report))
         return super().apply(op, *inputs)
 
     def _fitted(self, result: Any, match: Match) -> Any:
@@ -211,7 +214,7 @@ def rewrite(graph: Graph, rules: tuple[Rule, ...], report: Report | None = None)
         report: Told what was applied and refused.
     """
     report = Report() if report is None else report
-    result = RewrittenGraph(graph.name, _rule_set(rules), report)
+    result = RewrittenGraph(graph.name, rules, report)
     values = {value: result.input(value.name, value.type) for value in graph.inputs}
     counts: dict[Value, int] = dict.fromkeys(graph.outputs.values(), 1)
     nodes = live_nodes(graph)
@@ -219,9 +222,8 @@ def rewrite(graph: Graph, rules: tuple[Rule, ...], report: Report | None = None)
         for value in node.inputs:
             counts[value] = counts.get(value, 0) + 1
     for node in nodes:
-        op = map_subgraphs(node.op, lambda body: rewrite(body, rules, report))
         result.location = node.location
-        copy_node(result, op, node, values)
+        copy_node(result, node.op, node, values)
         for value in node.outputs:
             new = values[value]
             result.uses[new] = result.uses.get(new, 0) + counts.get(value, 0)
