@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from graphc.errors import GraphError
-from graphc.ir import Graph, Node, Value, is_float
+from graphc.ir import Node, Value, is_float
 from graphc.ir.graph import filled
 from graphc.ops.reduce import sum_to
 from graphc.reference import decomposition
@@ -42,27 +42,32 @@ def gradients(outputs: Mapping[Value, Value] | Value, wrt: Sequence[Value]) -> l
         outputs = {outputs: filled(outputs.graph, outputs.type, 1)}
     if not wrt:
         return []
-    graph = wrt[0].graph
-    relevant = _dependent_nodes(graph, wrt)
+    return _sweep(wrt[0].graph.nodes, outputs, wrt)
+
+
+def _sweep(
+    nodes: Sequence[Node], outputs: Mapping[Value, Value], wrt: Sequence[Value]
+) -> list[Value | None]:
+    """The derivatives of outputs through some nodes, walked backwards."""
     cotangents: dict[Value, Value] = dict(outputs)
-    for node in reversed(relevant):
+    for node in reversed(_dependent_nodes(nodes, wrt)):
         dys = [cotangents.get(value) for value in node.outputs]
         if all(dy is None for dy in dys) or not node.op.differentiable:
             continue
-        with graph.at(node.location):
+        with wrt[0].graph.at(node.location):
             _accumulate(node, _node_gradient(node, dys), cotangents)
     return [cotangents.get(value) for value in wrt]
 
 
-def _dependent_nodes(graph: Graph, wrt: Sequence[Value]) -> list[Node]:
+def _dependent_nodes(nodes: Sequence[Node], wrt: Sequence[Value]) -> list[Node]:
     """The nodes, in order, that depend on any of ``wrt`` through floating-point values."""
     reached = set(wrt)
-    nodes = []
-    for node in graph.nodes:
+    dependent = []
+    for node in nodes:
         if any(value in reached for value in node.inputs):
-            nodes.append(node)
+            dependent.append(node)
             reached.update(value for value in node.outputs if is_float(value.dtype))
-    return nodes
+    return dependent
 
 
 def _node_gradient(node: Node, dys: Sequence[Value | None]) -> Sequence[Value | None]:
@@ -80,13 +85,15 @@ def _gradient_through_decomposition(
     graph = node.inputs[0].graph
     parts = decomposition(node.op, [value.type for value in node.inputs])
     # Each operand gets a position of its own: one value may be an operand twice.
+    first = len(graph.nodes)
     results = list(graph.inline(parts, list(node.inputs)).values())
     seeds: dict[Value, Value] = {}
     for value, dy in zip(results, dys, strict=True):
         if dy is not None:
             seeds[value] = seeds[value] + dy if value in seeds else dy
+    # Only through the parts: one operand may depend on another, but that is no business of theirs.
     distinct = list(dict.fromkeys(node.inputs))
-    found = dict(zip(distinct, gradients(seeds, distinct), strict=True))
+    found = dict(zip(distinct, _sweep(graph.nodes[first:], seeds, distinct), strict=True))
     # An operand that occurs twice has its whole gradient already: give it to one place only.
     return [found.pop(value, None) for value in node.inputs]
 
