@@ -11,7 +11,7 @@ from graphc.ir import Op
 from graphc.passes import PREPARE, Decompose, Pipeline, share_common, simplify
 from graphc.passes.fuse import fuse
 from graphc.program import Program
-from graphc.runtime.cpu import jit, kernels_contraction
+from graphc.runtime.cpu import jit, kernels_contraction, kernels_movement
 from graphc.runtime.cpu.cache import ObjectCache
 from graphc.runtime.cpu.emitter import Module
 from graphc.runtime.cpu.frame import View
@@ -23,7 +23,7 @@ from graphc.runtime.cpu.target import Target
 from graphc.runtime.cpu.vector_math import FUNCTIONS
 
 #: The modules that register lowerings.
-KERNEL_MODULES = (kernels_contraction,)
+KERNEL_MODULES = (kernels_contraction, kernels_movement)
 
 
 def claims(op: Op) -> bool:

@@ -20,6 +20,8 @@ class Kernel:
         writes: The buffers it writes.
         units: Code for the number of units.
         work: Roughly how many elementary operations all units are.
+        temporaries: Buffers that it needs while it runs.
+        serial: Whether all units have to run in one call: the kernel calls others.
         shares: Pairs of a buffer that is read and one that is written that may be the same memory.
         scratch: Code for the bytes of scratch memory that each call needs; None for none.
     """
@@ -29,5 +31,7 @@ class Kernel:
     writes: list[Buffer]
     units: Callable[[Frame], Register]
     work: Dim
+    temporaries: list[Buffer] = field(default_factory=list)
+    serial: bool = False
     shares: set[tuple[int, int]] = field(default_factory=set)
     scratch: Callable[[Frame], Register] | None = None

@@ -65,26 +65,31 @@ class _Order:
 
     def __init__(self, kernels: Sequence[Kernel]):
         self.kernels = kernels
-        self.writer = {buffer.index: i for i, k in enumerate(kernels) for buffer in k.writes}
+        self.writers: dict[int, list[int]] = {}
         self.readers: dict[int, list[int]] = {}
         self.after: list[set[int]] = [set() for _ in kernels]
         for i, kernel in enumerate(kernels):
+            for buffer in (*kernel.reads, *kernel.writes):
+                for writer in self.writers.get(buffer.index, []):
+                    self.after[writer].add(i)
             for buffer in kernel.reads:
                 self.readers.setdefault(buffer.index, []).append(i)
-                if buffer.index in self.writer:
-                    self.after[self.writer[buffer.index]].add(i)
+            for buffer in kernel.writes:
+                self.writers.setdefault(buffer.index, []).append(i)
 
     def may_overwrite(self, new: Buffer, variable: Buffer) -> bool:
         """Whether ``new`` can be written into a variable's memory; then it is ordered so."""
-        writer = self.writer[new.index]
+        writers = self.writers[new.index]
         readers = self.readers.get(variable.index, [])
-        if writer in readers and (variable.index, new.index) not in self.kernels[writer].shares:
-            return False
-        others = [reader for reader in readers if reader != writer]
-        if self._reachable(writer) & set(others):
+        for writer in writers:
+            pair = (variable.index, new.index)
+            if writer in readers and (len(writers) > 1 or pair not in self.kernels[writer].shares):
+                return False
+        others = [reader for reader in readers if reader not in writers]
+        if any(self._reachable(writer) & set(others) for writer in writers):
             return False
         for reader in others:
-            self.after[reader].add(writer)
+            self.after[reader].update(writers)
         return True
 
     def _reachable(self, start: int) -> set[int]:
@@ -121,15 +126,17 @@ def _share_dying(kernels: Sequence[Kernel], schedule: Schedule, results: Sequenc
     end = len(schedule.order)
     last: dict[int, int] = {}
     for moment, number in enumerate(schedule.order):
-        for buffer in (*kernels[number].reads, *kernels[number].writes):
+        kernel = kernels[number]
+        for buffer in (*kernel.reads, *kernel.writes, *kernel.temporaries):
             last[buffer.index] = moment
     for buffer in (*results, *(new for new, _ in schedule.copies)):
         last[buffer.index] = end
     for moment, number in enumerate(schedule.order):
         kernel = kernels[number]
         taken: set[int] = set()
-        for buffer in kernel.writes:
-            if buffer.kind != "arena" or buffer.index in schedule.homes:
+        for buffer in (*kernel.writes, *kernel.temporaries):
+            known = buffer.index in schedule.homes or buffer.index in schedule.intervals
+            if buffer.kind != "arena" or known:
                 continue
             home = _dying(kernel, buffer, moment, schedule, last, taken)
             if home is None or buffer in results:

@@ -97,6 +97,8 @@ def write_steps(module: Module, lowering: Lowering, schedule: Schedule, rows: li
 
 
 def _may_run_parallel(kernel: Kernel) -> bool:
+    if kernel.serial:
+        return False
     return not isinstance(kernel.work, int) or kernel.work >= PARALLEL_WORK
 
 

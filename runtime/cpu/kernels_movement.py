@@ -1,0 +1,145 @@
+"""Ops that put elements into other places: joining, padding, reading and adding rows by index."""
+
+from __future__ import annotations
+
+from graphc.ir import Graph, Node, TensorType, Value
+from graphc.ir.dims import Dim, product
+from graphc.ops.gather import Gather, ScatterAdd, missing
+from graphc.ops.movement import Concat, Expand, Pad
+from graphc.runtime.cpu.emitter import Emitter, Register
+from graphc.runtime.cpu.frame import View, dense_strides
+from graphc.runtime.cpu.lower import KernelWriter, Lowering, loop_nest, lowers
+
+
+def fill(lowering: Lowering, target: View, number: float) -> None:
+    """A kernel that writes one number everywhere."""
+    body = Graph("fill")
+    body.outputs["y"] = Expand(target.shape)(body.constant(number, target.dtype))
+    loop_nest(lowering, body, [], [target])
+
+
+def copy_into(lowering: Lowering, source: View, target: View) -> None:
+    """A kernel that copies one view to another."""
+    body = Graph("copy")
+    body.outputs["y"] = body.input("x", TensorType(source.shape, source.dtype))
+    loop_nest(lowering, body, [source], [target])
+
+
+@lowers(Concat)
+def lower_concat(lowering: Lowering, node: Node) -> None:
+    """A copy of each operand into its part of the result."""
+    y = lowering.allocate(node.output)
+    begin: Dim = 0
+    for value in node.inputs:
+        x = lowering.view(value)
+        place = View(y.buffer, x.shape, y.strides, begin * y.strides[node.op.axis])
+        copy_into(lowering, x, place)
+        begin = begin + x.shape[node.op.axis]
+
+
+@lowers(Pad)
+def lower_pad(lowering: Lowering, node: Node) -> None:
+    """The constant everywhere, then a copy into the middle."""
+    op: Pad = node.op
+    x, y = lowering.view(node.inputs[0]), lowering.allocate(node.output)
+    fill(lowering, y, op.value)
+    offset: Dim = 0
+    for before, stride in zip(op.before, y.strides, strict=True):
+        offset = offset + before * stride
+    strides = tuple(stride * (gap + 1) for stride, gap in zip(y.strides, op.gaps, strict=True))
+    copy_into(lowering, x, View(y.buffer, x.shape, strides, offset))
+
+
+# ----------------------------------------------------------------------------------- rows by index
+
+
+def _split(shape: tuple[Dim, ...], axis: int, axes: int) -> tuple[Dim, Dim]:
+    """The number of elements before some axes, and behind them."""
+    return product(shape[:axis]), product(shape[axis + axes :])
+
+
+def _position(k: KernelWriter, indices: View, number: Register, size: Register) -> Register:
+    """The place that an index means; -1 where there is none."""
+    e = k.e
+    index = e.load(e.offset(k.frame.pointer(indices), number, indices.dtype), indices.dtype)
+    wide = e.cast(index, "index")
+    if indices.dtype == "uint64":  # beyond the signed range: no place
+        wide = e.select(e.compare("lt", wide, 0), e.index(-(1 << 62)), wide)
+    elif not indices.dtype.startswith("u"):
+        wide = e.select(e.compare("lt", wide, 0), e.add(wide, size), wide)
+    known = e.logical_and(e.compare("ge", wide, 0), e.compare("lt", wide, size))
+    return e.select(known, wide, e.index(-1))
+
+
+@lowers(Gather)
+def lower_gather(lowering: Lowering, node: Node) -> None:
+    """A run of elements for each index, or what stands for a missing one."""
+    op: Gather = node.op
+    x = lowering.dense_view(node.inputs[0])
+    indices = lowering.dense_view(node.inputs[1])
+    y = lowering.allocate(node.output)
+    before, behind = _split(x.shape, op.axis, 1)
+    count = product(indices.shape)
+    units = before * count
+    with lowering.kernel("gather", [x, indices], [y], units, units * behind) as k:
+        e, frame = k.e, k.frame
+        size, row, counted = frame.dim(x.shape[op.axis]), frame.dim(behind), frame.dim(count)
+        with e.loop(k.begin, k.end) as unit:
+            outer = e.emit(f"udiv i64 {unit.text}, {counted.text}", "index")
+            position = _position(k, indices, e.sub(unit, e.mul(outer, counted)), size)
+            target = e.offset(frame.pointer(y), e.mul(unit, row), x.dtype)
+            found = e.compare("ge", position, 0)
+            with e.if_(found):
+                place = e.mul(e.add(e.mul(outer, size), position), row)
+                source = e.offset(frame.pointer(x), place, x.dtype)
+                _row(e, row, x.dtype, lambda i, lanes, mask: e.store(
+                    e.load(e.offset(source, i, x.dtype), x.dtype, lanes, mask),
+                    e.offset(target, i, x.dtype), mask))  # fmt: skip
+            with e.if_(e.logical_not(found)):
+                nothing = missing(x.dtype)
+                _row(e, row, x.dtype, lambda i, lanes, mask: e.store(
+                    e.constant(nothing, x.dtype, lanes),
+                    e.offset(target, i, x.dtype), mask))  # fmt: skip
+
+
+@lowers(ScatterAdd)
+def lower_scatter_add(lowering: Lowering, node: Node) -> None:
+    """Zeros, to which the slices are added in the order of their indices.
+
+    A unit of work is a block of columns, so that each element is summed by one thread, in order.
+    """
+    op: ScatterAdd = node.op
+    indices = lowering.dense_view(node.inputs[0])
+    y = lowering.dense_view(node.inputs[1])
+    x = lowering.allocate(node.output)
+    fill(lowering, x, 0)
+    before, behind = _split(x.shape, op.axis, 1)
+    count = product(indices.shape)
+    with lowering.kernel("scatter", [indices, y], [x], before, before * count * behind) as k:
+        e, frame = k.e, k.frame
+        size, row, counted = frame.dim(x.shape[op.axis]), frame.dim(behind), frame.dim(count)
+        with e.loop(k.begin, k.end) as outer, e.loop(0, counted) as number:
+            position = _position(k, indices, number, size)
+            with e.if_(e.compare("ge", position, 0)):
+                place = e.mul(e.add(e.mul(outer, size), position), row)
+                target = e.offset(frame.pointer(x), place, x.dtype)
+                slice_ = e.mul(e.add(e.mul(outer, counted), number), row)
+                source = e.offset(frame.pointer(y), slice_, x.dtype)
+                _row(e, row, x.dtype, lambda i, lanes, mask: e.store(
+                    e.add(e.load(e.offset(target, i, x.dtype), x.dtype, lanes, mask),
+                          e.load(e.offset(source, i, x.dtype), x.dtype, lanes, mask)),
+                    e.offset(target, i, x.dtype), mask))  # fmt: skip
+
+
+def _row(e: Emitter, size: Register, dtype: str, body) -> None:  # type: ignore[no-untyped-def]
+    """Runs over a row, a vector at a time."""
+    lanes = e.target.lanes(dtype)
+    whole = e.bitwise_and(size, -lanes)
+    with e.loop(0, whole, lanes) as i:
+        body(i, lanes, None)
+    rest = e.sub(size, whole)
+    with e.if_(e.compare("gt", rest, 0)):
+        body(whole, lanes, e.tail_mask(rest, lanes))
+
+
+__all__ = ["Value", "copy_into", "dense_strides", "fill"]
