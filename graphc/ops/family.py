@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from graphc.errors import DTypeError
+from graphc.errors import DTypeError, ShapeError
 from graphc.ir import FLOATS, INTEGERS, Node, Op, Sample, TensorType, Value
 from graphc.ir.dims import broadcast_shapes
 
@@ -32,6 +32,8 @@ class Elementwise(Op):
     """
 
     elementwise: ClassVar[bool] = True
+    #: How many operands it takes; None if its rules say so themselves.
+    arity: ClassVar[int | None] = None
     #: The element types it takes.
     dtypes: ClassVar[tuple[str, ...]] = NUMBERS
     #: The element type it gives; None for that of the operands.
@@ -41,6 +43,8 @@ class Elementwise(Op):
 
     def infer(self, *types: TensorType) -> TensorType:
         """The broadcast shape; the dtype of the operands, or the family's fixed one."""
+        if self.arity not in (None, len(types)):
+            raise ShapeError(f"takes {self.arity} operands, not {len(types)}")
         first = types[0].dtype
         if any(type.dtype != first for type in types):
             raise DTypeError("the operands need one common dtype")
@@ -58,6 +62,7 @@ class Elementwise(Op):
 class Unary(Elementwise):
     """``y = f(x)``."""
 
+    arity: ClassVar[int | None] = 1
     #: Where finite differences are taken: the open interval in which f is smooth.
     domain: ClassVar[tuple[float, float]] = (-3.0, 3.0)
 
@@ -81,6 +86,7 @@ class Unary(Elementwise):
 class Binary(Elementwise):
     """``z = f(x, y)``."""
 
+    arity: ClassVar[int | None] = 2
     #: Where each operand is drawn from for finite differences.
     domain: ClassVar[tuple[float, float]] = (0.3, 2.0)
 

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from graphc import reference
-from graphc.ir import Graph, Op, Value
+from graphc.ir import Graph, Op, TensorType, Value
 from graphc.ir.dims import SymbolicDim
 from graphc.ops.movement import Expand
 from graphc.passes.report import Report
@@ -56,11 +56,11 @@ def _known(value: Value) -> np.ndarray | None:
     array = value.constant
     if array is not None:
         return array
-    size = value.type.size
-    if value.node is None or not isinstance(value.op, Expand) or not isinstance(size, int):
+    size = _known_size(value.type)
+    if value.node is None or not isinstance(value.op, Expand) or size is None or size > SIZE_LIMIT:
         return None
     array = value.node.inputs[0].constant
-    if array is None or size > SIZE_LIMIT:
+    if array is None:
         return None
     return reference.apply(value.op, array)[0]
 
@@ -72,19 +72,25 @@ def _is_constant(match: Match) -> bool:
         and not isinstance(op, Expand)
         and all(_known(value) is not None for value in match.inputs)
         and not _has(op, (SymbolicDim, Graph))
-        and all(isinstance(type.size, int) for type in match.types)
+        and all(_known_size(type) is not None for type in match.types)
     )
+
+
+def _known_size(type: TensorType) -> int | None:
+    """The number of elements; None if any dimension is symbolic, even beside a 0."""
+    size = type.size
+    return size if isinstance(size, int) and not _contains(type.shape, SymbolicDim) else None
 
 
 def _has(op: Op, kinds: tuple[type, ...]) -> bool:
     """Whether an attribute, or a part of one, is of one of these classes."""
+    return any(_contains(value, kinds) for value in op.attributes.values())
 
-    def found(value: Any) -> bool:
-        if isinstance(value, tuple):
-            return any(found(part) for part in value)
-        return isinstance(value, kinds)
 
-    return any(found(value) for value in op.attributes.values())
+def _contains(value: Any, kinds: type | tuple[type, ...]) -> bool:
+    if isinstance(value, tuple):
+        return any(_contains(part, kinds) for part in value)
+    return isinstance(value, kinds)
 
 
 def _too_large(match: Match) -> str | None:
