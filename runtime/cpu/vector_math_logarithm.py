@@ -1,4 +1,4 @@
-"""Logarithms and what is made of them: log, log1p, log2, log10, asinh, acosh, atanh, pow."""
+"""Logarithms and what is made of them: log, log1p, log2, log10, asinh, acosh, atanh, pow, rsqrt."""
 
 from __future__ import annotations
 
@@ -251,6 +251,11 @@ def atanh(e: Emitter, x: Register) -> Register:
 
 
 # Powers ---------------------------------------------------------------------------------------
+
+
+def rsqrt(e: Emitter, x: Register) -> Register:
+    """`1 / sqrt(x)`."""
+    return e.div(1.0, e.sqrt(x))
 
 
 def pow(e: Emitter, x: Register, y: Register) -> Register:  # noqa: A001
