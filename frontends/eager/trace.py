@@ -68,6 +68,10 @@ class Trace:
         self._input_of(variable)
         self._writes[id(variable)] = (variable, value)
 
+    def written(self) -> dict[str, Tensor]:
+        """The new values of variables that were recorded so far, by the variables' paths."""
+        return {variable.path: value for variable, value in self._writes.values()}
+
     def gradients(self, loss: Tensor, variables: Sequence[Variable]) -> list[Tensor | None]:
         """Derivatives of a scalar with respect to the variables' values at the program's start.
 

@@ -2,6 +2,7 @@
 
 from graphc.ops import (
     activation,
+    barrier,
     control,
     conv,
     elementwise,
@@ -18,6 +19,7 @@ from graphc.ops import (
 
 __all__ = [
     "activation",
+    "barrier",
     "control",
     "conv",
     "elementwise",

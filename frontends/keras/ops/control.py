@@ -1,0 +1,295 @@
+"""Control flow that depends on data: https://keras.io/api/ops/core/.
+
+Outside of a trace these run as plain Python. In one they become one op that holds its bodies.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from graphc.eager import Tensor, apply, as_tensor, current_trace
+from graphc.errors import ShapeError
+from graphc.ir import Graph, TensorType
+from graphc.ir.dims import SymbolicDim
+from graphc.keras import tree
+from graphc.keras.ops.arguments import counted
+from graphc.keras.ops.bodies import joined_captures, trace_body
+from graphc.keras.ops.movement import flip, stack
+from graphc.keras.ops.recording import operation
+from graphc.ops import control as graph_ops
+
+
+def _tensors(structure: Any) -> list[Tensor]:
+    return [as_tensor(leaf) for leaf in tree.flatten(structure)]
+
+
+def _graph_of(*structures: Any) -> Graph | None:
+    """The graph that is being built; None where everything can be computed at once."""
+    trace = current_trace()
+    if trace is not None:
+        return trace.graph
+    tensors = [tensor for structure in structures for tensor in _tensors(structure)]
+    return next((tensor.value.graph for tensor in tensors if tensor.is_symbolic), None)
+
+
+def _results(outputs: Any) -> list[Tensor]:
+    """An op's results as a list: a single one comes bare from `apply`."""
+    return list(outputs) if isinstance(outputs, tuple) else [outputs]
+
+
+@operation
+def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+    """The result of one of two functions; only that one is computed.
+
+    Args:
+        pred: A scalar.
+        true_fn: Called without arguments where it is true. It may use any tensor it sees.
+        false_fn: Called where it is false; returns tensors of the same shapes and dtypes.
+
+    Raises:
+        ShapeError: The functions return different structures, shapes or dtypes.
+
+    Example:
+        >>> keras.ops.cond(keras.ops.sum(x) > 0, lambda: x, lambda: -x)
+    """
+    predicate = as_tensor(pred, "bool")
+    if not predicate.is_symbolic:
+        return true_fn() if predicate else false_fn()
+    graph = predicate.value.graph
+    structures: list[Any] = []
+
+    def branch(function: Callable[[], Any]) -> Callable[[], list[Tensor]]:
+        def call() -> list[Tensor]:
+            structures.append(function())
+            return _tensors(structures[-1])
+
+        return call
+
+    then = trace_body(graph, "then", branch(true_fn), [])
+    otherwise = trace_body(graph, "otherwise", branch(false_fn), [])
+    if len(then.results) != len(otherwise.results):
+        raise ShapeError(
+            f"cond: `true_fn` returns {len(then.results)} tensors, `false_fn` "
+            f"{len(otherwise.results)}; both have to return the same structure"
+        )
+    if not then.results:
+        return None
+    captures = joined_captures(then, otherwise)
+    op = graph_ops.Cond(then.graph(captures), otherwise.graph(captures))
+    outputs = apply(op, predicate, *[Tensor(value) for value in captures])
+    return tree.pack_sequence_as(structures[0], _results(outputs))
+
+
+@operation
+def scan(
+    f: Callable[..., Any],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: Any = 1,
+) -> tuple[Any, Any]:
+    """A loop over the first axis that hands something from step to step.
+
+    Args:
+        f: Maps what is handed on and a slice of ``xs`` to what is handed on next and a result.
+        init: What the first step is handed: a tensor or a structure of them.
+        xs: Tensors with a common first axis; None to loop ``length`` times.
+        length: The number of steps, if there are no ``xs``.
+        reverse: Whether to begin at the end.
+        unroll: Accepted as in Keras; it has no effect.
+
+    Returns:
+        What the last step handed on, and the steps' results stacked along a new first axis.
+
+    Raises:
+        ShapeError: ``xs`` differ in their first axis, or the steps change a shape or a dtype.
+
+    Example:
+        >>> total, sums = keras.ops.scan(lambda s, x: (s + x, s + x), 0, keras.ops.arange(5))
+    """
+    carries, sequences = _tensors(init), _tensors(xs)
+    steps = _steps(sequences, length)
+    graph = _graph_of(init, xs)
+    structures: list[Any] = []
+
+    def step(*tensors: Tensor) -> list[Tensor]:
+        carry = tree.pack_sequence_as(init, list(tensors[: len(carries)]))
+        x = tree.pack_sequence_as(xs, list(tensors[len(carries) :])) if sequences else None
+        after, result = f(carry, x)
+        structures[:] = [after, result]
+        return [*_tensors(after), *_tensors(result)]
+
+    if graph is None:
+        final, stacks = _run_scan(step, carries, sequences, steps, reverse)
+    else:
+        types = [t.type for t in carries] + [t.type.with_shape(t.dims[1:]) for t in sequences]
+        body = trace_body(graph, "step", step, types)
+        captures = body.captures()
+        counts = None if sequences else steps
+        op = graph_ops.Scan(
+            body.graph(captures), len(carries), len(sequences), bool(reverse), counts
+        )
+        operands = [*carries, *sequences, *[Tensor(value) for value in captures]]
+        outputs = _results(_applied(op, operands, graph))
+        final, stacks = outputs[: len(carries)], outputs[len(carries) :]
+    if not structures:  # there was no step
+        return init, None
+    return (
+        tree.pack_sequence_as(structures[0], final),
+        tree.pack_sequence_as(structures[1], stacks),
+    )
+
+
+def _applied(op: Any, tensors: list[Tensor], graph: Graph) -> Any:
+    """`apply`, also where every operand happens to be known already."""
+    if not any(tensor.is_symbolic for tensor in tensors):
+        tensors = [Tensor(graph.constant(tensor.numpy())) for tensor in tensors]
+    return apply(op, *tensors)
+
+
+def _steps(sequences: Sequence[Tensor], length: int | None) -> Any:
+    if not sequences:
+        if length is None:
+            raise ShapeError("scan: needs `xs` or `length` to know how many steps there are")
+        return length if isinstance(length, SymbolicDim) else operator.index(length)
+    sizes = [tensor.dims[0] if tensor.ndim else None for tensor in sequences]
+    if None in sizes or len(set(sizes)) != 1 or length not in (None, sizes[0]):
+        raise ShapeError(
+            f"scan: `xs` need one common size of the first axis (and `length` the same). "
+            f"Received: {[tensor.shape for tensor in sequences]}, length={length}"
+        )
+    return sizes[0]
+
+
+def _run_scan(
+    step: Any, carries: list[Tensor], sequences: list[Tensor], steps: int, reverse: bool
+) -> tuple[list[Tensor], list[Tensor]]:
+    rows = []
+    for i in range(steps - 1, -1, -1) if reverse else range(steps):
+        results = step(*carries, *[sequence[i] for sequence in sequences])
+        carries, row = results[: len(carries)], results[len(carries) :]
+        rows.append(row)
+    stacks = [stack(column) for column in zip(*rows, strict=True)]
+    return carries, [flip(column, 0) for column in stacks] if reverse else stacks
+
+
+@operation
+def map(f: Callable[..., Any], xs: Any) -> Any:
+    """A function of each slice along the first axis, stacked."""
+    _, results = scan(lambda carry, x: (carry, f(x)), (), xs)
+    return results
+
+
+@operation
+def while_loop(
+    cond: Callable[..., Any],
+    body: Callable[..., Any],
+    loop_vars: Any,
+    maximum_iterations: int | None = None,
+) -> Any:
+    """Repeats a body on its own results for as long as a condition holds; it has no gradient.
+
+    Args:
+        cond: Maps the loop's variables to a scalar.
+        body: Maps them to their next values, of the same shapes and dtypes.
+        loop_vars: Their first values: a tuple, or one tensor.
+        maximum_iterations: A limit on the number of repetitions.
+
+    Example:
+        >>> keras.ops.while_loop(lambda i: i < 10, lambda i: (i + 1,), (0,))
+    """
+    is_tuple = isinstance(loop_vars, (tuple, list))
+    start = tuple(loop_vars) if is_tuple else (loop_vars,)
+    first = _tensors(start)
+
+    def test(*tensors: Tensor) -> Tensor:
+        return as_tensor(cond(*tree.pack_sequence_as(start, list(tensors))), "bool")
+
+    def advance(*tensors: Tensor) -> list[Tensor]:
+        after = body(*tree.pack_sequence_as(start, list(tensors)))
+        after = after if isinstance(after, (tuple, list)) else (after,)
+        return _tensors(tuple(after))
+
+    graph = _graph_of(start)
+    if graph is None:
+        final = _run_while(test, advance, first, maximum_iterations)
+    else:
+        final = _trace_while(graph, test, advance, first, maximum_iterations)
+    packed = tree.pack_sequence_as(start, final)
+    return packed if is_tuple else packed[0]
+
+
+def _run_while(test: Any, advance: Any, tensors: list[Tensor], limit: int | None) -> list[Tensor]:
+    count = 0
+    while (limit is None or count < limit) and test(*tensors):
+        tensors = advance(*tensors)
+        count += 1
+    return tensors
+
+
+def _trace_while(
+    graph: Graph, test: Any, advance: Any, first: list[Tensor], limit: int | None
+) -> list[Tensor]:
+    def limited_test(*tensors: Tensor) -> list[Tensor]:
+        *variables, count = tensors
+        verdict = test(*variables)
+        return [verdict if limit is None else verdict & (count < limit)]
+
+    def counting(*tensors: Tensor) -> list[Tensor]:
+        *variables, count = tensors
+        return [*advance(*variables), count + 1]
+
+    start = [*first, as_tensor(0)]
+    types: list[TensorType] = [tensor.type for tensor in start]
+    condition = trace_body(graph, "condition", limited_test, types)
+    body = trace_body(graph, "body", counting, types)
+    # The op has no operands but the loop's variables, so captures are variables that never change.
+    captures = joined_captures(condition, body)
+    op = graph_ops.WhileLoop(condition.graph(captures), body.graph(captures, hand_through=True))
+    outputs = _results(_applied(op, [*start, *[Tensor(value) for value in captures]], graph))
+    return outputs[: len(first)]
+
+
+@operation
+def fori_loop(lower: Any, upper: Any, body_fun: Callable[..., Any], init_val: Any) -> Any:
+    """``val = body_fun(i, val)`` for i from ``lower`` to before ``upper``.
+
+    With bounds that are known when the program is built it has a gradient.
+
+    Args:
+        lower: The first i.
+        upper: The end, not included.
+        body_fun: Maps i and a structure of tensors to its next value.
+        init_val: Its first value.
+    """
+    bounds = (lower, upper)
+    if all(isinstance(bound, (int, SymbolicDim)) for bound in bounds):
+        count = upper - lower
+        if isinstance(count, int) and count <= 0:
+            return init_val
+        steps = counted(count, "int32") + lower
+        final, _ = scan(lambda value, i: (body_fun(i, value), None), init_val, steps)
+        return final
+    first = (as_tensor(lower, "int32"), init_val)
+    last = as_tensor(upper, "int32")
+    _, final = while_loop(lambda i, _: i < last, lambda i, v: (i + 1, body_fun(i, v)), first)
+    return final
+
+
+@operation
+def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+    """The result of the index-th function of the operands; an index outside is moved inside."""
+    place = as_tensor(index, "int32")
+    if not place.is_symbolic:
+        chosen = min(max(int(place), 0), len(branches) - 1)
+        return branches[chosen](*operands)
+    if len(branches) == 1:
+        return branches[0](*operands)
+    return cond(
+        place <= 0,
+        lambda: branches[0](*operands),
+        lambda: switch(place - 1, branches[1:], *operands),
+    )

@@ -1,0 +1,166 @@
+"""Making tensors from shapes and numbers: https://keras.io/api/ops/numpy/."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from graphc.config import config
+from graphc.eager import Tensor, apply, apply_function, as_tensor, operate
+from graphc.errors import DTypeError, ShapeError
+from graphc.ir import dims, is_integer
+from graphc.keras.ops.arguments import (
+    counted,
+    dim_of,
+    filled_tensor,
+    one_axis,
+    reshaped,
+    resolved_dtype,
+    shape_of,
+)
+from graphc.keras.ops.elementwise import where
+from graphc.keras.ops.movement import broadcast_to
+from graphc.keras.ops.recording import operation
+from graphc.ops.gather import one_hot as graph_one_hot
+from graphc.ops.movement import Expand
+
+
+def zeros(shape: Any, dtype: Any = None) -> Tensor:
+    """A tensor full of zeros."""
+    return filled_tensor(shape_of(shape, "zeros"), 0, resolved_dtype(dtype))
+
+
+def ones(shape: Any, dtype: Any = None) -> Tensor:
+    """A tensor full of ones."""
+    return filled_tensor(shape_of(shape, "ones"), 1, resolved_dtype(dtype))
+
+
+def empty(shape: Any, dtype: Any = None) -> Tensor:
+    """The same as `zeros`."""
+    return zeros(shape, dtype)
+
+
+@operation
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+    """A tensor full of one value (or of an array that is broadcast)."""
+    return broadcast_to(as_tensor(fill_value, resolved_dtype(dtype)), shape)
+
+
+@operation
+def zeros_like(x: Any, dtype: Any = None) -> Tensor:
+    """Zeros of the shape and, unless another is given, the dtype of ``x``."""
+    return full_like(x, 0, dtype)
+
+
+@operation
+def ones_like(x: Any, dtype: Any = None) -> Tensor:
+    """Ones of the shape and, unless another is given, the dtype of ``x``."""
+    return full_like(x, 1, dtype)
+
+
+@operation
+def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+    """One value in the shape and, unless another is given, the dtype of ``x``."""
+    tensor = as_tensor(x)
+    value = as_tensor(fill_value, resolved_dtype(dtype) if dtype is not None else tensor.dtype)
+    shape = tensor.dims
+    if tensor.is_symbolic and not value.is_symbolic:
+        return apply_function(lambda _, number: Expand(shape)(number), tensor, value)
+    return apply(Expand(shape), value)
+
+
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
+    """Ones on a diagonal, zeros elsewhere."""
+    rows = operator.index(N)
+    columns = rows if M is None else operator.index(M)
+    return Tensor(np.eye(rows, columns, k)).astype(resolved_dtype(dtype))
+
+
+def identity(n: int, dtype: Any = None) -> Tensor:
+    """The identity matrix."""
+    return eye(n, dtype=dtype)
+
+
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
+    """Evenly spaced numbers, the end not included.
+
+    ``arange(n)`` also counts up to a size that ``keras.ops.shape`` gave.
+    """
+    low, high = (0, start) if stop is None else (start, stop)
+    if isinstance(high, dims.SymbolicDim) or isinstance(low, dims.SymbolicDim):
+        if step != 1:
+            raise ShapeError("arange: a size that is not known yet can only be counted in ones")
+        line = counted(dim_of(high, "arange") - low, resolved_dtype(dtype or "int32"))
+        return line if low == 0 else operate("add", line, low)
+    low, high, step = (x.item() if isinstance(x, Tensor) else x for x in (low, high, step))
+    line = np.arange(low, high, step)
+    if dtype is None:
+        dtype = config.floatx if line.dtype.kind == "f" else "int32"
+    return Tensor(line.astype(np.float64 if dtype == "bfloat16" else resolved_dtype(dtype)))
+
+
+def linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    """So many evenly spaced numbers from ``start`` to ``stop``."""
+    low, high = (np.asarray(x) for x in (start, stop))
+    line, step = np.linspace(low, high, num, endpoint, True, axis=axis)
+    tensor = Tensor(np.asarray(line)).astype(resolved_dtype(dtype))
+    return (tensor, float(step)) if retstep else tensor
+
+
+@operation
+def tril(x: Any, k: int = 0) -> Tensor:
+    """The lower triangle of the last two axes; zeros above the k-th diagonal."""
+    return _triangle(x, k, "tril", lower=True)
+
+
+@operation
+def triu(x: Any, k: int = 0) -> Tensor:
+    """The upper triangle of the last two axes; zeros below the k-th diagonal."""
+    return _triangle(x, k, "triu", lower=False)
+
+
+def _triangle(x: Any, k: int, function: str, lower: bool) -> Tensor:
+    tensor = as_tensor(x)
+    if tensor.ndim < 2:
+        raise ShapeError(f"{function}: needs at least 2 axes. Received: shape={tensor.shape}")
+    rows, columns = (counted(dim, "int32") for dim in tensor.dims[-2:])
+    row = reshaped(rows, (tensor.dims[-2], 1)) + k
+    kept = row >= columns if lower else row <= columns
+    return where(kept, tensor, full_like(tensor, 0))
+
+
+@operation
+def one_hot(
+    x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False
+) -> Tensor:
+    """Integers as vectors with a one in that place; zeros only for integers out of range.
+
+    Args:
+        x: Integers.
+        num_classes: The size of the new axis.
+        axis: Where the new axis stands in the result.
+        dtype: Element type of the result.
+        sparse: Only False: there are no sparse tensors here.
+
+    Raises:
+        DTypeError: ``x`` holds no integers.
+        ValueError: ``sparse`` is True.
+    """
+    if sparse:
+        raise ValueError("one_hot: there are no sparse tensors here; use sparse=False")
+    indices = as_tensor(x)
+    if indices.dtype == "bool" or not is_integer(indices.dtype):
+        raise DTypeError(f"one_hot: needs integers. Received: dtype={indices.dtype}")
+    place = one_axis(axis, indices.ndim + 1, "one_hot")
+    kind = resolved_dtype(dtype)
+    return apply_function(lambda v: graph_one_hot(v, num_classes, kind, place), indices)

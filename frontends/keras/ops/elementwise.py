@@ -1,0 +1,498 @@
+"""Arithmetic and mathematical functions of each element: see https://keras.io/api/ops/numpy/."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from graphc.eager import Tensor, apply, as_tensor, cast, operate
+from graphc.eager.tensor import promoted
+from graphc.errors import DTypeError
+from graphc.ir import Op, is_float
+from graphc.keras.ops.arguments import float_tensor
+from graphc.keras.ops.recording import operation
+from graphc.ops import elementwise as graph_ops
+from graphc.ops import logic as graph_logic
+
+# ------------------------------------------------------------------------------------- arithmetic
+
+
+@operation
+def add(x1: Any, x2: Any) -> Tensor:
+    """``x1 + x2``, broadcast."""
+    return operate("add", x1, x2)
+
+
+@operation
+def subtract(x1: Any, x2: Any) -> Tensor:
+    """``x1 - x2``, broadcast."""
+    return operate("subtract", x1, x2)
+
+
+@operation
+def multiply(x1: Any, x2: Any) -> Tensor:
+    """``x1 * x2``, broadcast."""
+    return operate("multiply", x1, x2)
+
+
+@operation
+def divide(x1: Any, x2: Any) -> Tensor:
+    """``x1 / x2``, broadcast; integers are divided as floats."""
+    return operate("true_divide", x1, x2)
+
+
+@operation
+def true_divide(x1: Any, x2: Any) -> Tensor:
+    """The same as `divide`."""
+    return operate("true_divide", x1, x2)
+
+
+@operation
+def divide_no_nan(x1: Any, x2: Any) -> Tensor:
+    """``x1 / x2``, and 0 where ``x2`` is 0."""
+    x, y = promoted(x1, x2)
+    if not is_float(x.dtype):
+        x, y = float_tensor(x), float_tensor(y)
+    zero = operate("equal", y, 0)
+    safe = where(zero, 1, y)
+    return where(zero, 0, operate("true_divide", x, safe))
+
+
+@operation
+def floor_divide(x1: Any, x2: Any) -> Tensor:
+    """``x1 / x2`` rounded down."""
+    return operate("floor_divide", x1, x2)
+
+
+@operation
+def mod(x1: Any, x2: Any) -> Tensor:
+    """The remainder of ``x1 / x2``, with the sign of ``x2``."""
+    return operate("mod", x1, x2)
+
+
+@operation
+def power(x1: Any, x2: Any) -> Tensor:
+    """``x1`` to the power ``x2``."""
+    return operate("power", x1, x2)
+
+
+@operation
+def negative(x: Any) -> Tensor:
+    """``-x``."""
+    return operate("negative", x)
+
+
+@operation
+def absolute(x: Any) -> Tensor:
+    """The absolute value."""
+    tensor = as_tensor(x)
+    return tensor if tensor.dtype.startswith(("uint", "bool")) else operate("absolute", tensor)
+
+
+@operation
+def abs(x: Any) -> Tensor:
+    """The absolute value."""
+    return absolute(x)
+
+
+@operation
+def square(x: Any) -> Tensor:
+    """``x * x``."""
+    tensor = as_tensor(x)
+    tensor = cast(tensor, "int32") if tensor.dtype == "bool" else tensor
+    return operate("multiply", tensor, tensor)
+
+
+@operation
+def reciprocal(x: Any) -> Tensor:
+    """``1 / x``."""
+    return apply(graph_ops.Reciprocal(), float_tensor(x))
+
+
+@operation
+def maximum(x1: Any, x2: Any) -> Tensor:
+    """The larger of each pair; NaN if either is."""
+    return apply(graph_ops.Max(), *promoted(x1, x2))
+
+
+@operation
+def minimum(x1: Any, x2: Any) -> Tensor:
+    """The smaller of each pair; NaN if either is."""
+    return apply(graph_ops.Min(), *promoted(x1, x2))
+
+
+@operation
+def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
+    """``x`` limited to the range from ``x_min`` to ``x_max``."""
+    tensor = as_tensor(x)
+    if tensor.dtype == "bool":
+        tensor = cast(tensor, "int32")
+    return minimum(maximum(tensor, x_min), x_max)
+
+
+@operation
+def sign(x: Any) -> Tensor:
+    """-1, 0 or 1."""
+    return apply(graph_ops.Sign(), as_tensor(x))
+
+
+# -------------------------------------------------------------------------------------- functions
+
+
+def _unary(op: Op, x: Any) -> Tensor:
+    return apply(op, float_tensor(x))
+
+
+@operation
+def sqrt(x: Any) -> Tensor:
+    """The square root."""
+    return _unary(graph_ops.Sqrt(), x)
+
+
+@operation
+def rsqrt(x: Any) -> Tensor:
+    """``1 / sqrt(x)``."""
+    return operate("true_divide", 1.0, _unary(graph_ops.Sqrt(), x))
+
+
+@operation
+def exp(x: Any) -> Tensor:
+    """E to the power x."""
+    return _unary(graph_ops.Exp(), x)
+
+
+@operation
+def exp2(x: Any) -> Tensor:
+    """2 to the power x."""
+    return power(2.0, float_tensor(x))
+
+
+@operation
+def expm1(x: Any) -> Tensor:
+    """``exp(x) - 1``, exact near 0."""
+    return _unary(graph_ops.Expm1(), x)
+
+
+@operation
+def log(x: Any) -> Tensor:
+    """The natural logarithm."""
+    return _unary(graph_ops.Log(), x)
+
+
+@operation
+def log1p(x: Any) -> Tensor:
+    """``log(1 + x)``, exact near 0."""
+    return _unary(graph_ops.Log1p(), x)
+
+
+@operation
+def log2(x: Any) -> Tensor:
+    """The logarithm to base 2."""
+    return operate("multiply", log(x), 1 / math.log(2))
+
+
+@operation
+def log10(x: Any) -> Tensor:
+    """The logarithm to base 10."""
+    return operate("multiply", log(x), 1 / math.log(10))
+
+
+@operation
+def logaddexp(x1: Any, x2: Any) -> Tensor:
+    """``log(exp(x1) + exp(x2))`` without overflow."""
+    x, y = (float_tensor(operand) for operand in promoted(x1, x2))
+    largest = maximum(x, y)
+    difference = negative(absolute(operate("subtract", x, y)))
+    sum_ = operate("add", largest, log1p(exp(difference)))
+    # Two equal infinities have no difference.
+    return where(operate("equal", x, y), operate("add", x, math.log(2)), sum_)
+
+
+@operation
+def sin(x: Any) -> Tensor:
+    """The sine."""
+    return _unary(graph_ops.Sin(), x)
+
+
+@operation
+def cos(x: Any) -> Tensor:
+    """The cosine."""
+    return _unary(graph_ops.Cos(), x)
+
+
+@operation
+def tan(x: Any) -> Tensor:
+    """The tangent."""
+    tensor = float_tensor(x)
+    return operate("true_divide", sin(tensor), cos(tensor))
+
+
+@operation
+def tanh(x: Any) -> Tensor:
+    """The hyperbolic tangent."""
+    return _unary(graph_ops.Tanh(), x)
+
+
+@operation
+def sinh(x: Any) -> Tensor:
+    """The hyperbolic sine."""
+    tensor = float_tensor(x)
+    grown = expm1(absolute(tensor))
+    # (e^x - 1) + (e^x - 1)/e^x, halved: no cancellation near 0.
+    size = 0.5 * (grown + where(isinf(grown), grown, grown / (grown + 1.0)))
+    return where(tensor < 0, -size, size)
+
+
+@operation
+def cosh(x: Any) -> Tensor:
+    """The hyperbolic cosine."""
+    tensor = float_tensor(x)
+    return operate("multiply", 0.5, exp(tensor) + exp(negative(tensor)))
+
+
+@operation
+def arcsinh(x: Any) -> Tensor:
+    """The inverse hyperbolic sine."""
+    tensor = float_tensor(x)
+    size = absolute(tensor)
+    # log(size + sqrt(size^2 + 1)) in a form that is exact near 0.
+    step = size + size * size / (1.0 + sqrt(size * size + 1.0))
+    # From 1e9 on the 1 is lost, and later the square overflows.
+    result = where(size > 1e9, log(size) + math.log(2), log1p(step))
+    return where(tensor < 0, -result, result)
+
+
+@operation
+def arccosh(x: Any) -> Tensor:
+    """The inverse hyperbolic cosine, of numbers from 1."""
+    tensor = float_tensor(x)
+    above = tensor - 1.0
+    near = log1p(above + sqrt(above) * sqrt(above + 2.0))
+    return where(tensor > 1e9, log(tensor) + math.log(2), near)
+
+
+@operation
+def arctanh(x: Any) -> Tensor:
+    """The inverse hyperbolic tangent, of numbers between -1 and 1."""
+    tensor = float_tensor(x)
+    return operate("multiply", 0.5, log1p(tensor) - log1p(negative(tensor)))
+
+
+@operation
+def erf(x: Any) -> Tensor:
+    """The error function."""
+    return _unary(graph_ops.Erf(), x)
+
+
+@operation
+def hypot(x1: Any, x2: Any) -> Tensor:
+    """``sqrt(x1 * x1 + x2 * x2)`` without overflow."""
+    x, y = (absolute(float_tensor(operand)) for operand in promoted(x1, x2))
+    largest, smallest = maximum(x, y), minimum(x, y)
+    ratio = divide_no_nan(smallest, largest)
+    return where(isinf(largest), largest, largest * sqrt(1.0 + ratio * ratio))
+
+
+def _rounded(op: Op, x: Any) -> Tensor:
+    tensor = as_tensor(x)
+    return apply(op, tensor) if is_float(tensor.dtype) else tensor
+
+
+@operation
+def floor(x: Any) -> Tensor:
+    """The largest integer that is not above x."""
+    return _rounded(graph_ops.Floor(), float_tensor(x))
+
+
+@operation
+def ceil(x: Any) -> Tensor:
+    """The smallest integer that is not below x."""
+    return _rounded(graph_ops.Ceil(), float_tensor(x))
+
+
+@operation
+def trunc(x: Any) -> Tensor:
+    """X without its fraction."""
+    tensor = as_tensor(x)
+    if not is_float(tensor.dtype):
+        return tensor
+    return where(operate("less", tensor, 0), ceil(tensor), floor(tensor))
+
+
+@operation
+def round(x: Any, decimals: int = 0) -> Tensor:
+    """The nearest number with so many decimals, to even from halfway."""
+    tensor = as_tensor(x)
+    if not decimals or not is_float(tensor.dtype):
+        return _rounded(graph_ops.Round(), tensor)
+    scale = 10.0**decimals
+    return _rounded(graph_ops.Round(), tensor * scale) / scale
+
+
+# ------------------------------------------------------------------------------------ comparison
+
+
+@operation
+def equal(x1: Any, x2: Any) -> Tensor:
+    """Whether ``x1 == x2``."""
+    return operate("equal", x1, x2)
+
+
+@operation
+def not_equal(x1: Any, x2: Any) -> Tensor:
+    """Whether ``x1 != x2``."""
+    return operate("not_equal", x1, x2)
+
+
+@operation
+def less(x1: Any, x2: Any) -> Tensor:
+    """Whether ``x1 < x2``."""
+    return operate("less", *_ordered(x1, x2))
+
+
+@operation
+def less_equal(x1: Any, x2: Any) -> Tensor:
+    """Whether ``x1 <= x2``."""
+    return operate("less_equal", *_ordered(x1, x2))
+
+
+@operation
+def greater(x1: Any, x2: Any) -> Tensor:
+    """Whether ``x1 > x2``."""
+    return operate("greater", *_ordered(x1, x2))
+
+
+@operation
+def greater_equal(x1: Any, x2: Any) -> Tensor:
+    """Whether ``x1 >= x2``."""
+    return operate("greater_equal", *_ordered(x1, x2))
+
+
+def _ordered(x1: Any, x2: Any) -> list[Tensor]:
+    x, y = promoted(x1, x2)
+    return [cast(x, "int32"), cast(y, "int32")] if x.dtype == "bool" else [x, y]
+
+
+@operation
+def isnan(x: Any) -> Tensor:
+    """Whether x is not a number."""
+    return apply(graph_logic.IsNaN(), float_tensor(x))
+
+
+@operation
+def isinf(x: Any) -> Tensor:
+    """Whether x is infinite."""
+    return operate("equal", absolute(float_tensor(x)), math.inf)
+
+
+@operation
+def isfinite(x: Any) -> Tensor:
+    """Whether x is a number and not infinite."""
+    return operate("less", absolute(float_tensor(x)), math.inf)
+
+
+@operation
+def nan_to_num(x: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Tensor:
+    """NaN and infinities replaced, by default by 0 and the largest numbers there are."""
+    tensor = as_tensor(x)
+    if not is_float(tensor.dtype):
+        return tensor
+    limit = _LARGEST[tensor.dtype]
+    result = where(isnan(tensor), nan, tensor)
+    result = where(equal(tensor, math.inf), limit if posinf is None else posinf, result)
+    return where(equal(tensor, -math.inf), -limit if neginf is None else neginf, result)
+
+
+_LARGEST = {
+    "float16": 65504.0,
+    "bfloat16": 3.3895314e38,
+    "float32": 3.4028234663852886e38,
+    "float64": 1.7976931348623157e308,
+}
+
+
+@operation
+def isclose(
+    x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Tensor:
+    """Whether ``|x1 - x2| <= atol + rtol * |x2|``."""
+    x, y = (float_tensor(operand) for operand in promoted(x1, x2))
+    near = less_equal(absolute(x - y), absolute(y) * rtol + atol)
+    close = logical_or(logical_and(near, isfinite(y)), equal(x, y))
+    return logical_or(close, logical_and(isnan(x), isnan(y))) if equal_nan else close
+
+
+# ------------------------------------------------------------------------------------------ logic
+
+
+def _truth(x: Any) -> Tensor:
+    return cast(as_tensor(x), "bool")
+
+
+@operation
+def logical_and(x1: Any, x2: Any) -> Tensor:
+    """Whether both are true; numbers are true unless 0."""
+    return apply(graph_logic.And(), _truth(x1), _truth(x2))
+
+
+@operation
+def logical_or(x1: Any, x2: Any) -> Tensor:
+    """Whether one or both are true."""
+    return apply(graph_logic.Or(), _truth(x1), _truth(x2))
+
+
+@operation
+def logical_xor(x1: Any, x2: Any) -> Tensor:
+    """Whether exactly one is true."""
+    return apply(graph_logic.Xor(), _truth(x1), _truth(x2))
+
+
+@operation
+def logical_not(x: Any) -> Tensor:
+    """Whether it is false."""
+    return apply(graph_logic.Not(), _truth(x))
+
+
+def _bitwise(name: str, op: Op, logical: Op, x1: Any, x2: Any) -> Tensor:
+    x, y = promoted(x1, x2)
+    if is_float(x.dtype):
+        raise DTypeError(f"{name} works on integers and bools, not on {x.dtype}")
+    return apply(logical if x.dtype == "bool" else op, x, y)
+
+
+@operation
+def bitwise_and(x1: Any, x2: Any) -> Tensor:
+    """The bits that are set in both."""
+    return _bitwise("bitwise_and", graph_logic.BitwiseAnd(), graph_logic.And(), x1, x2)
+
+
+@operation
+def bitwise_or(x1: Any, x2: Any) -> Tensor:
+    """The bits that are set in either."""
+    return _bitwise("bitwise_or", graph_logic.BitwiseOr(), graph_logic.Or(), x1, x2)
+
+
+@operation
+def bitwise_xor(x1: Any, x2: Any) -> Tensor:
+    """The bits that are set in exactly one."""
+    return _bitwise("bitwise_xor", graph_logic.BitwiseXor(), graph_logic.Xor(), x1, x2)
+
+
+# ----------------------------------------------------------------------------------------- choice
+
+
+@operation
+def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
+    """``x1`` where the condition holds, else ``x2``; with one argument the places where it holds.
+
+    Raises:
+        ValueError: Only one of ``x1`` and ``x2`` is given.
+        DataDependentControlFlowError: The places are asked for in a program that is being traced:
+            nobody knows how many there will be.
+    """
+    if (x1 is None) != (x2 is None):
+        raise ValueError("`x1` and `x2` either both should be `None` or both should be given")
+    if x1 is None:
+        places = as_tensor(condition).numpy().nonzero()
+        return tuple(cast(Tensor(place), "int32") for place in places)
+    return apply(graph_ops.Where(), _truth(condition), *promoted(x1, x2))

@@ -1,0 +1,52 @@
+"""What makes a function an operation: on tensors it computes, on a model's tensors it is recorded.
+
+A tensor of a functional model (its class says ``records_operations = True``) has a method
+``record_operation(function, args, kwargs)``, which adds a node to the model and returns the tensors
+that the function will give.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def operation(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorator: record the call if an argument, also inside a list, is a model's tensor.
+
+    Example:
+        >>> @operation
+        ... def double(x):
+        ...     return add(x, x)
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        recorder = _recorder(args)
+        if recorder is None and kwargs:
+            recorder = _recorder(kwargs.values())
+        if recorder is not None:
+            return recorder.record_operation(call, args, kwargs)
+        return function(*args, **kwargs)
+
+    return call
+
+
+def _recorder(arguments: Iterable[Any]) -> Any:
+    """The first of the arguments, however deep in lists, that records operations; else None."""
+    for argument in arguments:
+        if getattr(argument, "records_operations", False):
+            return argument
+        if isinstance(argument, (list, tuple)):
+            found = _recorder(argument)
+        elif isinstance(argument, dict):
+            found = _recorder(argument.values())
+        else:
+            continue
+        if found is not None:
+            return found
+    return None
