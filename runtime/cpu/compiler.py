@@ -10,8 +10,9 @@ from graphc.config import config
 from graphc.ir import Op
 from graphc.passes import PREPARE, Decompose, Pipeline, share_common, simplify
 from graphc.passes.fuse import fuse
+from graphc.passes.windows import expose_windows
 from graphc.program import Program
-from graphc.runtime.cpu import jit, kernels_contraction, kernels_movement
+from graphc.runtime.cpu import jit, kernels_contraction, kernels_movement, kernels_pool
 from graphc.runtime.cpu.cache import ObjectCache
 from graphc.runtime.cpu.emitter import Module
 from graphc.runtime.cpu.frame import View
@@ -23,7 +24,7 @@ from graphc.runtime.cpu.target import Target
 from graphc.runtime.cpu.vector_math import FUNCTIONS
 
 #: The modules that register lowerings.
-KERNEL_MODULES = (kernels_contraction, kernels_movement)
+KERNEL_MODULES = (kernels_contraction, kernels_movement, kernels_pool)
 
 
 def claims(op: Op) -> bool:
@@ -32,7 +33,9 @@ def claims(op: Op) -> bool:
 
 
 #: What happens to a program before fusion.
-CPU_PIPELINE = Pipeline("cpu", (*PREPARE, Decompose(claims), simplify, share_common, simplify))
+CPU_PIPELINE = Pipeline(
+    "cpu", (*PREPARE, Decompose(claims), expose_windows, simplify, share_common, simplify)
+)
 
 
 @dataclass(frozen=True)

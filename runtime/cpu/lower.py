@@ -303,6 +303,23 @@ def _grows(taken: Sequence[tuple[Dim, Dim]], made: Sequence[Dim]) -> bool:
     return isinstance(old, int)
 
 
+def _windows(lowering: Lowering, node: Node) -> View:
+    x, op = lowering.view(node.inputs[0]), node.op
+    end = op.axis + len(op.window)
+    offset = x.offset
+    places: list[Dim] = []
+    positions: list[Dim] = []
+    for i, stride in enumerate(x.strides[op.axis : end]):
+        step = stride * op.dilations[i]
+        offset = offset + stride * op.starts[i]
+        if op.reverse:
+            offset = offset + step * (op.window[i] - 1)
+        places.append(stride * op.strides[i])
+        positions.append(step * -1 if op.reverse else step)
+    strides = (*x.strides[: op.axis], *places, *positions, *x.strides[end:])
+    return View(x.buffer, node.output.shape, strides, offset)
+
+
 def _constant(lowering: Lowering, node: Node) -> View:
     array = node.op.value.array
     return View.whole(lowering.constant(node.output.type, array.tobytes()))
@@ -315,6 +332,7 @@ VIEWS: dict[str, Callable[[Lowering, Node], View | None]] = {
     "Reverse": _reverse,
     "Slice": _slice,
     "Transpose": _transpose,
+    "Windows": _windows,
 }
 
 

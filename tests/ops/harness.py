@@ -17,7 +17,7 @@ TOLERANCE = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 4e-6, "float64": 1e-1
 
 def leaves() -> list[type[Op]]:
     """Every op of the package. A class that others derive from is a family, not an op."""
-    ops = [cls for cls in Op.registry.values() if cls.__module__.startswith("graphc.")]
+    ops = [cls for cls in Op.registry.values() if cls.__module__.startswith("graphc.ops.")]
     return sorted((cls for cls in ops if not cls.__subclasses__()), key=lambda cls: cls.__name__)
 
 
