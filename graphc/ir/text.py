@@ -48,6 +48,8 @@ from graphc.ir.types import DTYPES, TensorType, is_float, numpy_dtype
 SPELLED_OUT = 16
 #: How deep values and graphs may be nested in a text.
 DEPTH_LIMIT = 50
+#: How many terms a product in a dimension may have.
+TERMS_LIMIT = 1000
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _PLAIN_FILE = re.compile(r"[^\s\":#{}%@]+")
@@ -497,7 +499,9 @@ class Reader:
         term: Dim = sign
         while True:
             term = term * self._factor()
-            # "//" belongs to a quotient, which is written in parentheses.
+            # A product of sums (as quotients may turn out to be) doubles with every factor.
+            if isinstance(term, dims.SymbolicDim) and len(term.terms) > TERMS_LIMIT:
+                raise self.error(f"a dimension of at most {TERMS_LIMIT} terms", "more")
             if not self.take("*"):
                 return term
 
@@ -509,13 +513,10 @@ class Reader:
             self.expect(")")
             self.expect("//")
             divisor = self._convert(int, self.match(_INTEGER, "an integer"), start, "an integer")
+            if divisor < 1:
+                raise self.error("a divisor above 0", str(divisor))
             self.expect(")")
-            quotient = numerator // divisor if divisor else 0
-            # What can be divided is never written as a quotient; a product of such sums explodes.
-            if not isinstance(quotient, dims.SymbolicDim) or len(quotient.terms) != 1:
-                self.position = start
-                raise self.error("a quotient that cannot be simplified")
-            return quotient
+            return numerator // divisor
         quoted = self._take_pattern(_QUOTED_SYMBOL)
         if quoted is not None:
             name = self._convert(json.loads, f'"{quoted[1:-1]}"', start, "a symbol")

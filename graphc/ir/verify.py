@@ -128,7 +128,8 @@ class _Verification:
         return "is computed by no node of the graph"
 
     def _fail(self, problem: str) -> None:
-        names = value_names(self.graph)
+        sound = all(isinstance(value, Value) for value in self.graph.inputs)
+        names = value_names(self.graph) if sound else {}
         nodes = self.graph.nodes
         lines = []
         for place in range(max(self.place - NEIGHBOURS, 0), self.place + NEIGHBOURS + 1):

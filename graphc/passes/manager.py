@@ -161,13 +161,14 @@ def difference(expected: np.ndarray, received: np.ndarray) -> str:
         with np.errstate(all="ignore"):
             a, b = expected.astype(np.float64), received.astype(np.float64)
             scale = np.max(np.abs(a[np.isfinite(a)]), initial=1.0)
-            near = np.abs(a - b) <= _TOLERANCES[dtype] * np.maximum(np.abs(a), 1e-3 * scale)
+            near = np.isfinite(b) & np.isfinite(a)
+            near &= np.abs(a - b) <= _TOLERANCES[dtype] * np.maximum(np.abs(a), 1e-3 * scale)
             wrong = ~(near | (a == b) | (np.isnan(a) & np.isnan(b)))
     if not np.any(wrong):
         return ""
     place = np.argwhere(wrong)[0]
     index = tuple(int(i) for i in place)
-    return f"{expected[index]} became {received[index]} at {list(index)}"
+    return f"{expected[index]!s} became {received[index]!s} at {list(index)}"
 
 
 def _evaluated(graph: Graph) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

@@ -268,6 +268,13 @@ def test_default_attributes_are_left_out() -> None:
     assert graph.nodes[0].op.keep is False
 
 
+def test_dimensions_by_hand_are_brought_into_normal_form() -> None:
+    graph = parse('graph "g" { input %x : int8[((2*n + 4)//2), 3 + n*2 - ((n - 9)//2), n - n] }')
+    n = symbol("n")
+    assert graph.inputs[0].shape == (n + 2, n * 2 + 3 - (n - 9) // 2, 0)
+    assert as_text(parse(as_text(graph))) == as_text(graph)
+
+
 def test_by_hand() -> None:
     graph = parse(
         """
@@ -283,6 +290,7 @@ def test_by_hand() -> None:
     assert graph.outputs["result"].type == TensorType((3,), "float32")
 
 
+BOMB = [f"((2*a{i} + 2*b{i})//2)" for i in range(40)]
 HEAD = 'graph "g" {\n  input %x : float32[3]\n'
 
 
@@ -313,8 +321,9 @@ HEAD = 'graph "g" {\n  input %x : float32[3]\n'
         (HEAD + "input %y : float33[3]\n}", "line 3: expected an element type (float16,"),
         (HEAD + "input %y : int8[-3]\n}", "line 3: expected a shape without negative sizes"),
         (HEAD + "input %y : int8[3.5]\n}", 'line 3: expected "," or "]"'),
-        (HEAD + "input %y : int8[((n)//0)]\n}", "line 3: expected a quotient"),
-        (HEAD + "input %y : int8[((2*n + 2)//2)]\n}", "line 3: expected a quotient"),
+        (HEAD + "input %y : int8[((n)//0)]\n}", "line 3: expected a divisor above 0, received 0"),
+        (HEAD + "input %y : int8[((n)//-2)]\n}", "line 3: expected a divisor above 0"),
+        (HEAD + f"input %y : int8[{'*'.join(BOMB)}]\n}}", "line 3: expected a dimension of at"),
         (HEAD + "%y = Constant() {value=int8[](300)}\n}", "line 3: OverflowError"),
         (HEAD + "%y = Constant() {value=int8[](0.5)}\n}", "line 3: ValueError"),
         (HEAD + "%y = Constant() {value=bool[](1)}\n}", "line 3: ValueError: expected True or"),
