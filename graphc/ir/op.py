@@ -117,7 +117,12 @@ class Op:
         Args:
             context: ``context.node(op_type, inputs, outputs=1, **attributes)`` adds one node and
                 returns its output name (a tuple of names for several outputs);
-                ``context.constant(array)`` returns the name of an initializer.
+                ``context.constant(array)`` returns the name of an initializer;
+                ``context.shape(dims)`` and ``context.dim(dim)`` that of int64 sizes, a vector and a
+                scalar, which may be symbolic; ``context.reshape(x, old_dims, new_dims)`` reshapes
+                (one new size may be -1); ``context.onnx_dtype(dtype)`` is the number of an element
+                type; ``context.decomposed(node, *names)`` exports the node through `decompose`;
+                ``context.opset`` is the version that is written.
             node: The node that is exported; its operands and results tell types.
             *names: ONNX names of the operands.
 

@@ -3,6 +3,7 @@
 from graphc.ops import (
     activation,
     barrier,
+    choice,
     control,
     conv,
     elementwise,
@@ -20,6 +21,7 @@ from graphc.ops import (
 __all__ = [
     "activation",
     "barrier",
+    "choice",
     "control",
     "conv",
     "elementwise",

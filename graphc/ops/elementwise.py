@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from graphc.errors import DTypeError
 from graphc.ir import (
     FLOATS,
     SIGNED_INTEGERS,
@@ -20,7 +19,7 @@ from graphc.ir import (
     is_float,
     numpy_dtype,
 )
-from graphc.ir.dims import broadcast_shapes
+from graphc.ops.choice import Where
 from graphc.ops.family import ANY, Binary, Elementwise, Unary, like
 
 SIGNED = (*FLOATS, *SIGNED_INTEGERS)
@@ -393,7 +392,7 @@ class Log1p(_Float):
         return e.math("log1p", x)
 
     def onnx(self, context: Any, node: Node, x: str) -> Any:
-        # log(u) * x / (u - 1) with u = 1 + x rounds the error of u away (Kahan).
+        # log(u) * (x / (u - 1)) with u = 1 + x rounds the error of u away (Kahan).
         one = context.constant(np.array(1, node.output.dtype))
         u = context.node("Add", [x, one])
         difference = context.node("Sub", [u, one])
@@ -403,7 +402,7 @@ class Log1p(_Float):
                                     context.node("Equal", [u, infinity])])  # fmt: skip
         safe = context.node("Where", [plain, one, difference])
         log = context.node("Log", [u])
-        precise = context.node("Div", [context.node("Mul", [log, x]), safe])
+        precise = context.node("Mul", [log, context.node("Div", [x, safe])])
         special = context.node("Where", [context.node("Equal", [u, infinity]), u, x])
         return context.node("Where", [plain, special, precise])
 
@@ -510,41 +509,7 @@ def _expm1_onnx(context: Any, node: Node, x: str) -> str:
     return context.node("Mul", [tanh, context.node("Add", [exp, one])])
 
 
-# --------------------------------------------------------------------------- choice and conversion
-
-
-@dataclass(frozen=True)
-class Where(Elementwise):
-    """``x`` where the condition holds, else ``y``."""
-
-    dtypes: ClassVar[tuple[str, ...]] = ANY
-
-    def infer(self, condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
-        if condition.dtype != "bool":
-            raise DTypeError(f"the condition has to be bool, not {condition.dtype}")
-        if x.dtype != y.dtype:
-            raise DTypeError("both choices need one common dtype")
-        return TensorType(broadcast_shapes(condition.shape, x.shape, y.shape), x.dtype)
-
-    def evaluate(self, condition: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return np.where(condition, x, y)
-
-    def gradient(self, node: Node, dz: Value) -> Sequence[Value | None]:
-        condition = node.inputs[0]
-        zero = like(dz, 0)
-        return None, Where()(condition, dz, zero), Where()(condition, zero, dz)
-
-    def emit(self, e: Any, condition: Any, x: Any, y: Any) -> Any:
-        return e.select(condition, x, y)
-
-    @classmethod
-    def samples(cls) -> Iterable[Sample]:
-        rng = np.random.default_rng(3)
-        for shapes in (((3, 5), (5,), ()), ((4, 1), (1, 7), (4, 7)), ((0,), (1,), (1,))):
-            condition = rng.random(shapes[0]) > 0.5
-            for dtype in ("float32", "float64", "int32", "bool"):
-                x, y = (np.asarray(rng.normal(size=shape)).astype(dtype) for shape in shapes[1:])
-                yield Sample(cls(), (condition, x, y))
+# ------------------------------------------------------------------------------------ conversion
 
 
 @dataclass(frozen=True)

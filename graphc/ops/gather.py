@@ -21,7 +21,8 @@ from graphc.ir import (
     numpy_dtype,
 )
 from graphc.ir.dims import Dim, Shape, shape_text
-from graphc.ops.elementwise import Where, cast
+from graphc.ops.choice import Where
+from graphc.ops.elementwise import cast
 from graphc.ops.family import NUMBERS, like
 from graphc.ops.logic import Equal
 from graphc.ops.movement import Iota, insert_axis
@@ -62,7 +63,9 @@ class Gather(Op):
         return ScatterAdd(self.axis, x.shape[self.axis])(indices, dy), None
 
     def onnx(self, context: Any, node: Node, x: str, indices: str) -> Any:
-        return context.node("Gather", [x, _onnx_indices(context, node, 1, indices)], axis=self.axis)
+        if node.inputs[1].dtype not in ("int32", "int64"):
+            indices = context.node("Cast", [indices], to=context.onnx_dtype("int64"))
+        return context.node("Gather", [x, indices], axis=self.axis)
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
@@ -132,7 +135,8 @@ class ScatterAdd(Op):
         """ScatterND works along the first axes, so those of the indices are brought there."""
         indices_value, y_value = node.inputs
         behind = self.axis + indices_value.rank
-        indices = _onnx_indices(context, node, 0, indices)
+        if indices_value.dtype != "int64":
+            indices = context.node("Cast", [indices], to=context.onnx_dtype("int64"))
         column: list[Dim] = [*indices_value.shape, 1]
         indices = context.reshape(indices, list(indices_value.shape), column)
         order = [*range(self.axis, behind), *range(self.axis), *range(behind, y_value.rank)]
@@ -196,13 +200,6 @@ def _places(indices: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     known = np.asarray((wide >= -size) & (wide < size), bool)
     places = np.asarray(wide[known], np.int64)
     return np.where(places < 0, places + size, places), known
-
-
-def _onnx_indices(context: Any, node: Node, operand: int, name: str) -> str:
-    """ONNX takes int32 and int64 indices only."""
-    if node.inputs[operand].dtype in ("int32", "int64"):
-        return name
-    return context.node("Cast", [name], to=context.onnx_dtype("int64"))
 
 
 def _cases() -> Iterable[tuple[tuple[int, ...], int, Any]]:

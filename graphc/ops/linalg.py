@@ -78,7 +78,8 @@ class Einsum(Op):
         x_rank, y_rank = len(first), len(second)
         if first[-1:] == second[:1] and y_rank == 2 and result == first[:-1] + second[1:]:
             return context.node("MatMul", [x, y])
-        if x_rank == y_rank and x_rank >= 2 and result[:-2] == first[:-2] == second[:-2]:
+        batched = x_rank == y_rank == len(result) >= 2
+        if batched and result[:-2] == first[:-2] == second[:-2]:
             # One product per batch entry, with either operand's last two axes swapped or not.
             rows, columns = result[-2], result[-1]
             inner = (set(first[-2:]) & set(second[-2:])).difference(result)

@@ -216,6 +216,8 @@ class Transpose(Op):
         return tuple(int(axis) for axis in np.argsort(self.permutation))
 
     def onnx(self, context: Any, node: Node, x: str) -> Any:
+        if not self.permutation:
+            return context.node("Identity", [x])
         return context.node("Transpose", [x], perm=list(self.permutation))
 
     @classmethod
@@ -285,6 +287,8 @@ class Slice(Op):
         return (Pad(self.starts, tuple(after), interior)(dy),)
 
     def onnx(self, context: Any, node: Node, x: str) -> Any:
+        if not self.starts:
+            return context.node("Identity", [x])
         starts, stops = context.shape(self.starts), context.shape(self.stops)
         axes = context.constant(np.arange(len(self.starts), dtype=np.int64))
         steps = context.constant(np.array(self.steps, np.int64))
@@ -528,7 +532,9 @@ class Split(Op):
         return (Concat(self.axis)(*[dy or zeros_like(y) for dy, y in pairs]),)
 
     def onnx(self, context: Any, node: Node, x: str) -> Any:
-        return context.node("Split", [x], outputs=self.count, axis=self.axis)
+        size = node.outputs[0].shape[self.axis]
+        sizes = context.shape([size] * self.count)
+        return context.node("Split", [x, sizes], outputs=self.count, axis=self.axis)
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import Graph, Sample, TensorType, Value, is_float
+from graphc.ir import Graph, Node, Sample, TensorType, Value, is_float
 from graphc.ir.dims import Dim, Shape, broadcast_shapes, product
 from graphc.ops.elementwise import Add, Cos, Log, Sqrt, cast, clip
 from graphc.ops.family import Elementwise, like
@@ -83,6 +83,9 @@ class Threefry(Elementwise):
         low, high = cast(wide, "uint32"), cast(ShiftRight()(wide, like(wide, 32)), "uint32")
         steps = _Steps(Add(), BitwiseXor(), BitwiseOr(), ShiftLeft(), ShiftRight())
         return steps.words(low, high, first, second, lambda number: like(first, number))[self.word]
+
+    def onnx(self, context: Any, node: Node, *names: str) -> Any:
+        return context.decomposed(node, *names)
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:

@@ -11,10 +11,14 @@ import numpy as np
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir import FLOATS, Node, Op, Sample, TensorType, Value, is_float
 from graphc.ir.dims import Dim, Shape, product
-from graphc.ops.elementwise import Where, cast
+from graphc.ops.choice import Where
+from graphc.ops.elementwise import cast
 from graphc.ops.family import NUMBERS, like
 from graphc.ops.logic import Equal, IsNaN, Or
 from graphc.ops.movement import Expand, Iota, Size, reshape_to
+
+# ONNX has no reductions of these.
+_SHORT_INTEGERS = ("int8", "int16", "uint8", "uint16", "uint32")
 
 _SHAPES: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
     ((3, 5), (1,)),
@@ -68,11 +72,18 @@ class Reduction(Op):
     def onnx(self, context: Any, node: Node, x: str) -> Any:
         if not self.axes:
             return context.node("Identity", [x])
-        keep = int(self.keep)
-        if self.name == "ReduceSum":  # the only one that takes its axes as an input in opset 17
+        dtype = node.output.dtype
+        if dtype in _SHORT_INTEGERS:
+            x = context.node("Cast", [x], to=context.onnx_dtype("int64"))
+        # The axes became an operand in opset 18; those of ReduceSum already in 13.
+        if context.opset >= 18 or self.name == "ReduceSum":
             axes = context.constant(np.array(self.axes, np.int64))
-            return context.node("ReduceSum", [x, axes], keepdims=keep)
-        return context.node(self.name, [x], axes=list(self.axes), keepdims=keep)
+            y = context.node(self.name, [x, axes], keepdims=int(self.keep))
+        else:
+            y = context.node(self.name, [x], axes=list(self.axes), keepdims=int(self.keep))
+        if dtype in _SHORT_INTEGERS:
+            y = context.node("Cast", [y], to=context.onnx_dtype(dtype))
+        return y
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
