@@ -34,6 +34,7 @@ from graphc.ops.movement import Iota, Pad, Reshape
 from graphc.ops.pool import AveragePool, AveragePoolGradient, MaxPool
 from graphc.ops.reduce import ReduceMax, ReduceSum
 from graphc.ops.window import Windowed
+from graphc.passes.dead import copy_node, map_subgraphs
 from graphc.passes.fuse import SizeOf
 from graphc.passes.report import Report
 
@@ -92,19 +93,19 @@ def expose_windows(graph: Graph, report: Report | None = None) -> Graph:
         graph: It stays as it is.
         report: Told what was replaced.
     """
-    if not any(type(node.op) in _RULES for node in graph.nodes):
-        return graph
     result = Graph(graph.name)
     copies = {value: result.input(value.name, value.type) for value in graph.inputs}
     for node in graph.nodes:
         operands = [copies[value] for value in node.inputs]
         with result.at(node.location):
             rule = _RULES.get(type(node.op))
-            results = rule(node.op, *operands) if rule else result.apply(node.op, *operands)
-        if rule and report is not None:
-            report.apply("expose windows", node.location)
-        results = results if isinstance(results, tuple) else (results,)
-        copies.update(zip(node.outputs, results, strict=True))
+            if rule is not None:
+                copies[node.output] = rule(node.op, *operands)
+                if report is not None:
+                    report.apply("expose windows", node.location)
+            else:
+                op = map_subgraphs(node.op, lambda body: expose_windows(body, report))
+                copy_node(result, op, node, copies)
     result.outputs = {name: copies[value] for name, value in graph.outputs.items()}
     return result
 

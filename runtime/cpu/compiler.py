@@ -12,7 +12,13 @@ from graphc.passes import PREPARE, Decompose, Pipeline, share_common, simplify
 from graphc.passes.fuse import fuse
 from graphc.passes.windows import expose_windows
 from graphc.program import Program
-from graphc.runtime.cpu import jit, kernels_contraction, kernels_movement, kernels_pool
+from graphc.runtime.cpu import (
+    jit,
+    kernels_contraction,
+    kernels_control,
+    kernels_movement,
+    kernels_pool,
+)
 from graphc.runtime.cpu.cache import ObjectCache
 from graphc.runtime.cpu.emitter import Module
 from graphc.runtime.cpu.frame import View
@@ -24,7 +30,7 @@ from graphc.runtime.cpu.target import Target
 from graphc.runtime.cpu.vector_math import FUNCTIONS
 
 #: The modules that register lowerings.
-KERNEL_MODULES = (kernels_contraction, kernels_movement, kernels_pool)
+KERNEL_MODULES = (kernels_contraction, kernels_control, kernels_movement, kernels_pool)
 
 
 def claims(op: Op) -> bool:

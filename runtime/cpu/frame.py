@@ -128,6 +128,10 @@ class Frame:
         """The content of a slot."""
         return self.e.load(self.e.offset(self.context, number, "index"), dtype)
 
+    def set_slot(self, number: int, x: Register) -> None:
+        """Change the content of a slot."""
+        self.e.store(x, self.e.offset(self.context, number, "index"))
+
     def symbol(self, name: str) -> Register:
         """A symbolic dimension."""
         if name not in self._symbols:

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from graphc.errors import UnsupportedError
 from graphc.ir import Graph, Node, Op, TensorType, Value
 from graphc.ir.dims import Dim, Shape, product
+from graphc.passes.fuse import fuse
 from graphc.program import Program
 from graphc.runtime.cpu.emitter import Emitter, Module, Register
 from graphc.runtime.cpu.frame import FIRST_FREE, Buffer, Frame, Layout, View, dense_strides
@@ -82,7 +83,8 @@ class Lowering:
 
     Attributes:
         buffers: Memory, by number.
-        kernels: In the order of the graph.
+        kernels: Those of the step, in the order of the graph.
+        all_kernels: With those that other kernels call.
     """
 
     def __init__(self, program: Program, module: Module):
@@ -90,6 +92,7 @@ class Lowering:
         self.module = module
         self.buffers: list[Buffer] = []
         self.kernels: list[Kernel] = []
+        self.all_kernels: list[Kernel] = []
         self.views: dict[Value, View] = {}
         symbols = program.graph.symbols()
         first = FIRST_FREE + len(symbols)
@@ -171,7 +174,7 @@ class Lowering:
             units: How many independent units of work there are.
             work: Roughly how many elementary operations they are in all.
         """
-        name = f"k{len(self.kernels)}.{purpose}"
+        name = f"k{len(self.all_kernels)}.{purpose}"
         parameters = [("context", "pointer"), ("begin", "index"), ("end", "index")]
         parameters.append(("scratch", "pointer"))
         kernel = Kernel(
@@ -182,6 +185,7 @@ class Lowering:
             work,
         )
         self.kernels.append(kernel)
+        self.all_kernels.append(kernel)
         with self.module.function(name, parameters, internal=True, noinline=True) as e:
             _, begin, end, scratch = e.arguments
             yield KernelWriter(e, Frame(e, self.layout), begin, end, scratch)
@@ -195,6 +199,25 @@ class Lowering:
         body.outputs["y"] = body.input("x", type)
         loop_nest(self, body, [view], [target])
         return target
+
+    @contextmanager
+    def block(self) -> Iterator[list[Kernel]]:
+        """Collects the kernels that are written inside, which another kernel will call."""
+        outer, self.kernels = self.kernels, []
+        yield self.kernels
+        self.kernels = outer
+
+    def moving(self, type: TensorType) -> Buffer:
+        """A buffer whose slot is set by native code, each time before it is used."""
+        return self._buffer(type, "moving", "")
+
+    def body(self, graph: Graph, operands: Sequence[View]) -> list[Buffer]:
+        """Lower the body of an op; gives a moving buffer for each output."""
+        fused = fuse(graph).graph
+        self.views.update(zip(fused.inputs, operands, strict=True))
+        for node in fused.nodes:
+            self._node(node)
+        return [self._output(value, "moving") for value in fused.outputs.values()]
 
     # Inside -----------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from graphc.program import Program
 from graphc.reference import bind
 from graphc.runtime.cpu.compiler import load
 from graphc.runtime.cpu.frame import BATCH_SIZE, BEGIN, ORDER, POOL, ROWS, SCRATCH, STEPS
-from graphc.runtime.cpu.steps import CHUNKS
+from graphc.runtime.cpu.kernel import CHUNKS
 from graphc.runtime.cpu.target import Target
 from graphc.runtime.cpu.threads import ThreadPool
 from graphc.runtime.executable import BATCH, Executable

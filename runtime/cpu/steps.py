@@ -15,24 +15,15 @@ from graphc.runtime.cpu.frame import (
     BATCH_SIZE,
     BEGIN,
     ORDER,
-    POOL,
     ROWS,
-    SCRATCH,
     STEPS,
     Buffer,
     Frame,
 )
-from graphc.runtime.cpu.kernel import Kernel
+from graphc.runtime.cpu.kernel import call_kernel, write_chunk
 from graphc.runtime.cpu.lower import Lowering
 from graphc.runtime.cpu.schedule import Schedule
-from graphc.runtime.cpu.threads import CHUNK_PARAMETERS, parallel
 from graphc.runtime.executable import BATCH
-
-
-#: Kernels with at least so many elementary operations are run by all threads.
-PARALLEL_WORK = 1 << 18
-#: The most parts a kernel is split into: enough that threads of unequal speed end together.
-CHUNKS = 16
 
 
 @dataclass
@@ -76,69 +67,21 @@ def find_rows(lowering: Lowering) -> list[Rows]:
 
 def write_steps(module: Module, lowering: Lowering, schedule: Schedule, rows: list[Rows]) -> None:
     """Write ``step``, ``run``, and ``scratch_bytes``, into the module."""
-    kernels = [lowering.kernels[number] for number in schedule.order]
-    for kernel in kernels:
-        _write_chunk(module, lowering, kernel)
+    for kernel in lowering.all_kernels:
+        write_chunk(module, lowering.layout, kernel)
     with module.function("step", [("context", "pointer")], noinline=True) as e:
         frame = Frame(e, lowering.layout)
-        pool = frame.slot(POOL, "pointer")
-        has_pool = e.compare("ne", pool, e.constant(0, "pointer"))
-        for kernel in kernels:
-            _write_call(frame, kernel, pool, has_pool)
+        for number in schedule.order:
+            call_kernel(frame, lowering.kernels[number])
     with module.function("run", [("context", "pointer")]) as e:
         _write_run(e, lowering, rows)
     with module.function("scratch_bytes", [("context", "pointer")], "index") as e:
         frame = Frame(e, lowering.layout)
         most = e.index(0)
-        for kernel in kernels:
+        for kernel in lowering.all_kernels:
             if kernel.scratch is not None:
                 most = e.maximum(most, kernel.scratch(frame))
         e.ret(most)
-
-
-def _may_run_parallel(kernel: Kernel) -> bool:
-    if kernel.serial:
-        return False
-    return not isinstance(kernel.work, int) or kernel.work >= PARALLEL_WORK
-
-
-def _write_call(frame: Frame, kernel: Kernel, pool: Register, has_pool: Register) -> None:
-    """Call a kernel: as a parallel region if there is a pool and enough to do."""
-    e = frame.e
-    scratch = frame.slot(SCRATCH, "pointer")
-    whole = (frame.context, e.index(0), kernel.units(frame), scratch)
-    if not _may_run_parallel(kernel):
-        e.call(kernel.name, None, *whole)
-        return
-    shared = e.logical_and(has_pool, e.compare("ge", frame.dim(kernel.work), PARALLEL_WORK))
-    with e.if_(shared):
-        chunks = e.minimum(kernel.units(frame), CHUNKS)
-        parallel(e, pool, e.module.address_of(f"{kernel.name}.chunk"), frame.context, chunks)
-    with e.if_(e.bitwise_not(shared)):
-        e.call(kernel.name, None, *whole)
-
-
-def _write_chunk(module: Module, lowering: Lowering, kernel: Kernel) -> None:
-    """The function that a parallel region calls: one of at most `CHUNKS` equal parts."""
-    if not _may_run_parallel(kernel):
-        return
-    with module.function(f"{kernel.name}.chunk", CHUNK_PARAMETERS, internal=True) as e:
-        _, chunk = e.arguments
-        frame = Frame(e, lowering.layout)
-        units = kernel.units(frame)
-        chunks = e.minimum(units, CHUNKS)
-        begin, end = (
-            e.emit(f"udiv i64 {e.mul(x, units).text}, {chunks.text}", "index")
-            for x in (chunk, e.add(chunk, 1))
-        )
-        scratch = frame.slot(SCRATCH, "pointer")
-        if kernel.scratch is not None:
-            scratch = e.offset(scratch, e.mul(chunk, _padded(e, kernel.scratch(frame))), "int8")
-        e.call(kernel.name, None, frame.context, begin, end, scratch)
-
-
-def _padded(e: Emitter, size: Register) -> Register:
-    return e.bitwise_and(e.add(size, 127), -64)
 
 
 def _write_run(e: Emitter, lowering: Lowering, rows: list[Rows]) -> None:
@@ -150,14 +93,10 @@ def _write_run(e: Emitter, lowering: Lowering, rows: list[Rows]) -> None:
         first = e.mul(step, batch_size)
         count = e.minimum(batch_size, e.sub(total, first))
         if BATCH in lowering.layout.symbols:
-            _set_slot(frame, lowering.layout.symbols[BATCH], count)
+            frame.set_slot(lowering.layout.symbols[BATCH], count)
         for tensor in rows:
             _point(frame, tensor, first, count, order, has_order)
         e.call("step", None, frame.context)
-
-
-def _set_slot(frame: Frame, slot: int, x: Register) -> None:
-    frame.e.store(x, frame.e.offset(frame.context, slot, "index"))
 
 
 def _point(
@@ -173,12 +112,12 @@ def _point(
     size = frame.dim(tensor.row_bytes)
     base = frame.slot(tensor.slot, "pointer")
     slot = frame.layout.slot(tensor.buffer)
-    _set_slot(frame, slot, e.offset(base, e.mul(first, size), "int8"))
+    frame.set_slot(slot, e.offset(base, e.mul(first, size), "int8"))
     if tensor.gathered is None:
         return
     with e.if_(has_order):
         target = frame.slot(tensor.gathered, "pointer")
-        _set_slot(frame, slot, target)
+        frame.set_slot(slot, target)
         with e.loop(0, count) as row:
             number = e.load(e.offset(order, e.add(first, row), "index"), "index")
             source = e.offset(base, e.mul(number, size), "int8")

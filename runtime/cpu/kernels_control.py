@@ -1,0 +1,175 @@
+"""Control flow: kernels that call other kernels.
+
+The bodies of scans, conditionals and loops are lowered like the program itself, into kernels of
+their own. What a body sees of its surroundings it reads where it is. What changes from step to step
+are *moving* buffers, whose slots the loop sets before it runs the body: slices and step outputs go
+through the stacked tensors, and each carry has two places that take turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphc.ir import Node, TensorType, Value, dtype_size
+from graphc.ops.control import Cond, Scan, WhileLoop
+from graphc.runtime.cpu.emitter import Register
+from graphc.runtime.cpu.frame import Buffer, Frame, View
+from graphc.runtime.cpu.kernel import Kernel, call_kernel
+from graphc.runtime.cpu.lower import Lowering, lowers
+
+
+class _Carries:
+    """Values that go from step to step, each in two places in turn.
+
+    Attributes:
+        seen: What the body reads.
+        made: What the body writes; set when it was lowered.
+        homes: The two places of each.
+    """
+
+    def __init__(self, lowering: Lowering, values: Sequence[Value]):
+        self.lowering = lowering
+        self.types = [value.type for value in values]
+        self.seen = [lowering.moving(type) for type in self.types]
+        self.made: list[Buffer] = []
+        self.homes = [[lowering.temporary(type) for _ in range(2)] for type in self.types]
+        with lowering.block() as self.begin:
+            for value, buffer in zip(values, self.seen, strict=True):
+                lowering.copy(lowering.view(value), buffer)
+
+    def finish(self, results: Sequence[Value]) -> None:
+        """Write the kernels that copy the last carries into the results."""
+        lowering = self.lowering
+        with lowering.block() as self.end:
+            for buffer, value in zip(self.seen, results, strict=True):
+                lowering.copy(View.whole(buffer), lowering.view(value).buffer)
+
+    def emit_begin(self, frame: Frame) -> None:
+        """Code that brings the first carries into place."""
+        for seen, made, (first, second) in zip(self.seen, self.made, self.homes, strict=True):
+            _set(frame, seen, frame.base(first))
+            _set(frame, made, frame.base(second))
+        _call(frame, self.begin)
+
+    def emit_turn(self, frame: Frame) -> None:
+        """Code that makes what the body wrote what it reads next."""
+        for seen, made in zip(self.seen, self.made, strict=True):
+            old = frame.slot(frame.layout.slot(seen), "pointer")
+            new = frame.slot(frame.layout.slot(made), "pointer")
+            _set(frame, seen, new)
+            _set(frame, made, old)
+
+    def emit_end(self, frame: Frame) -> None:
+        """Code that brings the last carries to where they belong."""
+        _call(frame, self.end)
+
+
+def _set(frame: Frame, buffer: Buffer, address: Register) -> None:
+    frame.set_slot(frame.layout.slot(buffer), address)
+
+
+def _call(frame: Frame, kernels: Sequence[Kernel]) -> None:
+    for kernel in kernels:
+        call_kernel(frame, kernel)
+
+
+def _finish(lowering: Lowering, first_buffer: int) -> None:
+    """Mark the kernel just written as one that calls others, with the memory that they need."""
+    kernel = lowering.kernels[-1]
+    kernel.serial = True
+    kernel.temporaries = [x for x in lowering.buffers[first_buffer:] if x.kind == "arena"]
+
+
+@lowers(Scan)
+def lower_scan(lowering: Lowering, node: Node) -> None:
+    """A loop over steps around the body's kernels."""
+    op: Scan = node.op
+    results = [lowering.allocate(value) for value in node.outputs]
+    start = len(lowering.buffers)
+    loop = op.carries + op.sequences
+    operands = [lowering.view(value) for value in node.inputs]
+    carries = _Carries(lowering, node.inputs[: op.carries])
+    slices = []
+    for view in operands[op.carries : loop]:
+        buffer = lowering.moving(TensorType(view.shape[1:], view.dtype))
+        slices.append(View(buffer, view.shape[1:], view.strides[1:]))
+    seen = [*map(View.whole, carries.seen), *slices, *operands[loop:]]
+    with lowering.block() as body:
+        made = lowering.body(op.body, seen)
+    carries.made = made[: op.carries]
+    carries.finish(node.outputs[: op.carries])
+    steps = op.step_count([value.type for value in node.inputs])
+    with lowering.kernel("scan", operands, results, 1, 0) as k:
+        e, frame = k.e, k.frame
+        count = frame.dim(steps)
+        carries.emit_begin(frame)
+        with e.loop(0, count) as turn:
+            step = e.sub(e.sub(count, 1), turn) if op.reverse else turn
+            for view, part in zip(operands[op.carries : loop], slices, strict=True):
+                _set(frame, part.buffer, _row(frame, view, step))
+            for view, buffer in zip(results[op.carries :], made[op.carries :], strict=True):
+                _set(frame, buffer, _row(frame, view, step))
+            _call(frame, body)
+            carries.emit_turn(frame)
+        carries.emit_end(frame)
+    _finish(lowering, start)
+
+
+def _row(frame: Frame, view: View, step: Register) -> Register:
+    """The address of a slice along the first axis."""
+    e = frame.e
+    size = e.mul(frame.dim(view.strides[0]), dtype_size(view.dtype))
+    return e.offset(frame.pointer(view), e.mul(step, size), "int8")
+
+
+@lowers(Cond)
+def lower_cond(lowering: Lowering, node: Node) -> None:
+    """One of two blocks of kernels, which write to the same results."""
+    op: Cond = node.op
+    results = [lowering.allocate(value) for value in node.outputs]
+    start = len(lowering.buffers)
+    operands = [lowering.view(value) for value in node.inputs]
+    branches = []
+    for graph in (op.then, op.otherwise):
+        with lowering.block() as kernels:
+            branches.append((kernels, lowering.body(graph, operands[1:])))
+    with lowering.kernel("cond", operands, results, 1, 0) as k:
+        e, frame = k.e, k.frame
+        holds = e.load(frame.pointer(operands[0]), "bool")
+        for (kernels, made), chosen in zip(branches, (holds, e.logical_not(holds)), strict=True):
+            with e.if_(chosen):
+                for buffer, view in zip(made, results, strict=True):
+                    _set(frame, buffer, frame.pointer(view))
+                _call(frame, kernels)
+    _finish(lowering, start)
+
+
+@lowers(WhileLoop)
+def lower_while_loop(lowering: Lowering, node: Node) -> None:
+    """A loop around the body's kernels, with the condition's kernels before each turn."""
+    op: WhileLoop = node.op
+    results = [lowering.allocate(value) for value in node.outputs]
+    start = len(lowering.buffers)
+    operands = [lowering.view(value) for value in node.inputs]
+    carries = _Carries(lowering, node.inputs)
+    verdict = lowering.temporary(TensorType((), "bool"))
+    seen = list(map(View.whole, carries.seen))
+    with lowering.block() as condition:
+        (decided,) = lowering.body(op.condition, seen)
+    with lowering.block() as body:
+        carries.made = lowering.body(op.body, seen)
+    carries.finish(node.outputs)
+    with lowering.kernel("while", operands, results, 1, 0) as k:
+        e, frame = k.e, k.frame
+        carries.emit_begin(frame)
+        _set(frame, decided, frame.base(verdict))
+
+        def holds() -> Register:
+            _call(frame, condition)
+            return e.load(frame.base(verdict), "bool")
+
+        with e.while_(holds):
+            _call(frame, body)
+            carries.emit_turn(frame)
+        carries.emit_end(frame)
+    _finish(lowering, start)
