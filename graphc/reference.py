@@ -44,7 +44,7 @@ def apply(op: Op, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     """The results of one op; floating-point warnings are silent, as inf and NaN are values."""
     with np.errstate(all="ignore"):
         if op.bodies:
-            results = op.evaluate(*arrays, run=run)
+            results = op.evaluate(*arrays, run=run)  # type: ignore[call-arg]
         elif op.has_rule("evaluate"):
             results = op.evaluate(*arrays)
         else:

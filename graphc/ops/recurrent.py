@@ -202,7 +202,7 @@ class Recurrent(Op):
             return context.decomposed(node, *names)
         parts = self.operands(names)
         x = context.node("Transpose", [parts.x], perm=[1, 0, 2])
-        units = node.outputs[1].shape[1]
+        units = int(node.outputs[1].shape[1])
         kernels = [
             self._onnx_kernel(context, kernel, units)
             for kernel in (parts.kernel, parts.recurrent_kernel)

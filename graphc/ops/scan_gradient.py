@@ -19,6 +19,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from graphc.ir import Graph, Node, Value, ancestors, extract, is_float, zeros_like
@@ -286,7 +287,7 @@ class _Backward:
         self, gradients: Mapping[int, Value], stacked: Iterable[Value]
     ) -> tuple[dict[int, tuple[list[Value], Callable[[Stacks], Value]]], dict[int, Value]]:
         """Which gradients of constants are computed after the loop, and from which stacks."""
-        later = {}
+        later: dict[int, tuple[list[Value], Callable[[Stacks], Value]]] = {}
         known = set(stacked)
         rest = dict(gradients)
         for _ in range(2):  # what one contraction stacks another sum can use
@@ -294,7 +295,7 @@ class _Backward:
                 factors = self._factors(dk, known)
                 if factors is not None:
                     known.update(factors)
-                    later[i] = (factors, lambda stacks, dk=dk: _after_loop(dk, stacks))
+                    later[i] = (factors, partial(_after_loop, dk))
                     del rest[i]
         return later, rest
 

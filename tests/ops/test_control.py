@@ -5,7 +5,7 @@ import pytest
 
 from graphc import reference
 from graphc.autodiff import gradients
-from graphc.errors import DTypeError, ShapeError, UnsupportedError
+from graphc.errors import DTypeError, GraphError, ShapeError, UnsupportedError
 from graphc.ir import Graph, TensorType, symbol
 from graphc.ir.graph import extract
 from graphc.ops.control import Cond, Scan, WhileLoop, cond, scan, while_loop
@@ -326,3 +326,14 @@ def test_bodies_compare_by_structure_and_take_sizes():
     assert op(2.0, batch).substitute({"batch": 7}) == op(2.0, 7)
     assert op(2.0, 7).with_bodies(op(3.0, 7).body) == op(3.0, 7)
     assert WhileLoop(op(2.0, 7).body, op(3.0, 7).body).bodies[1] == op(3.0, 7).body
+
+
+def test_extract_takes_a_part_of_a_graph():
+    graph = Graph("whole")
+    x, y = graph.input("x", float64(3)), graph.input("y", float64(3))
+    middle = x * y
+    part = extract(graph, "part", {"middle": middle, "x": x}, {"z": middle + x, "middle": middle})
+    assert [value.name for value in part.inputs] == ["middle", "x"]
+    assert [node.op.name for node in part.nodes] == ["Add"]
+    with pytest.raises(GraphError, match='"part" depends on <%y'):
+        extract(graph, "part", {"x": x}, {"z": middle})
