@@ -20,7 +20,7 @@ from graphc.runtime.cpu.vector_math_core import (
     two_product,
     two_sum,
 )
-from graphc.runtime.cpu.vector_math_exponential import exp, exp_of_pair
+from graphc.runtime.cpu.vector_math_exponential import exp2, exp_of_pair
 
 if TYPE_CHECKING:
     from graphc.runtime.cpu.emitter import Emitter
@@ -262,7 +262,8 @@ def pow(e: Emitter, x: Register, y: Register) -> Register:  # noqa: A001
     """`x**y`: `exp(y * log|x|)`, with the logarithm to about 65 bits, and C's special cases."""
     if x.dtype == "float32":
         wide = e.cast(e.absolute(x), "float64")
-        size = e.cast(exp(e, e.mul(e.cast(y, "float64"), log(e, wide))), "float32")
+        # To base 2, so that powers of two are exact.
+        size = e.cast(exp2(e, e.mul(e.cast(y, "float64"), log2(e, wide))), "float32")
     else:
         size = _power_of_size(e, e.absolute(x), y)
     return _with_power_cases(e, x, y, size)
