@@ -11,7 +11,23 @@ from graphc.eager.variable import Variable
 from graphc.errors import ShapeError
 
 # Attributes of the engine itself, which never hold a user's variables or layers.
-_PRIVATE = frozenset({"inbound_nodes", "_own_variables", "_auto_arguments", "_losses"})
+_PRIVATE = frozenset(
+    {
+        "_auto_arguments",
+        "_loss_tracker",
+        "_losses",
+        "_own_variables",
+        "_steps",
+        "_trained",
+        "compile_arguments",
+        "compiled_losses",
+        "compiled_metrics",
+        "history",
+        "inbound_nodes",
+        "optimizer",
+        "outputs_of_loss",
+    }
+)
 
 
 class Parts:

@@ -60,7 +60,7 @@ def run_rows(
     total = min(total, steps) if steps else total
     state = compiled.state
     results = _result_arrays(compiled, data, min(rows.count, total * batch_size))
-    done, chunk = 0, 1 if hooks and (hooks.every_batch or hooks.shows_progress) else total
+    done, chunk = 0, 1 if hooks and (hooks.every_batch or hooks.shows_progress) else max(total, 1)
     while done < total:
         count = min(chunk, total - done)
         started = time.perf_counter()
@@ -106,7 +106,7 @@ class Hooks:
             logs = self._model.get_metrics_result()
         if self.every_batch:
             self._end(step, logs)
-        if self.shows_progress:
+        else:
             self._progress(step + 1, None if self._phase == "predict" else logs)
 
 
