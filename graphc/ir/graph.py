@@ -209,6 +209,7 @@ class Graph:
         self.outputs: dict[str, Value] = {}
         self.location = NOWHERE
         self._constants: dict[Literal, Value] = {}
+        self._input_names: set[str] = set()
 
     def input(self, name: str, type: TensorType) -> Value:
         """Add an input.
@@ -216,10 +217,11 @@ class Graph:
         Raises:
             GraphError: The name is taken.
         """
-        if any(value.name == name for value in self.inputs):
+        if name in self._input_names:
             raise GraphError(f'graph "{self.name}" already has an input "{name}"')
         value = Value(self, type, None, len(self.inputs), name)
         self.inputs.append(value)
+        self._input_names.add(name)
         return value
 
     def apply(self, op: Op, *inputs: Value) -> Any:

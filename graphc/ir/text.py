@@ -176,11 +176,17 @@ def _literal_text(literal: Literal) -> str:
 
 
 def _spelled_out(elements: list[str], dtype: str) -> np.ndarray:
-    convert: Callable[[str], Any] = float if is_float(dtype) else int
+    if is_float(dtype):
+        with np.errstate(all="ignore"):
+            return np.array([float(element) for element in elements], numpy_dtype(dtype))
     if dtype == "bool":
-        convert = _truth
-    with np.errstate(all="ignore"):
-        return np.array([convert(element) for element in elements], numpy_dtype(dtype))
+        return np.array([_truth(element) for element in elements], np.bool_)
+    numbers = [int(element) for element in elements]
+    limits = np.iinfo(dtype)
+    for number in numbers:
+        if not limits.min <= number <= limits.max:
+            raise ValueError(f"{number} is no {dtype}: these go from {limits.min} to {limits.max}")
+    return np.array(numbers, numpy_dtype(dtype))
 
 
 def _truth(text: str) -> bool:
