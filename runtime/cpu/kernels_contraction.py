@@ -111,7 +111,7 @@ class _ContractionKernel:
         """Generate the contraction, and the kernel that calls it."""
         lowering, names = self.lowering, self.names
         contraction = self._contraction()
-        symbol = f"c{len(lowering.kernels)}"
+        symbol = f"c{len(lowering.all_kernels)}"
         native = generate(lowering.module, symbol, contraction, self._epilogue)
         a, b = (self.operands[x] for x in self.node.inputs)
         views = [view for _, view in self.results] + [self.operands[x] for x in self.loaded]
