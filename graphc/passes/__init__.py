@@ -7,8 +7,6 @@ from graphc.passes.fold import fold
 from graphc.passes.manager import Pass, Pipeline
 from graphc.passes.merge_scans import merge_scans
 from graphc.passes.prune_scans import prune_scans
-from graphc.passes.merge_scans import merge_scans
-from graphc.passes.prune_scans import prune_scans
 from graphc.passes.report import Report
 from graphc.passes.simplify import simplify
 
@@ -28,8 +26,6 @@ __all__ = [
     "Report",
     "drop_dead",
     "fold",
-    "merge_scans",
-    "prune_scans",
     "merge_scans",
     "prune_scans",
     "share_common",

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 from graphc.config import config
 from graphc.ir import Op
-from graphc.passes import PREPARE, Decompose, Pipeline, share_common, simplify
+from graphc.passes import (
+    PREPARE,
+    Decompose,
+    Pipeline,
+    merge_scans,
+    prune_scans,
+    share_common,
+    simplify,
+)
 from graphc.passes.fuse import fuse
 from graphc.passes.windows import expose_windows
 from graphc.program import Program
@@ -40,7 +48,18 @@ def claims(op: Op) -> bool:
 
 #: What happens to a program before fusion.
 CPU_PIPELINE = Pipeline(
-    "cpu", (*PREPARE, Decompose(claims), expose_windows, simplify, share_common, simplify)
+    "cpu",
+    (
+        *PREPARE,
+        Decompose(claims),
+        expose_windows,
+        simplify,
+        share_common,
+        merge_scans,
+        prune_scans,
+        share_common,
+        simplify,
+    ),
 )
 
 
