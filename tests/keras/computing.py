@@ -51,6 +51,8 @@ def gradients(function, *arrays):
         ]
         result = tree.flatten(function(*inputs))[0]
         total = apply(ReduceSum(tuple(range(result.ndim))), result)
+        if not total.is_symbolic:  # it depends on no input
+            return [np.zeros_like(array) for array in arrays]
         found = autodiff.gradients(total.value, [x.value for x in inputs])
         tensors = {
             f"d{i}": Tensor(value) if value is not None else as_tensor(np.zeros_like(array))
