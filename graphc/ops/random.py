@@ -202,16 +202,21 @@ def uniform(key: Value, shape: Shape, dtype: str = "float32") -> Value:
         dtype: A floating-point type.
     """
     first, second = random_bits(key, shape)
-    if dtype == "float64":
+    if _computed_in(dtype) == "float64":
         high, low = (
             cast(ShiftRight()(word, like(word, 32 - bits)), dtype)
             for word, bits in ((first, 27), (second, 26))
         )
         return (high * 2.0**26 + low) * 2.0**-53
-    if dtype not in _PRECISION:
-        raise DTypeError(f"random numbers are floating-point numbers, not {dtype}")
     bits = _PRECISION[dtype]
     return cast(ShiftRight()(first, like(first, 32 - bits)), dtype) * 2.0**-bits
+
+
+def _computed_in(dtype: str) -> str:
+    """The type in which random numbers of a floating-point type are computed."""
+    if not is_float(dtype):
+        raise DTypeError(f"random numbers are floating-point numbers, not {dtype}")
+    return "float64" if dtype == "float64" else "float32"
 
 
 def normal(key: Value, shape: Shape, dtype: str = "float32") -> Value:
@@ -225,9 +230,7 @@ def normal(key: Value, shape: Shape, dtype: str = "float32") -> Value:
         shape: The shape; its dimensions may be symbolic.
         dtype: A floating-point type.
     """
-    if not is_float(dtype):
-        raise DTypeError(f"random numbers are floating-point numbers, not {dtype}")
-    wide = "float64" if dtype == "float64" else "float32"
+    wide = _computed_in(dtype)
     first, second = (cast(word, wide) for word in random_bits(key, shape))
     radius = Sqrt()(Log()((first + 0.5) * 2.0**-32) * -2.0)
     return cast(radius * Cos()(second * (2 * math.pi * 2.0**-32)), dtype)
@@ -244,7 +247,7 @@ def truncated_normal(key: Value, shape: Shape, dtype: str = "float32") -> Value:
         shape: The shape; its dimensions may be symbolic.
         dtype: A floating-point type.
     """
-    wide = "float64" if dtype == "float64" else "float32"
+    wide = _computed_in(dtype)
     # Odd multiples of 2**-25 around 0: exact, symmetric, and never quite -1/2 or 1/2.
     centred = uniform(key, shape, "float32") - (0.5 - 2.0**-25)
     x = cast(centred * (2 * math.erf(math.sqrt(2))), wide)
@@ -266,5 +269,5 @@ def bernoulli(key: Value, probability: Value | float, shape: Shape) -> Value:
     """
     if not isinstance(probability, Value):
         return uniform(key, shape) < probability
-    wide = "float64" if probability.dtype == "float64" else "float32"
+    wide = _computed_in(probability.dtype)
     return uniform(key, shape, wide) < cast(probability, wide)
