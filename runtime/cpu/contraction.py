@@ -340,7 +340,8 @@ class _Driver:
     def _panel(self, chunk: _Chunk, kind: _Panel) -> None:
         """All blocks of the reduction, for the chunk's rows and one panel of columns."""
         plan, e = self.plan, self.e
-        columns = e.sub(self.counts.columns, e.mul(chunk.panel, plan.width))
+        remaining = e.sub(self.counts.columns, e.mul(chunk.panel, plan.width))
+        columns = e.minimum(remaining, plan.width)
         steps = self.scope.of(plan.reduction[0].size)
         if plan.block is None:
             block = _Block(e.index(0), steps, columns)
