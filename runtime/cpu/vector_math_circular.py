@@ -135,15 +135,18 @@ class _Angle:
         return e.compare("ne", e.bitwise_and(self.quadrant, 1), 0)
 
 
-def _angle(e: Emitter, x: Register) -> _Angle:
-    """The angle x, a float64 of any size; all is NaN if x is infinite."""
+def _angle(e: Emitter, x: Register, precision: str) -> _Angle:
+    """The angle x, a float64 of any size, for a result of some dtype; NaN if x is infinite."""
     shifted = e.fma(x, 2 / math.pi, FORMATS[x.dtype].rounder)
     n = e.sub(shifted, FORMATS[x.dtype].rounder)
     exact = e.fma(n, -_HALF_PI[0], x)
-    middle = e.mul(n, _HALF_PI[1])
-    rest = e.sub(exact, middle)
-    lost = e.sub(e.sub(exact, rest), middle)
-    high, low = fast_two_sum(e, rest, e.fma(n, -_HALF_PI[2], lost))
+    if precision == "float32":
+        high, low = e.fma(n, -_HALF_PI[1] - _HALF_PI[2], exact), e.constant(0.0, x.dtype, x.lanes)
+    else:
+        middle = e.mul(n, _HALF_PI[1])
+        rest = e.sub(exact, middle)
+        lost = e.sub(e.sub(exact, rest), middle)
+        high, low = fast_two_sum(e, rest, e.fma(n, -_HALF_PI[2], lost))
     ordinary = _Angle(e.bitcast(shifted, "int64"), high, low)
     size = e.absolute(x)
     huge = e.bitwise_and(e.compare("ge", size, _HUGE), e.compare("lt", size, math.inf))
@@ -261,33 +264,33 @@ def _times_half_pi(e: Emitter, x: Pair) -> Pair:
 # Sine, cosine and tangent ---------------------------------------------------------------------
 
 
-def _sine_of(e: Emitter, angle: _Angle, precision: str) -> Register:
-    """`sin` of the rest, to the precision of a dtype."""
+def _sine(e: Emitter, angle: _Angle, precision: str) -> Pair:
+    """`sin` of the rest to the precision of a dtype, as a large part and a small one."""
     r = angle.rest
     square = e.mul(r, r)
     cubic = e.mul(e.mul(square, r), polynomial(e, square, _SIN[precision]))
     if precision == "float32":
-        return e.add(r, cubic)
+        return r, cubic
     # sin(r + low) = sin(r) + low * cos(r), and the cosine is 1 - r**2/2 for so small a number.
-    return e.add(r, e.add(cubic, e.fma(e.mul(square, -0.5), angle.low, angle.low)))
+    return r, e.add(cubic, e.fma(e.mul(square, -0.5), angle.low, angle.low))
 
 
-def _cosine_of(e: Emitter, angle: _Angle, precision: str) -> Register:
-    """`cos` of the rest, to the precision of a dtype."""
+def _cosine(e: Emitter, angle: _Angle, precision: str) -> Pair:
+    """`cos` of the rest to the precision of a dtype, as a large part and a small one."""
     r = angle.rest
     square = e.mul(r, r)
     curve = e.mul(e.mul(square, square), polynomial(e, square, _COS[precision]))
     half = e.mul(square, 0.5)
-    if precision == "float32":
-        return e.add(e.sub(1.0, half), curve)
     rounded = e.sub(1.0, half)
+    if precision == "float32":
+        return rounded, curve
     lost = e.sub(e.sub(1.0, rounded), half)
-    return e.add(rounded, e.add(lost, e.fma(r, e.negate(angle.low), curve)))
+    return rounded, e.add(lost, e.fma(r, e.negate(angle.low), curve))
 
 
 def _circular(e: Emitter, x: Register, angle: _Angle) -> Register:
-    """`sin` of an angle in float64, to the precision of x: by quadrant sin, cos, -sin, -cos."""
-    sine, cosine = _sine_of(e, angle, x.dtype), _cosine_of(e, angle, x.dtype)
+    """`sin` of an angle in the format of x: by quadrant sin, cos, -sin, -cos of the rest."""
+    sine, cosine = e.add(*_sine(e, angle, x.dtype)), e.add(*_cosine(e, angle, x.dtype))
     size = e.bitcast(e.select(angle.odd(e), cosine, sine), "int64")
     sign = e.shift_left(e.bitwise_and(angle.quadrant, 2), 62)
     return e.cast(e.bitcast(e.bitwise_xor(size, sign), "float64"), x.dtype)
@@ -295,22 +298,31 @@ def _circular(e: Emitter, x: Register, angle: _Angle) -> Register:
 
 def sin(e: Emitter, x: Register) -> Register:
     """The sine of x in radians."""
-    result = _circular(e, x, _angle(e, e.cast(x, "float64")))
+    result = _circular(e, x, _angle(e, e.cast(x, "float64"), x.dtype))
     return e.select(e.compare("eq", x, 0.0), x, result)
 
 
 def cos(e: Emitter, x: Register) -> Register:
     """The cosine of x in radians."""
-    return _circular(e, x, _angle(e, e.cast(x, "float64")).turned(e))
+    return _circular(e, x, _angle(e, e.cast(x, "float64"), x.dtype).turned(e))
 
 
 def tan(e: Emitter, x: Register) -> Register:
     """The tangent of x in radians."""
-    angle = _angle(e, e.cast(x, "float64"))
-    sine, cosine = _sine_of(e, angle, x.dtype), _cosine_of(e, angle, x.dtype)
+    angle = _angle(e, e.cast(x, "float64"), x.dtype)
+    sine, cosine = _sine(e, angle, x.dtype), _cosine(e, angle, x.dtype)
+    sine, cosine = fast_two_sum(e, *sine), fast_two_sum(e, *cosine)
     odd = angle.odd(e)
-    top, bottom = e.select(odd, e.negate(cosine), sine), e.select(odd, sine, cosine)
-    return e.select(e.compare("eq", x, 0.0), x, e.cast(e.div(top, bottom), x.dtype))
+    top, small = (e.select(odd, e.negate(c), s) for s, c in zip(sine, cosine, strict=True))
+    bottom, lost = (e.select(odd, s, c) for s, c in zip(sine, cosine, strict=True))
+    quotient = e.div(top, bottom)
+    if x.dtype == "float64":
+        # What the quotient is off by, from the remainder and the small parts.
+        product, error = two_product(e, quotient, bottom)
+        rest = e.sub(small, e.mul(quotient, lost))
+        rest = e.add(e.sub(e.sub(top, product), error), rest)
+        quotient = e.add(quotient, e.div(rest, bottom))
+    return e.select(e.compare("eq", x, 0.0), x, e.cast(quotient, x.dtype))
 
 
 # Inverse functions ----------------------------------------------------------------------------
@@ -386,7 +398,9 @@ def asin(e: Emitter, x: Register) -> Register:
     """The inverse of sin, between -pi/2 and pi/2."""
     small, t, p = _arc_sine(e, x)
     twice = e.add(t, t)
-    far = e.sub(e.sub(_PI_HIGH / 2, twice), e.fma(twice, p, -_PI_LOW / 2))
+    pi_half = e.constant(_PI_HIGH / 2, x.dtype, x.lanes)
+    high, low = fast_two_sum(e, pi_half, e.negate(twice))
+    far = e.add(high, e.sub(low, e.fma(twice, p, -_PI_LOW / 2)))
     return e.copy_sign(e.select(small, e.fma(t, p, t), far), x)
 
 
