@@ -259,11 +259,13 @@ def rsqrt(e: Emitter, x: Register) -> Register:
 
 
 def pow(e: Emitter, x: Register, y: Register) -> Register:  # noqa: A001
-    """`x**y`: `exp(y * log|x|)`, with the logarithm to about 65 bits, and C's special cases."""
+    """`x**y`: `exp(y * log|x|)`, with C's special cases; of float64 the logarithm has 65 bits."""
     if x.dtype == "float32":
-        wide = e.cast(e.absolute(x), "float64")
-        # To base 2, so that powers of two are exact.
-        size = e.cast(exp2(e, e.mul(e.cast(y, "float64"), log2(e, wide))), "float32")
+        # To base 2, so that powers of two are exact. In float64 there are no subnormal operands.
+        parts = split(e, e.cast(e.absolute(x), "float64"), normal=True)
+        near = _log_near_one(e, parts.fraction, e.constant(0.0, "float64", x.lanes))
+        logarithm = e.fma(near, 1 / math.log(2), parts.exponent)
+        size = e.cast(exp2(e, e.mul(e.cast(y, "float64"), logarithm)), "float32")
     else:
         size = _power_of_size(e, e.absolute(x), y)
     return _with_power_cases(e, x, y, size)
