@@ -11,9 +11,11 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
+import graphc
 from graphc import __version__
 from graphc.config import config
 from graphc.runtime.cpu.target import Target
@@ -78,9 +80,21 @@ class ObjectCache:
 
 
 def entry_name(key: str, target: Target) -> str:
-    """A digest of the key, the processor and the versions that made the code."""
-    parts = (key, repr(target), __version__, _llvm_version())
+    """A digest of the key, the processor and what made the code."""
+    parts = (key, repr(target), __version__, _llvm_version(), _compiler_state())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _compiler_state() -> str:
+    """Which compiler this is, to the file: one that was edited must not find its old results."""
+    folders = (Path(graphc.__file__).parent, Path(__file__).parent.parent)
+    entries = []
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            status = path.stat()
+            entries.append(f"{path.name} {status.st_size} {status.st_mtime_ns}")
+    return "\n".join(entries)
 
 
 def _llvm_version() -> str:
