@@ -226,6 +226,7 @@ class ThreadPool:
         self._owner = os.getpid()
         self._started = False
         self._close = weakref.finalize(self, self._state.close)
+        self._close.atexit = False  # sleeping threads end with the interpreter
 
     def run(self, main: Callable[[int], Result]) -> Result:
         """Calls `main` with the pool's address while the threads stand by.
@@ -240,6 +241,7 @@ class ThreadPool:
         if self.threads == 1:
             return main(0)
         if self._owner != os.getpid():
+            self._close.detach()
             self._start()
         state = self._state
         if not state.in_use.acquire(blocking=False):
