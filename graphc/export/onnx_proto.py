@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
 from graphc.errors import UnsupportedError
-from graphc.export.onnx_graph import ELEMENT_TYPES, OnnxGraph, OnnxModel, OnnxNode, values_of
+from graphc.export.onnx_graph import ELEMENT_TYPES, OnnxGraph, OnnxModel, OnnxNode
 from graphc.ir import TensorType
 
 #: A file is one message, and a message is at most this long.

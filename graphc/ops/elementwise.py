@@ -499,6 +499,11 @@ class Relu(Unary):
     def emit(self, e: Any, x: Any) -> Any:
         return e.maximum(x, e.constant(0, x.dtype, x.lanes))
 
+    def onnx(self, context: Any, node: Node, x: str) -> Any:
+        if is_float(node.output.dtype):
+            return context.node("Relu", [x])
+        return context.node("Max", [x, context.constant(np.array(0, node.output.dtype))])
+
 
 def _expm1_onnx(context: Any, node: Node, x: str) -> str:
     """``exp(x) - 1 = tanh(x/2) * (exp(x) + 1)``: no cancellation near 0."""

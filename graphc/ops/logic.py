@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from graphc.errors import UnsupportedError
 from graphc.ir import FLOATS, INTEGERS, UNSIGNED_INTEGERS, Node, Sample
 from graphc.ops.family import ANY, NUMBERS, Binary, Unary
 
@@ -174,6 +175,14 @@ class _Bitwise(Binary):
 
     differentiable: ClassVar[bool] = False
     dtypes: ClassVar[tuple[str, ...]] = INTEGERS
+
+    def onnx(self, context: Any, node: Node, *names: str) -> Any:
+        if context.opset < 18:
+            raise UnsupportedError(
+                f"{self.name}, which random numbers are made with, needs ONNX opset 18 or later, "
+                f"not {context.opset}"
+            )
+        return super().onnx(context, node, *names)
 
 
 @dataclass(frozen=True)

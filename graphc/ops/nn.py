@@ -127,9 +127,9 @@ class BatchNormalization(Op):
         return x * reshape_to(scale, shape) + reshape_to(offset, shape)
 
     def onnx(self, context: Any, node: Node, x: str, *parameters: str) -> Any:
-        """ONNX has the channels at axis 1."""
+        """ONNX has the channels at axis 1, and epsilon in single precision."""
         rank = node.inputs[0].rank
-        if rank == 1:
+        if rank == 1 or node.output.dtype == "float64":
             return context.decomposed(node, x, *parameters)
         order = [axis for axis in range(rank) if axis != self.axis]
         order.insert(1, self.axis)
@@ -193,9 +193,9 @@ class LayerNormalization(Op):
         return tuple(dim if axis in self.axes else 1 for axis, dim in enumerate(shape))
 
     def onnx(self, context: Any, node: Node, x: str, gamma: str, beta: str) -> Any:
-        """ONNX normalizes the last axes."""
+        """ONNX normalizes the last axes, and has epsilon in single precision."""
         first, rank = self.axes[0], node.inputs[0].rank
-        if self.axes != tuple(range(first, rank)):
+        if self.axes != tuple(range(first, rank)) or node.output.dtype == "float64":
             return context.decomposed(node, x, gamma, beta)
         attributes = {"axis": first, "epsilon": self.epsilon}
         return context.node("LayerNormalization", [x, gamma, beta], **attributes)
