@@ -49,7 +49,8 @@ def apply(op: Op, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
             results = op.evaluate(*arrays)
         else:
             results = evaluate_decomposition(op, *arrays)
-    return results if isinstance(results, tuple) else (results,)
+    # NumPy's arithmetic turns arrays of rank 0 into scalars, which lack some of their methods.
+    return tuple(map(np.asarray, results if isinstance(results, tuple) else (results,)))
 
 
 def run(graph: Graph, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:

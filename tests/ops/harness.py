@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
 
 import graphc.ops  # noqa: F401  (registers every op)
-from graphc.ir import Graph, Op, Sample, TensorType, Value, is_float, type_of
+from graphc.ir import Graph, Op, Sample, TensorType, Value, is_float, numpy_dtype, type_of
+from graphc.ops.elementwise import Mul
+from graphc.ops.logic import And
 
 #: How far two ways of computing the same may be apart, relative to the largest element.
 TOLERANCE = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 4e-6, "float64": 1e-12}
@@ -82,3 +84,48 @@ def assert_close(
         finite = np.abs(wide_b[np.isfinite(wide_b)])
         absolute = relative * min(1.0, finite.max(initial=0.0))
         np.testing.assert_allclose(wide_a, wide_b, relative, absolute, err_msg=f"result {i}")
+
+
+def graph_of_all(cls: type[Op]) -> Graph:
+    """One graph with every sample of an op, each alone and among elementwise neighbours.
+
+    The neighbours multiply by an input ``one`` (or are its logical counterpart), so that they
+    change nothing and no pass can know it. Sample ``s`` has the inputs ``s.0, s.1, ...``, and the
+    outputs ``s.alone.0, ...`` and ``s.fused.0, ...``.
+    """
+    graph = Graph(cls.__name__)
+    ones: dict[str, Value] = {}
+
+    def neighbour(x: Value) -> Value:
+        if x.dtype not in ones:
+            ones[x.dtype] = graph.input(f"one.{x.dtype}", TensorType((), x.dtype))
+        return (And() if x.dtype == "bool" else Mul())(x, ones[x.dtype])
+
+    for s, sample in enumerate(samples(cls)):
+        types = [type_of(array) for array in sample.inputs]
+        operands = [graph.input(f"{s}.{i}", type) for i, type in enumerate(types)]
+        fused = [neighbour(x) for x in operands]
+        for way, values in (("alone", operands), ("fused", fused)):
+            results = graph.apply(sample.op, *values)
+            results = results if isinstance(results, tuple) else (results,)
+            for i, y in enumerate(results):
+                graph.outputs[f"{s}.{way}.{i}"] = neighbour(y) if way == "fused" else y
+    return graph
+
+
+def feed_all(graph: Graph, cls: type[Op]) -> dict[str, np.ndarray]:
+    """The arrays for the inputs of `graph_of_all`."""
+    arrays = {}
+    for value in graph.inputs:
+        group, member = value.name.split(".")
+        if group == "one":
+            arrays[value.name] = np.ones((), numpy_dtype(member))
+        else:
+            arrays[value.name] = samples(cls)[int(group)].inputs[int(member)]
+    return arrays
+
+
+def results_of(sample: int, way: str, outputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """The results of one sample among the outputs of `graph_of_all`."""
+    prefix = f"{sample}.{way}."
+    return [array for name, array in outputs.items() if name.startswith(prefix)]
