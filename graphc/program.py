@@ -16,7 +16,8 @@ import numpy as np
 
 from graphc.errors import GraphError, ParseError
 from graphc.ir import Graph, TensorType, Value, as_text
-from graphc.ir.text import Reader, block, name_text
+from graphc.ir.reader import Reader
+from graphc.ir.text import block, name_text
 from graphc.reference import evaluate
 
 

@@ -13,8 +13,7 @@ import pytest
 from graphc import reference
 from graphc.autodiff import gradients
 from graphc.errors import UnsupportedError
-from graphc.ir import Graph, Op, Sample, Value, type_of
-from graphc.ir.text import as_text, parse
+from graphc.ir import Graph, Op, Sample, Value, as_text, parse, type_of
 from graphc.ops.reduce import ReduceSum
 from tests.ops.harness import (
     OPS,

@@ -14,7 +14,8 @@ from graphc.ir.graph import (
 )
 from graphc.ir.literal import Literal
 from graphc.ir.op import Op, Sample
-from graphc.ir.text import as_text, parse
+from graphc.ir.reader import parse
+from graphc.ir.text import as_text
 from graphc.ir.types import (
     DTYPES,
     FLOATS,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from graphc.errors import DimensionMismatchError, ParseError, ShapeError
 from graphc.ir import SymbolicDim, dims, symbol
 from graphc.ir.dims import Dim
-from graphc.ir.text import Reader
+from graphc.ir.reader import Reader
 
 B, T = symbol("batch"), symbol("time")
 BINDINGS = st.fixed_dictionaries({"batch": st.integers(0, 50), "time": st.integers(0, 50)})

@@ -319,7 +319,11 @@ HEAD = 'graph "g" {\n  input %x : float32[3]\n'
         (HEAD + "output y = %x output y = %x\n}", "line 3: expected an output name that is new"),
         (HEAD + "\n\ninput %x : int8[]\n}", 'line 5: graph "g" already has an input "x"'),
         (HEAD + "input %y : float33[3]\n}", "line 3: expected an element type (float16,"),
-        (HEAD + "input %y : int8[-3]\n}", "line 3: expected a shape without negative sizes"),
+        (HEAD + "input %y : int8[-3]\n}", "line 3: expected a type without negative sizes"),
+        (
+            HEAD + "input %y:int8[n] %z = Slice(%y) {starts=[3], stops=[1], steps=[1]} }",
+            "line 3: expected a type without negative sizes, received int8[-2]",
+        ),
         (HEAD + "input %y : int8[3.5]\n}", 'line 3: expected "," or "]"'),
         (HEAD + "input %y : int8[((n)//0)]\n}", "line 3: expected a divisor above 0, received 0"),
         (HEAD + "input %y : int8[((n)//-2)]\n}", "line 3: expected a divisor above 0"),

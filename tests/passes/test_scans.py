@@ -5,8 +5,7 @@ import pytest
 
 from graphc import reference
 from graphc.autodiff import gradients
-from graphc.ir import Graph, TensorType, symbol
-from graphc.ir.text import as_text, parse
+from graphc.ir import Graph, TensorType, as_text, parse, symbol
 from graphc.ops.recurrent import GRU, LSTM, SimpleRNN
 from graphc.ops.reduce import ReduceSum
 from graphc.passes.common import share_common
