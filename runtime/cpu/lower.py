@@ -214,10 +214,11 @@ class Lowering:
     def body(self, graph: Graph, operands: Sequence[View]) -> list[Buffer]:
         """Lower the body of an op; gives a moving buffer for each output."""
         fused = fuse(graph).graph
+        first = len(self.buffers)
         self.views.update(zip(fused.inputs, operands, strict=True))
         for node in fused.nodes:
             self._node(node)
-        return [self._output(value, "moving") for value in fused.outputs.values()]
+        return [self._output(value, "moving", first) for value in fused.outputs.values()]
 
     # Inside -----------------------------------------------------------------------------------
 
@@ -226,10 +227,13 @@ class Lowering:
         self.buffers.append(buffer)
         return buffer
 
-    def _output(self, value: Value, kind: str) -> Buffer:
-        """A buffer that holds an output, that nobody else calls an output."""
+    def _output(self, value: Value, kind: str, first: int = 0) -> Buffer:
+        """A buffer that holds an output, that nobody else calls an output.
+
+        Buffers before the ``first`` one are those of the surroundings, which stay as they are.
+        """
         view = self.views[value]
-        taken = view.buffer.kind != "arena" or view.buffer.name
+        taken = view.buffer.kind != "arena" or view.buffer.name or view.buffer.index < first
         if taken or not view.is_whole:
             view = self.copy(view)
         view.buffer.name = "output"
