@@ -30,6 +30,7 @@ OLDEST_OPSET = 17
 
 #: What happens to a graph before it is written.
 PIPELINE = Pipeline("onnx", (simplify, share_common))
+LAYOUT_PIPELINE = PIPELINE
 
 
 def to_onnx(
@@ -38,6 +39,7 @@ def to_onnx(
     opset: int = OPSET,
     ir_version: int = IR_VERSION,
     name: str | None = None,
+    root: str = "",
     metadata: Mapping[str, str] | None = None,
     pipeline: Pipeline = PIPELINE,
 ) -> ModelProto:
@@ -50,6 +52,7 @@ def to_onnx(
         opset: The version of the standard operations, 17 or later.
         ir_version: The version of the file format.
         name: The name of the model's graph; by default that of the program or graph.
+        root: The outermost layer, such as a model, whose name the names of nodes do not repeat.
         metadata: Further facts, by name, for the file's properties.
         pipeline: The passes that the graph goes through before.
 
@@ -67,7 +70,7 @@ def to_onnx(
 
     if opset < OLDEST_OPSET:
         raise ValueError(f"opset has to be at least {OLDEST_OPSET}, not {opset}")
-    model = onnx_model(subject, variables or {}, opset, pipeline)
+    model = onnx_model(subject, variables or {}, opset, root, pipeline)
     model.main.name = name or subject.name
     return model_proto(model, ir_version, graphc_version(), metadata or {})
 
@@ -76,11 +79,12 @@ def onnx_model(
     subject: Program | Graph,
     variables: Mapping[str, np.ndarray],
     opset: int = OPSET,
+    root: str = "",
     pipeline: Pipeline = PIPELINE,
 ) -> OnnxModel:
     """The same as records, without the `onnx` package."""
     graph = pipeline.run(subject.graph if isinstance(subject, Program) else subject)
-    model = OnnxModel(opset)
+    model = OnnxModel(opset, root)
     context = Context(model, model.main)
     unknown = variables.keys() - {value.name for value in graph.inputs}
     if unknown:

@@ -60,10 +60,10 @@ class Context:
             result = fold_node(op_type, arrays, attributes)
             if result is not None:
                 return self.model.derived(result, inputs)
-        layer = self._location.layer
+        layer = self.model.layer(self._location)
         name = self.model.fresh(f"{layer}/{op_type}" if layer else op_type)
         results = [name, *(self.model.fresh(f"{name}:{i}") for i in range(1, outputs))]
-        comment = str(self._location)
+        comment = self.model.comment(self._location)
         self.graph.nodes.append(OnnxNode(op_type, name, list(inputs), results, attributes, comment))
         return name if outputs == 1 else tuple(results)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import UnsupportedError
-from graphc.ir import Literal, TensorType
+from graphc.ir import Literal, Location, TensorType
 
 #: The numbers of element types in ONNX files (TensorProto.DataType).
 ELEMENT_TYPES = {
@@ -93,10 +93,12 @@ class OnnxModel:
 
     Args:
         opset: The version of the standard operations.
+        root: The layer whose name is left out of paths of layers.
     """
 
-    def __init__(self, opset: int):
+    def __init__(self, opset: int, root: str = ""):
         self.opset = opset
+        self.root = root
         self.main = OnnxGraph("main")
         self.initializers: dict[str, Initializer] = {}
         self.types: dict[str, TensorType] = {}
@@ -111,6 +113,16 @@ class OnnxModel:
             name = f"{base}_{self._taken[base]}"
         self._taken[name] = 0
         return name
+
+    def layer(self, location: Location) -> str:
+        """The path of a layer within the root."""
+        path = location.layer
+        return "" if path == self.root else path.removeprefix(f"{self.root}/")
+
+    def comment(self, location: Location) -> str:
+        """Where a node comes from; of the user's file only the name, as files travel."""
+        file = location.file.replace("\\", "/").rsplit("/", 1)[-1]
+        return str(Location(self.layer(location), file, location.line))
 
     def constant(self, array: np.ndarray) -> str:
         """The name of an initializer with these elements; equal arrays are the same one."""
