@@ -1,0 +1,69 @@
+"""The Keras API: ``from graphc import keras``; see https://keras.io/api/."""
+
+from graphc.eager.variable import Variable
+from graphc.keras import (
+    activations,
+    backend,
+    callbacks,
+    config,
+    constraints,
+    datasets,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    ops,
+    optimizers,
+    preprocessing,
+    random,
+    regularizers,
+    saving,
+    tree,
+    utils,
+)
+from graphc.keras.engine.dtype_policy import DTypePolicy
+from graphc.keras.engine.input_layer import Input
+from graphc.keras.engine.input_spec import InputSpec
+from graphc.keras.engine.keras_tensor import KerasTensor
+from graphc.keras.engine.layer import Layer
+from graphc.keras.engine.model import Model
+from graphc.keras.engine.sequential import Sequential
+from graphc.keras.initializers import Initializer
+from graphc.keras.losses import Loss
+from graphc.keras.metrics import Metric
+from graphc.keras.optimizers import Optimizer
+from graphc.keras.regularizers import Regularizer
+
+__all__ = [
+    "DTypePolicy",
+    "Initializer",
+    "Input",
+    "InputSpec",
+    "KerasTensor",
+    "Layer",
+    "Loss",
+    "Metric",
+    "Model",
+    "Optimizer",
+    "Regularizer",
+    "Sequential",
+    "Variable",
+    "activations",
+    "backend",
+    "callbacks",
+    "config",
+    "constraints",
+    "datasets",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "ops",
+    "optimizers",
+    "preprocessing",
+    "random",
+    "regularizers",
+    "saving",
+    "tree",
+    "utils",
+]
