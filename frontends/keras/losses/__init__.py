@@ -1,11 +1,7 @@
-"""What training minimizes: ``keras.losses``; see https://keras.io/api/losses/."""
+"""What training makes small: ``keras.losses``; see https://keras.io/api/losses/."""
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
-
-from graphc.keras.losses import functions
 from graphc.keras.losses.classes import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
@@ -13,6 +9,7 @@ from graphc.keras.losses.classes import (
     CategoricalFocalCrossentropy,
     CategoricalHinge,
     CosineSimilarity,
+    Dice,
     Hinge,
     Huber,
     KLDivergence,
@@ -24,6 +21,7 @@ from graphc.keras.losses.classes import (
     Poisson,
     SparseCategoricalCrossentropy,
     SquaredHinge,
+    Tversky,
 )
 from graphc.keras.losses.functions import (
     binary_crossentropy,
@@ -32,6 +30,7 @@ from graphc.keras.losses.functions import (
     categorical_focal_crossentropy,
     categorical_hinge,
     cosine_similarity,
+    dice,
     hinge,
     huber,
     kl_divergence,
@@ -43,17 +42,10 @@ from graphc.keras.losses.functions import (
     poisson,
     sparse_categorical_crossentropy,
     squared_hinge,
+    tversky,
 )
 from graphc.keras.losses.loss import Loss, LossFunctionWrapper
 from graphc.keras.saving.families import Family
-
-mse = MSE = mean_squared_error
-mae = MAE = mean_absolute_error
-mape = MAPE = mean_absolute_percentage_error
-msle = MSLE = mean_squared_logarithmic_error
-kld = KLD = kullback_leibler_divergence = kl_divergence
-logcosh = log_cosh
-bce = BCE = binary_crossentropy
 
 _CLASSES = (
     BinaryCrossentropy,
@@ -62,6 +54,7 @@ _CLASSES = (
     CategoricalFocalCrossentropy,
     CategoricalHinge,
     CosineSimilarity,
+    Dice,
     Hinge,
     Huber,
     KLDivergence,
@@ -73,70 +66,65 @@ _CLASSES = (
     Poisson,
     SparseCategoricalCrossentropy,
     SquaredHinge,
+    Tversky,
+)
+_FUNCTIONS = (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_hinge,
+    cosine_similarity,
+    dice,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+    tversky,
 )
 
-_FUNCTIONS = {
-    name: function
-    for name, function in vars(functions).items()
-    if inspect.isfunction(function)
-    and not name.startswith("_")
-    and function.__module__ == functions.__name__
-}
-
 _ALIASES = {
-    "mse": mean_squared_error,
+    "bce": binary_crossentropy,
+    "kld": kl_divergence,
     "mae": mean_absolute_error,
     "mape": mean_absolute_percentage_error,
+    "mse": mean_squared_error,
     "msle": mean_squared_logarithmic_error,
-    "kld": kl_divergence,
-    "kullback_leibler_divergence": kl_divergence,
-    "logcosh": log_cosh,
-    "bce": binary_crossentropy,
-    "cce": categorical_crossentropy,
-    "cosine_proximity": cosine_similarity,
-    "huber_loss": huber,
 }
 
 _family = Family(
     "loss",
-    {cls.__name__: cls for cls in _CLASSES}
-    | _FUNCTIONS
+    {item.__name__: item for item in (*_CLASSES, *_FUNCTIONS, Loss, LossFunctionWrapper)}
     | _ALIASES
-    | {name.upper(): _ALIASES[name] for name in ("mse", "mae", "mape", "msle", "kld", "bce")},
+    | {name.upper(): function for name, function in _ALIASES.items()}
+    | {
+        "kullback_leibler_divergence": kl_divergence,
+        "logcosh": log_cosh,
+        "cosine_proximity": cosine_similarity,
+        "huber_loss": huber,
+    },
 )
 
 serialize = _family.serialize
 deserialize = _family.deserialize
-
-
-def get(identifier: Any) -> Any:
-    """A loss from a name, its saved form, a class, a function, or the loss itself.
-
-    Args:
-        identifier: Such as ``"mse"``, ``"sparse_categorical_crossentropy"`` or ``Huber(2.0)``.
-
-    Returns:
-        A `Loss` or a function; None for None.
-
-    Raises:
-        ValueError: There is no such loss; the nearest names are suggested.
-    """
-    return _family.get(identifier)
+get = _family.get
 
 
 __all__ = [
-    "BCE",
-    "KLD",
-    "MAE",
-    "MAPE",
-    "MSE",
-    "MSLE",
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
     "CategoricalFocalCrossentropy",
     "CategoricalHinge",
     "CosineSimilarity",
+    "Dice",
     "Hinge",
     "Huber",
     "KLDivergence",
@@ -150,7 +138,7 @@ __all__ = [
     "Poisson",
     "SparseCategoricalCrossentropy",
     "SquaredHinge",
-    "bce",
+    "Tversky",
     "binary_crossentropy",
     "binary_focal_crossentropy",
     "categorical_crossentropy",
@@ -158,24 +146,19 @@ __all__ = [
     "categorical_hinge",
     "cosine_similarity",
     "deserialize",
+    "dice",
     "get",
     "hinge",
     "huber",
     "kl_divergence",
-    "kld",
-    "kullback_leibler_divergence",
     "log_cosh",
-    "logcosh",
-    "mae",
-    "mape",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
-    "mse",
-    "msle",
     "poisson",
     "serialize",
     "sparse_categorical_crossentropy",
     "squared_hinge",
+    "tversky",
 ]

@@ -1,268 +1,209 @@
-"""Losses as classes: functions with their arguments and a reduction."""
+"""Losses as classes: https://keras.io/api/losses/."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from graphc.keras.losses import functions
-from graphc.keras.losses.loss import LossFunctionWrapper
+from graphc.keras.losses.loss import Loss, LossFunctionWrapper
 from graphc.keras.saving.registry import public
 
-_MEAN = "sum_over_batch_size"
+
+class _FunctionLoss(LossFunctionWrapper):
+    """A loss whose function is known, so that its config need not name it."""
+
+    #: Arguments that are written into the config.
+    settings: ClassVar[tuple[str, ...]] = ()
+
+    def get_config(self) -> dict[str, Any]:
+        own = {name: self.fn_kwargs[name] for name in self.settings}
+        return {**Loss.get_config(self), **own}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        # Keras 2 wrote arguments of the function that Keras 3 leaves out.
+        return cls(**{key: value for key, value in config.items() if key != "fn"})
+
+    def __getattr__(self, name: str) -> Any:
+        kwargs = self.__dict__.get("fn_kwargs", {})
+        if name in kwargs:
+            return kwargs[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
-@public("keras.losses")
-class MeanSquaredError(LossFunctionWrapper):
-    """The mean of squared errors.
-
-    Args:
-        reduction: See `Loss`.
-        name: A name.
-        dtype: Element type of the computation.
-    """
-
-    def __init__(
-        self,
-        reduction: str | None = _MEAN,
-        name: str = "mean_squared_error",
-        dtype: Any = None,
-    ):
-        super().__init__(functions.mean_squared_error, reduction, name, dtype)
-
-
-@public("keras.losses")
-class MeanAbsoluteError(LossFunctionWrapper):
-    """The mean of absolute errors.
-
-    Args:
-        reduction: See `Loss`.
-        name: A name.
-        dtype: Element type of the computation.
-    """
-
-    def __init__(
-        self,
-        reduction: str | None = _MEAN,
-        name: str = "mean_absolute_error",
-        dtype: Any = None,
-    ):
-        super().__init__(functions.mean_absolute_error, reduction, name, dtype)
-
-
-@public("keras.losses")
-class MeanAbsolutePercentageError(LossFunctionWrapper):
-    """The mean of absolute errors in percent of the targets.
+class _PlainLoss(_FunctionLoss):
+    """A loss whose function has no further arguments.
 
     Args:
         reduction: See `Loss`.
-        name: A name.
-        dtype: Element type of the computation.
+        name: Its name.
+        dtype: See `Loss`.
     """
+
+    function: ClassVar[Callable[..., Any]]
+    default_name: ClassVar[str]
 
     def __init__(
         self,
-        reduction: str | None = _MEAN,
-        name: str = "mean_absolute_percentage_error",
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
         dtype: Any = None,
     ):
-        super().__init__(functions.mean_absolute_percentage_error, reduction, name, dtype)
+        super().__init__(type(self).function, reduction, name or self.default_name, dtype)
 
 
 @public("keras.losses")
-class MeanSquaredLogarithmicError(LossFunctionWrapper):
-    """The mean of squared differences of logarithms.
+class MeanSquaredError(_PlainLoss):
+    """``mean((y_true - y_pred)**2)``.
 
-    Args:
-        reduction: See `Loss`.
-        name: A name.
-        dtype: Element type of the computation.
+    Example:
+        >>> keras.losses.MeanSquaredError()([[0.0, 1.0]], [[1.0, 1.0]])
     """
 
-    def __init__(
-        self,
-        reduction: str | None = _MEAN,
-        name: str = "mean_squared_logarithmic_error",
-        dtype: Any = None,
-    ):
-        super().__init__(functions.mean_squared_logarithmic_error, reduction, name, dtype)
+    function = functions.mean_squared_error
+    default_name = "mean_squared_error"
 
 
 @public("keras.losses")
-class CosineSimilarity(LossFunctionWrapper):
-    """Minus the cosine between targets and predictions.
+class MeanAbsoluteError(_PlainLoss):
+    """``mean(|y_true - y_pred|)``."""
+
+    function = functions.mean_absolute_error
+    default_name = "mean_absolute_error"
+
+
+@public("keras.losses")
+class MeanAbsolutePercentageError(_PlainLoss):
+    """``100 * mean(|y_true - y_pred| / |y_true|)``."""
+
+    function = functions.mean_absolute_percentage_error
+    default_name = "mean_absolute_percentage_error"
+
+
+@public("keras.losses")
+class MeanSquaredLogarithmicError(_PlainLoss):
+    """``mean((log(y_true + 1) - log(y_pred + 1))**2)``."""
+
+    function = functions.mean_squared_logarithmic_error
+    default_name = "mean_squared_logarithmic_error"
+
+
+@public("keras.losses")
+class LogCosh(_PlainLoss):
+    """``mean(log(cosh(y_pred - y_true)))``."""
+
+    function = functions.log_cosh
+    default_name = "log_cosh"
+
+
+@public("keras.losses")
+class KLDivergence(_PlainLoss):
+    """``sum(y_true * log(y_true / y_pred))``."""
+
+    function = functions.kl_divergence
+    default_name = "kl_divergence"
+
+
+@public("keras.losses")
+class Poisson(_PlainLoss):
+    """``mean(y_pred - y_true * log(y_pred))``."""
+
+    function = functions.poisson
+    default_name = "poisson"
+
+
+@public("keras.losses")
+class Hinge(_PlainLoss):
+    """``mean(max(1 - y_true * y_pred, 0))``."""
+
+    function = functions.hinge
+    default_name = "hinge"
+
+
+@public("keras.losses")
+class SquaredHinge(_PlainLoss):
+    """``mean(max(1 - y_true * y_pred, 0)**2)``."""
+
+    function = functions.squared_hinge
+    default_name = "squared_hinge"
+
+
+@public("keras.losses")
+class CategoricalHinge(_PlainLoss):
+    """``max(1 + the best wrong score - the right score, 0)``."""
+
+    function = functions.categorical_hinge
+    default_name = "categorical_hinge"
+
+
+@public("keras.losses")
+class CosineSimilarity(_FunctionLoss):
+    """Minus the cosine of the angle between ``y_true`` and ``y_pred``.
 
     Args:
         axis: The axis of the vectors.
         reduction: See `Loss`.
-        name: A name.
-        dtype: Element type of the computation.
+        name: Its name.
+        dtype: See `Loss`.
     """
 
     def __init__(
         self,
         axis: int = -1,
-        reduction: str | None = _MEAN,
-        name: str = "cosine_similarity",
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "cosine_similarity",
         dtype: Any = None,
     ):
         super().__init__(functions.cosine_similarity, reduction, name, dtype, axis=axis)
 
 
 @public("keras.losses")
-class Huber(LossFunctionWrapper):
-    """Squares of small errors, absolute values of large ones.
+class Huber(_FunctionLoss):
+    """Half the squared error up to ``delta``, and a line beyond.
 
     Args:
-        delta: Where squares give way to absolute values.
+        delta: Where the line begins.
         reduction: See `Loss`.
-        name: A name.
-        dtype: Element type of the computation.
+        name: Its name.
+        dtype: See `Loss`.
     """
 
     def __init__(
         self,
         delta: float = 1.0,
-        reduction: str | None = _MEAN,
-        name: str = "huber",
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "huber_loss",
         dtype: Any = None,
     ):
         super().__init__(functions.huber, reduction, name, dtype, delta=delta)
 
 
 @public("keras.losses")
-class LogCosh(LossFunctionWrapper):
-    """The logarithm of the hyperbolic cosine of errors.
+class BinaryCrossentropy(_FunctionLoss):
+    """The cross-entropy of yes-or-no decisions.
 
     Args:
+        from_logits: Whether predictions are what a sigmoid makes probabilities of.
+        label_smoothing: How far labels are moved towards 1/2, from 0 to 1.
+        axis: The axis along which the mean is taken.
         reduction: See `Loss`.
-        name: A name.
-        dtype: Element type of the computation.
+        name: Its name.
+        dtype: See `Loss`.
+
+    Example:
+        >>> model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
     """
 
-    def __init__(
-        self,
-        reduction: str | None = _MEAN,
-        name: str = "log_cosh",
-        dtype: Any = None,
-    ):
-        super().__init__(functions.log_cosh, reduction, name, dtype)
-
-
-@public("keras.losses")
-class Hinge(LossFunctionWrapper):
-    """The hinge loss of labels -1 and 1.
-
-    Args:
-        reduction: See `Loss`.
-        name: A name.
-        dtype: Element type of the computation.
-    """
-
-    def __init__(
-        self,
-        reduction: str | None = _MEAN,
-        name: str = "hinge",
-        dtype: Any = None,
-    ):
-        super().__init__(functions.hinge, reduction, name, dtype)
-
-
-@public("keras.losses")
-class SquaredHinge(LossFunctionWrapper):
-    """The squared hinge loss of labels -1 and 1.
-
-    Args:
-        reduction: See `Loss`.
-        name: A name.
-        dtype: Element type of the computation.
-    """
-
-    def __init__(
-        self,
-        reduction: str | None = _MEAN,
-        name: str = "squared_hinge",
-        dtype: Any = None,
-    ):
-        super().__init__(functions.squared_hinge, reduction, name, dtype)
-
-
-@public("keras.losses")
-class CategoricalHinge(LossFunctionWrapper):
-    """The hinge loss of one-hot labels.
-
-    Args:
-        reduction: See `Loss`.
-        name: A name.
-        dtype: Element type of the computation.
-    """
-
-    def __init__(
-        self,
-        reduction: str | None = _MEAN,
-        name: str = "categorical_hinge",
-        dtype: Any = None,
-    ):
-        super().__init__(functions.categorical_hinge, reduction, name, dtype)
-
-
-@public("keras.losses")
-class KLDivergence(LossFunctionWrapper):
-    """The Kullback-Leibler divergence of distributions.
-
-    Args:
-        reduction: See `Loss`.
-        name: A name.
-        dtype: Element type of the computation.
-    """
-
-    def __init__(
-        self,
-        reduction: str | None = _MEAN,
-        name: str = "kl_divergence",
-        dtype: Any = None,
-    ):
-        super().__init__(functions.kl_divergence, reduction, name, dtype)
-
-
-@public("keras.losses")
-class Poisson(LossFunctionWrapper):
-    """The Poisson loss of counts.
-
-    Args:
-        reduction: See `Loss`.
-        name: A name.
-        dtype: Element type of the computation.
-    """
-
-    def __init__(
-        self,
-        reduction: str | None = _MEAN,
-        name: str = "poisson",
-        dtype: Any = None,
-    ):
-        super().__init__(functions.poisson, reduction, name, dtype)
-
-
-@public("keras.losses")
-class BinaryCrossentropy(LossFunctionWrapper):
-    """The cross-entropy of two classes.
-
-    Args:
-        from_logits: Whether predictions are logits.
-        label_smoothing: How far targets are moved towards 0.5.
-        axis: The axis of the mean.
-        reduction: See `Loss`.
-        name: A name.
-        dtype: Element type of the computation.
-    """
+    settings = ("from_logits", "label_smoothing", "axis")
 
     def __init__(
         self,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
         axis: int = -1,
-        reduction: str | None = _MEAN,
-        name: str = "binary_crossentropy",
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "binary_crossentropy",
         dtype: Any = None,
     ):
         super().__init__(
@@ -277,20 +218,24 @@ class BinaryCrossentropy(LossFunctionWrapper):
 
 
 @public("keras.losses")
-class BinaryFocalCrossentropy(LossFunctionWrapper):
-    """Binary cross-entropy that counts hard cases more.
+class BinaryFocalCrossentropy(_FunctionLoss):
+    """Binary cross-entropy in which examples that are right already count less.
 
     Args:
-        apply_class_balancing: Whether class 1 is weighted by ``alpha``.
-        alpha: Weight of class 1.
-        gamma: Exponent of the focus.
-        from_logits: Whether predictions are logits.
-        label_smoothing: How far targets are moved towards 0.5.
-        axis: The axis of the mean.
+        apply_class_balancing: Whether class 1 counts ``alpha`` and class 0 ``1 - alpha``.
+        alpha: See there.
+        gamma: The power of one minus the probability of the right class.
+        from_logits: See `BinaryCrossentropy`.
+        label_smoothing: See `BinaryCrossentropy`.
+        axis: The axis along which the mean is taken.
         reduction: See `Loss`.
-        name: A name.
-        dtype: Element type of the computation.
+        name: Its name.
+        dtype: See `Loss`.
     """
+
+    settings = (
+        "from_logits", "label_smoothing", "axis", "apply_class_balancing", "alpha", "gamma",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -300,8 +245,8 @@ class BinaryFocalCrossentropy(LossFunctionWrapper):
         from_logits: bool = False,
         label_smoothing: float = 0.0,
         axis: int = -1,
-        reduction: str | None = _MEAN,
-        name: str = "binary_focal_crossentropy",
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "binary_focal_crossentropy",
         dtype: Any = None,
     ):
         super().__init__(
@@ -319,25 +264,27 @@ class BinaryFocalCrossentropy(LossFunctionWrapper):
 
 
 @public("keras.losses")
-class CategoricalCrossentropy(LossFunctionWrapper):
-    """The cross-entropy of classes with one-hot targets.
+class CategoricalCrossentropy(_FunctionLoss):
+    """The cross-entropy of a choice among classes, labels given as one-hot vectors.
 
     Args:
-        from_logits: Whether predictions are logits.
-        label_smoothing: How far targets are moved towards equal ones.
+        from_logits: Whether predictions are what a softmax makes probabilities of.
+        label_smoothing: How far labels are moved towards equal probabilities, from 0 to 1.
         axis: The axis of the classes.
         reduction: See `Loss`.
-        name: A name.
-        dtype: Element type of the computation.
+        name: Its name.
+        dtype: See `Loss`.
     """
+
+    settings = ("from_logits", "label_smoothing", "axis")
 
     def __init__(
         self,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
         axis: int = -1,
-        reduction: str | None = _MEAN,
-        name: str = "categorical_crossentropy",
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "categorical_crossentropy",
         dtype: Any = None,
     ):
         super().__init__(
@@ -352,19 +299,21 @@ class CategoricalCrossentropy(LossFunctionWrapper):
 
 
 @public("keras.losses")
-class CategoricalFocalCrossentropy(LossFunctionWrapper):
-    """Cross-entropy that counts hard cases more.
+class CategoricalFocalCrossentropy(_FunctionLoss):
+    """Categorical cross-entropy in which examples that are right already count less.
 
     Args:
-        alpha: Weight of the classes.
-        gamma: Exponent of the focus.
-        from_logits: Whether predictions are logits.
-        label_smoothing: How far targets are moved towards equal ones.
+        alpha: A factor (or one per class).
+        gamma: The power of one minus the probability.
+        from_logits: See `CategoricalCrossentropy`.
+        label_smoothing: See `CategoricalCrossentropy`.
         axis: The axis of the classes.
         reduction: See `Loss`.
-        name: A name.
-        dtype: Element type of the computation.
+        name: Its name.
+        dtype: See `Loss`.
     """
+
+    settings = ("from_logits", "label_smoothing", "axis", "alpha", "gamma")
 
     def __init__(
         self,
@@ -373,8 +322,8 @@ class CategoricalFocalCrossentropy(LossFunctionWrapper):
         from_logits: bool = False,
         label_smoothing: float = 0.0,
         axis: int = -1,
-        reduction: str | None = _MEAN,
-        name: str = "categorical_focal_crossentropy",
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "categorical_focal_crossentropy",
         dtype: Any = None,
     ):
         super().__init__(
@@ -391,25 +340,27 @@ class CategoricalFocalCrossentropy(LossFunctionWrapper):
 
 
 @public("keras.losses")
-class SparseCategoricalCrossentropy(LossFunctionWrapper):
-    """The cross-entropy of classes with class numbers as targets.
+class SparseCategoricalCrossentropy(_FunctionLoss):
+    """The cross-entropy of a choice among classes, labels given as numbers of classes.
 
     Args:
-        from_logits: Whether predictions are logits.
-        ignore_class: A class whose samples do not count.
-        axis: The axis of the classes.
+        from_logits: Whether predictions are what a softmax makes probabilities of.
+        ignore_class: A class whose examples do not count.
         reduction: See `Loss`.
-        name: A name.
-        dtype: Element type of the computation.
+        axis: The axis of the classes.
+        name: Its name.
+        dtype: See `Loss`.
     """
+
+    settings = ("from_logits", "ignore_class")
 
     def __init__(
         self,
         from_logits: bool = False,
         ignore_class: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
         axis: int = -1,
-        reduction: str | None = _MEAN,
-        name: str = "sparse_categorical_crossentropy",
+        name: str | None = "sparse_categorical_crossentropy",
         dtype: Any = None,
     ):
         super().__init__(
@@ -420,4 +371,56 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
             from_logits=from_logits,
             ignore_class=ignore_class,
             axis=axis,
+        )
+
+
+@public("keras.losses")
+class Dice(_FunctionLoss):
+    """``1 - 2 * sum(y_true * y_pred) / (sum(y_true) + sum(y_pred))``.
+
+    Args:
+        reduction: See `Loss`.
+        name: Its name.
+        axis: The axes that are summed over; None for all.
+        dtype: See `Loss`.
+    """
+
+    settings = ("axis",)
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "dice",
+        axis: Any = None,
+        dtype: Any = None,
+    ):
+        super().__init__(functions.dice, reduction, name, dtype, axis=axis)
+
+
+@public("keras.losses")
+class Tversky(_FunctionLoss):
+    """`Dice` with a weight for either kind of error.
+
+    Args:
+        alpha: How much a 1 counts that was missed.
+        beta: How much a 0 counts that was taken for a 1.
+        reduction: See `Loss`.
+        name: Its name.
+        axis: The axes that are summed over; None for all.
+        dtype: See `Loss`.
+    """
+
+    settings = ("alpha", "beta", "axis")
+
+    def __init__(
+        self,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "tversky",
+        axis: Any = None,
+        dtype: Any = None,
+    ):
+        super().__init__(
+            functions.tversky, reduction, name, dtype, alpha=alpha, beta=beta, axis=axis
         )

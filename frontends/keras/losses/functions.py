@@ -1,4 +1,8 @@
-"""Losses as functions: one value per sample (https://keras.io/api/losses/)."""
+"""Losses as functions: the loss of each example, not reduced; https://keras.io/api/losses/.
+
+All take ``y_true``, what is right, and ``y_pred``, what was predicted, and reduce the last axis
+unless they have an ``axis``.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +11,22 @@ import warnings
 from typing import Any
 
 from graphc.config import config
-from graphc.eager.tensor import Tensor, as_tensor, cast
+from graphc.eager import Tensor, as_tensor, cast
 from graphc.keras import ops
-from graphc.keras.metrics.reduction import match_ranks
+from graphc.keras.losses.loss import same_rank
+from graphc.keras.ops.arguments import float_tensor
 from graphc.keras.saving.registry import public
 
 
 def _pair(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
-    """Both as tensors of the prediction's type, a last axis of size 1 matched."""
-    y_pred = as_tensor(y_pred)
-    return match_ranks(cast(y_true, y_pred.dtype), y_pred)
+    """Both in the type of the predictions."""
+    predicted = float_tensor(y_pred)
+    return cast(as_tensor(y_true), predicted.dtype), predicted
 
 
-def _typed(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
-    """Both as tensors of the prediction's type."""
-    y_pred = as_tensor(y_pred)
-    mask = getattr(y_pred, "mask", None)
-    y_true = cast(y_true, y_pred.dtype)
-    y_pred.mask = mask
-    return y_true, y_pred
+def _matching_pair(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+    """Both in the type of the predictions, with as many axes."""
+    return same_rank(*_pair(y_true, y_pred))
 
 
 # ------------------------------------------------------------------------------------- regression
@@ -33,117 +34,77 @@ def _typed(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
 
 @public("keras.losses")
 def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
-    """The mean of ``(y_true - y_pred) ** 2`` over the last axis."""
-    y_true, y_pred = _pair(y_true, y_pred)
-    return ops.mean(ops.square(y_true - y_pred), axis=-1)
+    """``mean((y_true - y_pred)**2)``.
+
+    Example:
+        >>> keras.losses.mean_squared_error([[0.0, 1.0]], [[1.0, 1.0]])
+    """
+    truth, predicted = _matching_pair(y_true, y_pred)
+    return ops.mean(ops.square(truth - predicted), axis=-1)
 
 
 @public("keras.losses")
 def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
-    """The mean of ``|y_true - y_pred|`` over the last axis."""
-    y_true, y_pred = _pair(y_true, y_pred)
-    return ops.mean(ops.absolute(y_true - y_pred), axis=-1)
+    """``mean(|y_true - y_pred|)``."""
+    truth, predicted = _matching_pair(y_true, y_pred)
+    return ops.mean(ops.absolute(truth - predicted), axis=-1)
 
 
 @public("keras.losses")
 def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
-    """100 times the mean of ``|y_true - y_pred| / |y_true|`` over the last axis."""
-    y_true, y_pred = _pair(y_true, y_pred)
-    size = ops.maximum(ops.absolute(y_true), config.epsilon)
-    return 100.0 * ops.mean(ops.absolute((y_true - y_pred) / size), axis=-1)
+    """``100 * mean(|y_true - y_pred| / |y_true|)``; the divisor is at least epsilon."""
+    truth, predicted = _matching_pair(y_true, y_pred)
+    size = ops.maximum(ops.absolute(truth), config.epsilon)
+    return 100.0 * ops.mean(ops.absolute((truth - predicted) / size), axis=-1)
 
 
 @public("keras.losses")
 def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
-    """The mean of ``(log(y_true + 1) - log(y_pred + 1)) ** 2`` over the last axis."""
-    y_true, y_pred = _pair(y_true, y_pred)
-    logs = [ops.log(ops.maximum(y, config.epsilon) + 1.0) for y in (y_pred, y_true)]
-    return ops.mean(ops.square(logs[0] - logs[1]), axis=-1)
+    """``mean((log(y_true + 1) - log(y_pred + 1))**2)``; both are taken as at least epsilon."""
+    logs = [ops.log(ops.maximum(x, config.epsilon) + 1.0) for x in _matching_pair(y_true, y_pred)]
+    return ops.mean(ops.square(logs[1] - logs[0]), axis=-1)
 
 
 @public("keras.losses")
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
-    """Minus the cosine of the angle between targets and predictions along an axis."""
-    y_true, y_pred = _pair(y_true, y_pred)
-    return -ops.sum(_normalized(y_true, axis) * _normalized(y_pred, axis), axis=axis)
-
-
-def _normalized(x: Tensor, axis: int) -> Tensor:
-    return ops.normalize(x, axis=axis)
+    """Minus the cosine of the angle between both: -1 for one direction, 1 for the opposite."""
+    truth, predicted = _matching_pair(y_true, y_pred)
+    return -ops.sum(ops.normalize(truth, axis) * ops.normalize(predicted, axis), axis=axis)
 
 
 @public("keras.losses")
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
-    """Half the square of small errors, linear in those above ``delta``; the mean of it."""
-    y_true, y_pred = _pair(y_true, y_pred)
-    error = y_pred - y_true
+    """Half the squared error up to ``delta``, and a line beyond."""
+    truth, predicted = _matching_pair(y_true, y_pred)
+    error = predicted - truth
     size = ops.absolute(error)
-    small = 0.5 * ops.square(error)
-    return ops.mean(ops.where(size <= delta, small, delta * size - 0.5 * delta**2), axis=-1)
+    line = delta * size - 0.5 * delta * delta
+    return ops.mean(ops.where(size <= delta, 0.5 * ops.square(error), line), axis=-1)
 
 
 @public("keras.losses")
 def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
-    """The mean of ``log(cosh(y_pred - y_true))`` over the last axis."""
-    y_true, y_pred = _pair(y_true, y_pred)
-    error = y_pred - y_true
+    """``mean(log(cosh(y_pred - y_true)))``: nearly half the square, and nearly a line far out."""
+    truth, predicted = _matching_pair(y_true, y_pred)
+    error = predicted - truth
     return ops.mean(error + ops.softplus(error * -2.0) - math.log(2.0), axis=-1)
 
 
-# ------------------------------------------------------------------------------------------ hinge
-
-
-def _signs(y_true: Tensor) -> Tensor:
-    """Labels -1 and 1; if all are 0 or 1, they are turned to that."""
-    zero_or_one = ops.logical_or(y_true == 0.0, y_true == 1.0)
-    return ops.where(ops.all(zero_or_one), 2.0 * y_true - 1.0, y_true)
-
-
-@public("keras.losses")
-def hinge(y_true: Any, y_pred: Any) -> Tensor:
-    """The mean of ``max(1 - y_true * y_pred, 0)``; targets are -1 and 1 (or 0 and 1)."""
-    y_true, y_pred = _typed(y_true, y_pred)
-    return ops.mean(ops.maximum(1.0 - _signs(y_true) * y_pred, 0.0), axis=-1)
-
-
-@public("keras.losses")
-def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
-    """The mean of ``max(1 - y_true * y_pred, 0) ** 2``; targets are -1 and 1 (or 0 and 1)."""
-    y_true, y_pred = _typed(y_true, y_pred)
-    return ops.mean(ops.square(ops.maximum(1.0 - _signs(y_true) * y_pred, 0.0)), axis=-1)
-
-
-@public("keras.losses")
-def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
-    """``max(largest wrong score - right score + 1, 0)``; targets are one-hot."""
-    y_true, y_pred = _typed(y_true, y_pred)
-    right = ops.sum(y_true * y_pred, axis=-1)
-    wrong = ops.max((1.0 - y_true) * y_pred, axis=-1)
-    return ops.maximum(wrong - right + 1.0, 0.0)
-
-
-# ---------------------------------------------------------------------------------- probabilistic
+# ---------------------------------------------------------------------------------- probabilities
 
 
 @public("keras.losses")
 def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
-    """The sum of ``y_true * log(y_true / y_pred)`` over the last axis."""
-    y_true, y_pred = _typed(y_true, y_pred)
-    y_true, y_pred = (ops.clip(y, config.epsilon, 1.0) for y in (y_true, y_pred))
-    return ops.sum(y_true * ops.log(y_true / y_pred), axis=-1)
+    """``sum(y_true * log(y_true / y_pred))``; both are limited to [epsilon, 1]."""
+    truth, predicted = (ops.clip(x, config.epsilon, 1) for x in _pair(y_true, y_pred))
+    return ops.sum(truth * ops.log(truth / predicted), axis=-1)
 
 
 @public("keras.losses")
 def poisson(y_true: Any, y_pred: Any) -> Tensor:
-    """The mean of ``y_pred - y_true * log(y_pred)`` over the last axis."""
-    y_true, y_pred = _typed(y_true, y_pred)
-    return ops.mean(y_pred - y_true * ops.log(y_pred + config.epsilon), axis=-1)
-
-
-def _smoothed(y_true: Tensor, label_smoothing: float, classes: Any) -> Tensor:
-    if not label_smoothing:
-        return y_true
-    return y_true * (1.0 - label_smoothing) + label_smoothing / classes
+    """``mean(y_pred - y_true * log(y_pred + epsilon))``."""
+    truth, predicted = _pair(y_true, y_pred)
+    return ops.mean(predicted - truth * ops.log(predicted + config.epsilon), axis=-1)
 
 
 @public("keras.losses")
@@ -154,18 +115,19 @@ def binary_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """The mean cross-entropy of two classes along an axis.
+    """The mean cross-entropy of yes-or-no decisions.
 
     Args:
-        y_true: Targets from 0 to 1.
-        y_pred: Probabilities, or logits.
-        from_logits: Whether predictions are logits.
-        label_smoothing: How far targets are moved towards 0.5.
-        axis: The axis of the mean.
+        y_true: 0 or 1, or probabilities.
+        y_pred: Probabilities, or what a sigmoid makes them of.
+        from_logits: Whether they are the latter.
+        label_smoothing: How far labels are moved towards 1/2, from 0 to 1.
+        axis: The axis along which the mean is taken.
     """
-    y_true, y_pred = _typed(y_true, y_pred)
-    y_true = _smoothed(y_true, label_smoothing, 2)
-    return ops.mean(ops.binary_crossentropy(y_true, y_pred, from_logits=from_logits), axis=axis)
+    truth, predicted = _pair(y_true, y_pred)
+    if label_smoothing:
+        truth = truth * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    return ops.mean(ops.binary_crossentropy(truth, predicted, from_logits), axis=axis)
 
 
 @public("keras.losses")
@@ -179,44 +141,50 @@ def binary_focal_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """Binary cross-entropy that counts hard cases more (https://arxiv.org/abs/1708.02002).
+    """Binary cross-entropy in which examples that are right already count less.
+
+    Lin et al. 2018, https://arxiv.org/abs/1708.02002.
 
     Args:
-        y_true: Targets from 0 to 1.
-        y_pred: Probabilities, or logits.
-        apply_class_balancing: Whether class 1 is weighted by ``alpha``.
-        alpha: Weight of class 1.
-        gamma: Exponent of the focus.
-        from_logits: Whether predictions are logits.
-        label_smoothing: How far targets are moved towards 0.5.
-        axis: The axis of the mean.
+        y_true: 0 or 1.
+        y_pred: Probabilities, or what a sigmoid makes them of.
+        apply_class_balancing: Whether class 1 counts ``alpha`` and class 0 ``1 - alpha``.
+        alpha: See there.
+        gamma: The power of one minus the probability of the right class.
+        from_logits: See `binary_crossentropy`.
+        label_smoothing: See `binary_crossentropy`.
+        axis: The axis along which the mean is taken.
     """
-    y_true, y_pred = _typed(y_true, y_pred)
-    y_true = _smoothed(y_true, label_smoothing, 2)
+    truth, predicted = _pair(y_true, y_pred)
+    if label_smoothing:
+        truth = truth * (1.0 - label_smoothing) + 0.5 * label_smoothing
     if from_logits:
-        y_pred = ops.sigmoid(y_pred)
-    entropy = ops.binary_crossentropy(y_true, y_pred, from_logits=False)
-    right = y_true * y_pred + (1.0 - y_true) * (1.0 - y_pred)
-    values = ops.power(1.0 - right, gamma) * entropy
+        predicted = ops.sigmoid(predicted)
+    right = truth * predicted + (1 - truth) * (1 - predicted)
+    loss = ops.power(1.0 - right, gamma) * ops.binary_crossentropy(truth, predicted)
     if apply_class_balancing:
-        values = (y_true * alpha + (1.0 - y_true) * (1.0 - alpha)) * values
-    return ops.mean(values, axis=axis)
+        loss = (truth * alpha + (1 - truth) * (1 - alpha)) * loss
+    return ops.mean(loss, axis=axis)
 
 
-def _check_axis(axis: Any) -> None:
+def _check_classes(name: str, predicted: Tensor, axis: Any) -> None:
     if isinstance(axis, bool):
         raise ValueError(f"`axis` must be of type `int`. Received: axis={axis} of type bool")
-
-
-def _warn_single_class(y_pred: Tensor, loss: str) -> None:
-    if y_pred.shape[-1] == 1:
+    if predicted.ndim and predicted.dims[-1] == 1:
         warnings.warn(
-            f"In loss {loss}, expected y_pred.shape to be (batch_size, num_classes) with "
-            f"num_classes > 1. Received: y_pred.shape={y_pred.shape}. Consider using "
+            f"In loss {name}, expected y_pred.shape to be (batch_size, num_classes) with "
+            f"num_classes > 1. Received: y_pred.shape={predicted.shape}. Consider using "
             "'binary_crossentropy' if you only have 2 classes.",
             SyntaxWarning,
             stacklevel=3,
         )
+
+
+def _smoothed(truth: Tensor, label_smoothing: float) -> Tensor:
+    """Labels moved towards equal probabilities of all classes."""
+    if not label_smoothing:
+        return truth
+    return truth * (1.0 - label_smoothing) + label_smoothing / truth.dims[-1]  # type: ignore
 
 
 @public("keras.losses")
@@ -227,53 +195,53 @@ def categorical_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """The cross-entropy of classes along an axis; targets are one-hot.
+    """The cross-entropy of a choice among classes, labels given as one-hot vectors.
 
     Args:
-        y_true: Probabilities of the classes, usually one-hot.
-        y_pred: Probabilities, or logits.
-        from_logits: Whether predictions are logits.
-        label_smoothing: How far targets are moved towards equal ones.
+        y_true: Vectors of probabilities.
+        y_pred: Probabilities, or what a softmax makes them of.
+        from_logits: Whether they are the latter.
+        label_smoothing: How far labels are moved towards equal probabilities, from 0 to 1.
         axis: The axis of the classes.
     """
-    _check_axis(axis)
-    y_true, y_pred = _typed(y_true, y_pred)
-    _warn_single_class(y_pred, "categorical_crossentropy")
-    y_true = _smoothed(y_true, label_smoothing, y_true.shape[-1])
-    return ops.categorical_crossentropy(y_true, y_pred, from_logits=from_logits, axis=axis)
+    truth, predicted = _pair(y_true, y_pred)
+    _check_classes("categorical_crossentropy", predicted, axis)
+    truth = _smoothed(truth, label_smoothing)
+    return ops.categorical_crossentropy(truth, predicted, from_logits, axis)
 
 
 @public("keras.losses")
 def categorical_focal_crossentropy(
     y_true: Any,
     y_pred: Any,
-    alpha: Any = 0.25,
+    alpha: float = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """Cross-entropy that counts hard cases more (https://arxiv.org/abs/1708.02002).
+    """Categorical cross-entropy in which examples that are right already count less.
+
+    Lin et al. 2018, https://arxiv.org/abs/1708.02002.
 
     Args:
-        y_true: One-hot targets.
-        y_pred: Probabilities, or logits.
-        alpha: Weight of the classes: a number, or one per class.
-        gamma: Exponent of the focus.
-        from_logits: Whether predictions are logits.
-        label_smoothing: How far targets are moved towards equal ones.
+        y_true: Vectors of probabilities.
+        y_pred: Probabilities, or what a softmax makes them of.
+        alpha: A factor (or one per class).
+        gamma: The power of one minus the probability.
+        from_logits: See `categorical_crossentropy`.
+        label_smoothing: See `categorical_crossentropy`.
         axis: The axis of the classes.
     """
-    _check_axis(axis)
-    y_true, y_pred = _typed(y_true, y_pred)
-    _warn_single_class(y_pred, "categorical_focal_crossentropy")
-    y_true = _smoothed(y_true, label_smoothing, y_true.shape[-1])
+    truth, predicted = _pair(y_true, y_pred)
+    _check_classes("categorical_focal_crossentropy", predicted, axis)
+    truth = _smoothed(truth, label_smoothing)
     if from_logits:
-        y_pred = ops.softmax(y_pred, axis=axis)
-    output = y_pred / ops.sum(y_pred, axis=axis, keepdims=True)
-    output = ops.clip(output, config.epsilon, 1.0 - config.epsilon)
-    entropy = -y_true * ops.log(output)
-    return ops.sum(ops.power(1.0 - output, gamma) * alpha * entropy, axis=axis)
+        predicted = ops.softmax(predicted, axis)
+    share = predicted / ops.sum(predicted, axis=axis, keepdims=True)
+    share = ops.clip(share, config.epsilon, 1.0 - config.epsilon)
+    weight = ops.power(1.0 - share, gamma) * alpha
+    return ops.sum(weight * (-truth * ops.log(share)), axis=axis)
 
 
 @public("keras.losses")
@@ -284,26 +252,90 @@ def sparse_categorical_crossentropy(
     ignore_class: int | None = None,
     axis: int = -1,
 ) -> Tensor:
-    """The cross-entropy of classes along an axis; targets are class numbers.
+    """The cross-entropy of a choice among classes, labels given as numbers of classes.
 
     Args:
-        y_true: Class numbers.
-        y_pred: Probabilities, or logits.
-        from_logits: Whether predictions are logits.
-        ignore_class: A class number whose samples do not count.
+        y_true: Numbers of classes.
+        y_pred: Probabilities, or what a softmax makes them of.
+        from_logits: Whether they are the latter.
+        ignore_class: A class whose examples do not count.
         axis: The axis of the classes.
     """
-    y_true, y_pred = as_tensor(y_true), as_tensor(y_pred)
-    if y_true.ndim == y_pred.ndim and y_true.shape[axis] == 1:
-        y_true = ops.squeeze(y_true, axis=axis)
+    truth, predicted = as_tensor(y_true), float_tensor(y_pred)
+    if truth.ndim == predicted.ndim and truth.dims[axis] == 1:
+        truth = ops.squeeze(truth, axis)
     if ignore_class is None:
-        return ops.sparse_categorical_crossentropy(
-            y_true, y_pred, from_logits=from_logits, axis=axis
-        )
-    valid = y_true != ignore_class
-    y_true = ops.where(valid, y_true, 0)
-    y_pred = ops.where(ops.expand_dims(valid, axis), y_pred, 0.0)
-    values = ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=from_logits, axis=axis)
-    values = ops.where(valid, values, 0.0)
-    values.mask = valid
-    return values
+        return ops.sparse_categorical_crossentropy(truth, predicted, from_logits, axis)
+    counts = ops.not_equal(truth, ignore_class)
+    truth = ops.where(counts, truth, 0)
+    predicted = ops.where(ops.expand_dims(counts, axis), predicted, 0)
+    loss = ops.sparse_categorical_crossentropy(truth, predicted, from_logits, axis)
+    result = ops.where(counts, loss, 0.0)
+    result.mask = counts
+    return result
+
+
+# ------------------------------------------------------------------------------------------ hinge
+
+
+def _signs(truth: Tensor) -> Tensor:
+    """Labels 0 and 1 as -1 and 1; other labels as they are."""
+    binary = ops.all(ops.logical_or(ops.equal(truth, 0), ops.equal(truth, 1)))
+    return ops.where(binary, 2.0 * truth - 1.0, truth)
+
+
+@public("keras.losses")
+def hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """``mean(max(1 - y_true * y_pred, 0))`` for labels -1 and 1 (or 0 and 1)."""
+    truth, predicted = _pair(y_true, y_pred)
+    return ops.mean(ops.maximum(1.0 - _signs(truth) * predicted, 0.0), axis=-1)
+
+
+@public("keras.losses")
+def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """``mean(max(1 - y_true * y_pred, 0)**2)`` for labels -1 and 1 (or 0 and 1)."""
+    truth, predicted = _pair(y_true, y_pred)
+    return ops.mean(ops.square(ops.maximum(1.0 - _signs(truth) * predicted, 0.0)), axis=-1)
+
+
+@public("keras.losses")
+def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
+    """``max(1 + the best wrong score - the right score, 0)`` for one-hot labels."""
+    truth, predicted = _pair(y_true, y_pred)
+    right = ops.sum(truth * predicted, axis=-1)
+    wrong = ops.max((1.0 - truth) * predicted, axis=-1)
+    return ops.maximum(wrong - right + 1.0, 0.0)
+
+
+# ------------------------------------------------------------------------------------------- areas
+
+
+@public("keras.losses")
+def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Tensor:
+    """``1 - 2 * sum(y_true * y_pred) / (sum(y_true) + sum(y_pred))``."""
+    truth, predicted = _pair(y_true, y_pred)
+    common = ops.sum(truth * predicted, axis=axis)
+    both = ops.sum(truth, axis=axis) + ops.sum(predicted, axis=axis)
+    return 1 - 2.0 * common / (both + config.epsilon)
+
+
+@public("keras.losses")
+def tversky(
+    y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Any = None
+) -> Tensor:
+    """`dice` with a weight for either kind of error.
+
+    Salehi et al. 2017, https://arxiv.org/abs/1706.05721.
+
+    Args:
+        y_true: 0 or 1.
+        y_pred: Probabilities.
+        alpha: How much a 1 counts that was missed.
+        beta: How much a 0 counts that was taken for a 1.
+        axis: The axes that are summed over; None for all.
+    """
+    truth, predicted = _pair(y_true, y_pred)
+    common = ops.sum(truth * predicted, axis=axis)
+    missed = ops.sum((1 - predicted) * truth, axis=axis)
+    invented = ops.sum(predicted * (1 - truth), axis=axis)
+    return 1 - common / (common + missed * alpha + invented * beta + config.epsilon)

@@ -1,41 +1,47 @@
-"""The base class of losses, and how values become one number."""
+"""The base of losses, and how losses of single examples become one number."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from graphc.config import config
+from graphc.eager import Tensor, as_tensor, cast
 from graphc.eager.promotion import standard_dtype
-from graphc.eager.tensor import Tensor, apply, as_tensor, cast
+from graphc.ir import dims
 from graphc.keras import ops, tree
 from graphc.keras.engine.naming import automatic_name
-from graphc.keras.metrics.reduction import match_ranks
+from graphc.keras.ops.arguments import size_tensor
 from graphc.keras.saving.registry import (
     deserialize_keras_object,
     public,
     serialize_keras_object,
 )
-from graphc.ops.movement import Size
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
 
-@public("keras.losses")
 class Loss:
-    """How far predictions are from targets (https://keras.io/api/losses/).
+    """What training makes small.
 
-    Subclasses define ``call(y_true, y_pred)``, which returns one value per sample.
+    Subclasses define ``call(self, y_true, y_pred)``, which returns a loss for each example (one
+    number per row, or per row and step); the class weighs and reduces them.
 
     Args:
-        name: A name; made up from the class if left out.
-        reduction: How values become one number: ``"sum_over_batch_size"`` (their mean, also with
-            sample weights), ``"mean"`` (the same), ``"sum"``, ``"mean_with_sample_weight"`` (the
-            weighted mean), or ``"none"`` for all of them.
-        dtype: Element type of the computation; `floatx` by default.
+        name: Its name; made up if left out.
+        reduction: ``"sum_over_batch_size"`` or ``"mean"`` (sum divided by how many there are),
+            ``"mean_with_sample_weight"`` (divided by the sum of weights), ``"sum"``, or ``"none"``.
+        dtype: Element type in which it is computed; by default `floatx`.
 
     Raises:
-        ValueError: An unknown reduction.
+        ValueError: Another reduction.
+
+    Example:
+        >>> class Cubic(keras.losses.Loss):
+        ...     def call(self, y_true, y_pred):
+        ...         return keras.ops.mean(keras.ops.abs(y_true - y_pred) ** 3, axis=-1)
     """
 
     def __init__(
@@ -44,65 +50,51 @@ class Loss:
         reduction: str | None = "sum_over_batch_size",
         dtype: Any = None,
     ):
-        if reduction not in REDUCTIONS:
-            raise ValueError(
-                "Invalid value for argument `reduction`. Expected one of "
-                f"{', '.join(map(repr, REDUCTIONS))}. Received: reduction={reduction}"
-            )
         self.name = name or automatic_name(type(self))
-        self.reduction = reduction
-        self._dtype = standard_dtype(getattr(dtype, "name", dtype) or config.floatx)
-
-    @property
-    def dtype(self) -> str:
-        """The element type of the computation."""
-        return self._dtype
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """One value per sample; to be defined by subclasses."""
-        raise NotImplementedError(f"{type(self).__name__} has to define call(self, y_true, y_pred)")
+        self.reduction = checked_reduction(reduction)
+        self.dtype = standard_dtype(getattr(dtype, "compute_dtype", dtype))
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
-        """The loss of a batch.
+        """The reduced loss.
 
         Args:
-            y_true: Targets, or a structure of them.
-            y_pred: Predictions; a mask on them excludes steps.
-            sample_weight: A weight per sample, or per value.
-
-        Returns:
-            A scalar, or all values with the reduction ``"none"``.
+            y_true: What is right: a tensor or a structure of them.
+            y_pred: What was predicted. Where it has a mask, masked places do not count.
+            sample_weight: How much each example counts: one number per loss, or fewer axes.
         """
-        given = getattr(y_pred, "mask", None)
-        y_pred = tree.map_structure(lambda x: cast(x, self.dtype), y_pred)
-        y_true = tree.map_structure(lambda x: cast(x, self.dtype), y_true)
-        values = as_tensor(self.call(y_true, y_pred))
-        masks = [mask for mask in (given, values.mask) if mask is not None]
-        mask = masks[0] if masks else None
-        if len(masks) == 2:
-            mask = ops.logical_and(*masks)
-        return reduce_weighted(values, sample_weight, mask, self.reduction, self.dtype)
+        masks = [getattr(leaf, "mask", None) for leaf in tree.flatten(y_pred)]
+        y_true, y_pred = (_tensors(structure, self.dtype) for structure in (y_true, y_pred))
+        losses = self.call(y_true, y_pred)
+        masks = [mask for mask in (*masks[:1], getattr(losses, "mask", None)) if mask is not None]
+        mask = ops.logical_and(*masks) if len(masks) == 2 else next(iter(masks), None)
+        return reduce_weighted_values(losses, sample_weight, mask, self.reduction, self.dtype)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The loss of each example."""
+        raise NotImplementedError(
+            f"The loss {type(self).__name__} has to define call(self, y_true, y_pred)"
+        )
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor."""
+        """The arguments from which another such loss can be made."""
         return {"name": self.name, "reduction": self.reduction}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """The loss that `get_config` described."""
+        """A loss from what `get_config` returned."""
         return cls(**config)
 
 
 @public("keras.losses")
 class LossFunctionWrapper(Loss):
-    """A function ``(y_true, y_pred) -> values`` as a loss.
+    """A loss made of a function.
 
     Args:
-        fn: The function.
+        fn: Maps ``y_true`` and ``y_pred`` to the loss of each example.
         reduction: See `Loss`.
-        name: A name; that of the function if left out.
-        dtype: Element type of the computation.
-        **kwargs: Passed to the function.
+        name: Its name.
+        dtype: See `Loss`.
+        **kwargs: Further arguments of the function.
     """
 
     def __init__(
@@ -113,77 +105,147 @@ class LossFunctionWrapper(Loss):
         dtype: Any = None,
         **kwargs: Any,
     ):
-        super().__init__(name or getattr(fn, "__name__", None), reduction, dtype)
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.fn = fn
-        self._fn_kwargs = kwargs
+        self.fn_kwargs = kwargs
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The function's values."""
         if isinstance(y_true, Tensor) and isinstance(y_pred, Tensor):
-            y_true, y_pred = match_ranks(y_true, y_pred)
-        return self.fn(y_true, y_pred, **self._fn_kwargs)
+            y_true, y_pred = same_rank(y_true, y_pred)
+        return self.fn(y_true, y_pred, **self.fn_kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor; subclasses with a fixed function leave it out."""
-        config = super().get_config()
-        if type(self) is LossFunctionWrapper:
-            config["fn"] = serialize_keras_object(self.fn)
-        return {**config, **self._fn_kwargs}
+        return {
+            **super().get_config(),
+            "fn": serialize_keras_object(self.fn),
+            **serialize_keras_object(self.fn_kwargs),
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """The loss that `get_config` described."""
-        if "fn" in config:
-            config = {**config, "fn": deserialize_keras_object(config["fn"])}
-        return cls(**config)
+        return cls(**deserialize_keras_object(config) if "fn" in config else config)
+
+    def __repr__(self) -> str:
+        return f"<LossFunctionWrapper({self.fn}, kwargs={self.fn_kwargs})>"
 
 
-def element_count(x: Tensor, dtype: str) -> Tensor:
-    """The number of elements as a scalar."""
-    return apply(Size(tuple(range(x.ndim)), dtype), x)
+def _tensors(structure: Any, dtype: str) -> Any:
+    """A structure of tensors of one type; lists of plain numbers are tensors, not structures."""
+    if all(isinstance(leaf, (int, float, np.generic)) for leaf in tree.flatten(structure)):
+        structure = as_tensor(structure)
+    return tree.map_structure(lambda leaf: cast(as_tensor(leaf), dtype), structure)
 
 
-def reduce_weighted(
-    values: Tensor, sample_weight: Any, mask: Any, reduction: str | None, dtype: str
+def checked_reduction(reduction: str | None) -> str | None:
+    """A reduction that there is; Keras 2's ``"auto"`` is the default one.
+
+    Raises:
+        ValueError: There is no such reduction.
+    """
+    if reduction == "auto":
+        return "sum_over_batch_size"
+    if reduction not in REDUCTIONS:
+        raise ValueError(
+            "Invalid value for argument `reduction`. Expected one of "
+            f"{', '.join(map(repr, REDUCTIONS))}. Received: reduction={reduction}"
+        )
+    return reduction
+
+
+def same_rank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Two tensors with as many axes, where one has a last axis of size 1 more than the other.
+
+    Against a vector the vector gets such an axis; else it is taken away.
+    """
+    if x.ndim == y.ndim + 1 and x.dims[-1] == 1:
+        return (x, ops.expand_dims(y, -1)) if y.ndim == 1 else (ops.squeeze(x, -1), y)
+    if y.ndim == x.ndim + 1 and y.dims[-1] == 1:
+        return (ops.expand_dims(x, -1), y) if x.ndim == 1 else (x, ops.squeeze(y, -1))
+    return x, y
+
+
+def count_of(x: Tensor) -> Tensor:
+    """The number of elements as a scalar of the same type."""
+    return size_tensor(dims.product(x.dims), x.dtype)
+
+
+def divide_or_zero(total: Tensor, count: Tensor) -> Tensor:
+    """``total / count``, and 0 for a count of 0."""
+    if not count.is_symbolic:
+        return total / count if float(count) else total * 0.0
+    return ops.divide_no_nan(total, count)
+
+
+def reduce_values(
+    values: Tensor,
+    sample_weight: Tensor | None = None,
+    reduction: str | None = "sum_over_batch_size",
 ) -> Tensor:
-    """Weigh values and make them one number, as Keras does it.
+    """Weighted losses as one number.
 
     Args:
-        values: One per sample, or more.
-        sample_weight: Weights; None without.
-        mask: Which values count; None for all. In a mean only those that count are counted.
-        reduction: See `Loss`.
-        dtype: Element type of the result.
+        values: The losses, weights in them.
+        sample_weight: The weights, if the reduction divides by them.
+        reduction: One of `REDUCTIONS`.
     """
-    values = cast(values, dtype)
-    weight = _masked_weight(sample_weight, mask, values.dtype, reduction)
-    if weight is not None:
-        values, weight = match_ranks(values, weight)
-        values = values * weight
-    if reduction in (None, "none") or values.ndim == 0:
+    if reduction in (None, "none") or values.dims in ((), (0,)):
         return values
     total = ops.sum(values)
     if reduction == "sum":
         return total
-    if reduction == "mean_with_sample_weight" and weight is not None:
-        spread = ops.broadcast_to(weight, values.dims)
-        return ops.divide_no_nan(total, ops.sum(spread))
-    return ops.divide_no_nan(total, element_count(values, values.dtype))
+    if reduction == "mean_with_sample_weight" and sample_weight is not None:
+        return divide_or_zero(total, cast(ops.sum(sample_weight), total.dtype))
+    return divide_or_zero(total, cast(count_of(values), total.dtype))
 
 
-def _masked_weight(
-    sample_weight: Any, mask: Any, dtype: str, reduction: str | None
+def reduce_weighted_values(
+    values: Any,
+    sample_weight: Any = None,
+    mask: Any = None,
+    reduction: str | None = "sum_over_batch_size",
+    dtype: str | None = None,
+) -> Tensor:
+    """Losses, weighed and masked, as one number.
+
+    Args:
+        values: The losses.
+        sample_weight: How much each counts.
+        mask: Which of them count at all; a mean is taken over those only.
+        reduction: One of `REDUCTIONS`.
+        dtype: Element type in which it is computed.
+    """
+    reduction = checked_reduction(reduction)
+    losses = cast(as_tensor(values), dtype or config.floatx)
+    weight = None if sample_weight is None else cast(as_tensor(sample_weight), losses.dtype)
+    weight = apply_mask(weight, mask, losses.dtype, reduction)
+    if weight is not None:
+        losses, weight = same_rank(losses, weight)
+        losses = losses * _spread(weight, losses)
+    return reduce_values(losses, weight, reduction)
+
+
+def _spread(weight: Tensor, losses: Tensor) -> Tensor:
+    """A weight per row shaped to meet losses per row and step."""
+    missing = losses.ndim - weight.ndim
+    if weight.ndim and missing > 0 and weight.dims == losses.dims[: weight.ndim]:
+        return ops.reshape(weight, (*weight.dims, *[1] * missing))
+    return weight
+
+
+def apply_mask(
+    sample_weight: Tensor | None, mask: Any, dtype: str, reduction: str | None
 ) -> Tensor | None:
-    if sample_weight is not None:
-        sample_weight = cast(as_tensor(sample_weight), dtype)
+    """Weights in which masked places are 0.
+
+    For a mean the others are made larger, so that dividing by the number of all places gives the
+    mean over those that count.
+    """
     if mask is None:
         return sample_weight
-    weight = cast(as_tensor(mask), dtype)
+    keep = cast(as_tensor(mask), dtype)
     if reduction in ("mean", "sum_over_batch_size"):
-        # A mean divides by all values: those that count stand in for those that do not.
-        share = ops.divide_no_nan(element_count(weight, dtype), ops.sum(weight))
-        weight = ops.where(cast(mask, "bool"), share, 0.0)
+        keep = keep * divide_or_zero(count_of(keep), ops.sum(keep))
     if sample_weight is None:
-        return weight
-    weight, sample_weight = match_ranks(weight, sample_weight)
-    return sample_weight * weight
+        return keep
+    keep, weight = same_rank(keep, sample_weight)
+    return _spread(weight, keep) * keep
