@@ -10,18 +10,23 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from graphc import reference
+from graphc import reference, runtime
 from graphc.autodiff import gradients
+from graphc.config import config
 from graphc.errors import UnsupportedError
 from graphc.ir import Graph, Op, Sample, Value, as_text, parse, type_of
 from graphc.ops.reduce import ReduceSum
+from graphc.program import Program
 from tests.ops.harness import (
     OPS,
     as_tuple,
     assert_close,
     feed,
+    feed_all,
     graph_of,
+    graph_of_all,
     naming,
+    results_of,
     samples,
 )
 
@@ -133,6 +138,22 @@ def test_text_form_round_trip(cls: type[Op]) -> None:
                 list(reference.evaluate(parsed, feed(sample)).values()),
                 list(reference.evaluate(graph, feed(sample)).values()),
             )
+
+
+@each_op
+def test_compiled_agrees_with_the_reference_alone_and_fused(
+    cls: type[Op], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All samples are one program, as compiling is what takes the time."""
+    monkeypatch.setattr(config, "cache_folder", None)
+    graph = graph_of_all(cls)
+    arrays = feed_all(graph, cls)
+    expected = reference.evaluate(graph, arrays)
+    compiled = runtime.compile(Program(graph), backend="cpu").run(arrays, {})
+    for s, sample in enumerate(samples(cls)):
+        for way in ("alone", "fused"):
+            with naming(sample, way):
+                assert_close(results_of(s, way, compiled), results_of(s, way, expected))
 
 
 # ------------------------------------------------------------------------------------- gradients

@@ -33,12 +33,12 @@ def samples(cls: type[Op]) -> tuple[Sample, ...]:
 
 
 @contextmanager
-def naming(sample: Sample) -> Iterator[None]:
-    """Say in an error for which sample it happened."""
+def naming(sample: Sample, way: str = "") -> Iterator[None]:
+    """Say in an error for which sample it happened, and in which way it was used."""
     try:
         yield
     except Exception as error:
-        error.add_note(f"sample: {describe(sample)}")
+        error.add_note(f"sample: {describe(sample)} {way}")
         raise
 
 
