@@ -10,11 +10,9 @@ import numpy as np
 from graphc import runtime
 from graphc.config import config
 from graphc.eager.tensor import Tensor
-from graphc.eager.trace import computing_at_once
 from graphc.export.check import Comparison, check_format, compare, has_onnxruntime
 from graphc.export.files import write_atomically
 from graphc.export.onnx import IR_VERSION, LAYOUT_PIPELINE, OPSET, to_onnx
-from graphc.ir import TensorType
 from graphc.keras import tree
 from graphc.keras.engine.keras_tensor import KerasTensor, keras_tensors
 from graphc.keras.engine.programs import input_names, readable_types, trace_program
@@ -74,16 +72,13 @@ def predict_program(model: Any, input_signature: Any = None) -> tuple[Program, d
     structure = _inputs(model, input_signature)
     tensors = keras_tensors(structure)
     names = getattr(model, "input_names", None) or _names("input", structure)
-    types = dict(zip(names, _with_batch(readable_types(tensors)), strict=True))
+    types = dict(zip(names, readable_types(tensors), strict=True))
 
     def step(data: dict[str, Tensor]) -> dict[str, Tensor]:
         outputs = model(tree.pack_sequence_as(structure, list(data.values())), training=False)
         labels = getattr(model, "output_names", None) or _names("output", outputs)
-        flat = dict(zip(_free(labels, types), tree.flatten(outputs), strict=True))
-        return flat
+        return dict(zip(_free(labels, types), tree.flatten(outputs), strict=True))
 
-    with computing_at_once():
-        _ = model.variables
     return trace_program("predict", types, step)
 
 
@@ -98,7 +93,7 @@ def _inputs(model: Any, signature: Any) -> Any:
         structure = model.symbolic_inputs()
     if structure is None:
         raise ValueError(
-            f'model "{model.name}" has not seen the shape of its input yet: call it once, build it, '
+            f'model "{model.name}" has not seen the shape of its input yet: call it once, build it '
             f"or pass input_signature=keras.Input(shape=(...)) to export"
         )
     return structure
@@ -110,10 +105,6 @@ def _as_keras_tensor(item: Any) -> KerasTensor:
     raise TypeError(
         f"input_signature takes what Input() returns, or a structure of that; received {item!r}"
     )
-
-
-def _with_batch(types: list[TensorType]) -> list[TensorType]:
-    return types
 
 
 def _names(base: str, structure: Any) -> list[str]:

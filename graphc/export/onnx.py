@@ -18,6 +18,7 @@ from graphc.export.onnx_context import Context
 from graphc.export.onnx_graph import OnnxModel
 from graphc.ir import Graph, numpy_dtype
 from graphc.passes import Pipeline, share_common, simplify
+from graphc.passes.layout import channels_first
 from graphc.program import Program
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ OLDEST_OPSET = 17
 
 #: What happens to a graph before it is written.
 PIPELINE = Pipeline("onnx", (simplify, share_common))
-LAYOUT_PIPELINE = PIPELINE
+#: The same for images with channels last, which ONNX has first.
+LAYOUT_PIPELINE = Pipeline("onnx", (simplify, share_common, channels_first, simplify, share_common))
 
 
 def to_onnx(
