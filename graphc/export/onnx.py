@@ -15,6 +15,7 @@ import numpy as np
 
 from graphc.errors import GraphError
 from graphc.export.onnx_context import Context
+from graphc.export.onnx_fuse import fuse
 from graphc.export.onnx_graph import OnnxModel
 from graphc.ir import Graph, numpy_dtype
 from graphc.passes import Pipeline, share_common, simplify
@@ -106,6 +107,7 @@ def onnx_model(
         names.append(model.variable(array, value.name))
     context.bind_sizes(graph.inputs, names)
     results = context.inline(graph, names)
+    fuse(model, model.main)
     model.finish(dict(zip(graph.outputs, results, strict=True)))
     return model
 

@@ -163,6 +163,7 @@ class OnnxModel:
             outputs: Names of the model's outputs to names of values.
         """
         self.main.outputs = self._result_names(outputs)
+        skip_identities(self.main)
         drop_unused(self.main)
         used = names_read(self.main)
         self.initializers = {name: i for name, i in self.initializers.items() if name in used}
@@ -225,6 +226,19 @@ def rename(graph: OnnxGraph, renamed: Mapping[str, str]) -> None:
         node.inputs, node.outputs = new(node.inputs), new(node.outputs)
         for body in node.bodies:
             rename(body, renamed)
+
+
+def skip_identities(graph: OnnxGraph) -> None:
+    """Let those who read the result of an Identity read its operand, but for outputs."""
+    skipped: dict[str, str] = {}
+    for node in graph.nodes:
+        for body in node.bodies:
+            skip_identities(body)
+        if node.op_type == "Identity" and node.outputs[0] not in graph.outputs:
+            (source,) = node.inputs
+            skipped[node.outputs[0]] = skipped.get(source, source)
+    graph.nodes = [node for node in graph.nodes if node.outputs[0] not in skipped]
+    rename(graph, skipped)
 
 
 def names_read(graph: OnnxGraph) -> set[str]:

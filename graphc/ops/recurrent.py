@@ -20,7 +20,16 @@ from graphc.ops.control import scan
 from graphc.ops.elementwise import Where
 from graphc.ops.family import like
 from graphc.ops.linalg import Einsum
-from graphc.ops.movement import Reverse, Split, Transpose, insert_axis, narrow, reshape_to
+from graphc.ops.movement import (
+    Expand,
+    Reshape,
+    Reverse,
+    Split,
+    Transpose,
+    insert_axis,
+    narrow,
+    reshape_to,
+)
 
 #: Activations that ONNX's recurrent nodes know: name, alpha and beta.
 ONNX_ACTIVATIONS: dict[str, tuple[str, float | None, float | None]] = {
@@ -208,7 +217,11 @@ class Recurrent(Op):
             for kernel in (parts.kernel, parts.recurrent_kernel)
         ]
         bias = self._onnx_bias(context, parts.bias, units) if parts.bias else ""
-        states = [_unsqueeze(context, state) for state in parts.states]
+        values = self.operands(node.inputs).states
+        states = [
+            "" if _is_zero(value) else _unsqueeze(context, state)
+            for value, state in zip(values, parts.states, strict=True)
+        ]
         outputs, *finals = context.node(
             self.onnx_name,
             [x, *kernels, bias, "", *states],
@@ -446,6 +459,13 @@ def _recur(h: Value, kernel: Value, dropout: Value | None = None) -> Value:
     batch, units = h.shape
     product = Einsum("gbi,igo->bgo")(dropout * h, kernel)
     return reshape_to(product, (batch, kernel.shape[1] * units))
+
+
+def _is_zero(value: Value) -> bool:
+    """Whether a state is known to be all zeros, as ONNX takes one that is left out."""
+    while value.node is not None and isinstance(value.op, (Expand, Reshape)):
+        (value,) = value.node.inputs
+    return value.constant is not None and not np.any(value.constant)
 
 
 def _unsqueeze(context: Any, x: str) -> str:

@@ -238,7 +238,12 @@ def input_type(shape: tuple[int | None, ...], dtype: Any, unique: str) -> Tensor
         dtype: Element type.
         unique: Makes the names of symbols other than ``batch`` this input's own.
     """
-    usual = {3: {1: "time"}, 4: {1: "height", 2: "width"}, 5: {1: "depth", 2: "height", 3: "width"}}
+    usual = {
+        2: {1: "time"},
+        3: {1: "time"},
+        4: {1: "height", 2: "width"},
+        5: {1: "depth", 2: "height", 3: "width"},
+    }
     symbolic: list[dims.Dim] = []
     for axis, size in enumerate(shape):
         if size is not None:
