@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,9 @@ from graphc.ir import Node, Op, Sample, TensorType, Value, is_float
 from graphc.ir.dims import Dim, SymbolicDim
 from graphc.ops.movement import Expand, Transpose, insert_axis
 from graphc.ops.reduce import ReduceSum
+
+
+_EQUATION = re.compile(r"[A-Za-z]*,[A-Za-z]*->[A-Za-z]*")
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,11 @@ class Einsum(Op):
         return x, y, result
 
     def infer(self, x: TensorType, y: TensorType) -> TensorType:
+        if not _EQUATION.fullmatch(self.equation):
+            raise ShapeError(f'"{self.equation}" is no equation of the form "bi,io->bo"')
         first, second, result = self.terms
+        if len(set(result)) != len(result):
+            raise ShapeError(f'the equation "{self.equation}" repeats a letter of its result')
         if x.dtype != y.dtype or x.dtype == "bool":
             raise DTypeError("the operands need one common number type")
         sizes: dict[str, Dim] = {}

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from graphc import reference
+from graphc import reference, runtime
+from graphc.config import config
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir import Graph, TensorType, Value, symbol
 from graphc.ops.random import (
@@ -18,6 +19,7 @@ from graphc.ops.random import (
     truncated_normal,
     uniform,
 )
+from graphc.program import Program
 
 KEY = np.array([0x13198A2E, 0x03707344], np.uint32)
 
@@ -159,6 +161,30 @@ def test_truth_values_come_with_their_probability():
     assert abs(values.mean() - 0.3) < 4 * math.sqrt(0.3 * 0.7 / values.size)
     assert not draw(bernoulli, 0.0, (100, 100)).any()
     assert draw(bernoulli, 1.0, (100, 100)).all()
+
+
+def test_compiled_bits_are_those_of_the_reference(monkeypatch):
+    """At any batch size, in one compiled program."""
+    monkeypatch.setattr(config, "cache_folder", None)
+    graph = Graph("compiled")
+    key = graph.input("key", TensorType((2,), "uint32"))
+    shape = graph.input("x", TensorType((symbol("batch"), 7, 5), "float32")).shape
+    graph.outputs = {
+        "float32": uniform(key, shape),
+        "float64": uniform(key, shape, "float64"),
+        "truth": bernoulli(key, 0.4, shape),
+        "key": fold_in(key, 7),
+        "normal": normal(key, shape),
+        "truncated": truncated_normal(key, shape),
+    }
+    executable = runtime.compile(Program(graph), backend="cpu")
+    for batch in (0, 1, 33):
+        arrays = {"key": KEY, "x": np.zeros((batch, 7, 5), np.float32)}
+        actual, expected = executable.run(arrays, {}), reference.evaluate(graph, arrays)
+        for name in ("float32", "float64", "truth", "key"):
+            np.testing.assert_array_equal(actual[name], expected[name])
+        for name in ("normal", "truncated"):
+            np.testing.assert_allclose(actual[name], expected[name], rtol=1e-5, atol=1e-6)
 
 
 def test_what_is_no_key_or_no_float_is_refused():
