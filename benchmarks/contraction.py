@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +21,7 @@ from graphc.runtime.cpu import jit  # noqa: E402
 from graphc.runtime.cpu.contraction import Axis, Contraction, Position, generate  # noqa: E402
 from graphc.runtime.cpu.contraction import store as store_sums  # noqa: E402
 from graphc.runtime.cpu.emitter import Emitter, Module, Parameter, Register  # noqa: E402
+from graphc.runtime.cpu.peak import best_time, peak  # noqa: E402
 from graphc.runtime.cpu.target import Target  # noqa: E402
 
 TARGET = Target.host()
@@ -146,42 +146,6 @@ CASES = [
 ]
 
 
-def measure(call: Callable[[], object], limit: float = SECONDS_PER_CASE) -> float:
-    """Seconds of one call, the best of several batches."""
-    begin = time.perf_counter()
-    call()
-    once = max(time.perf_counter() - begin, 1e-7)
-    count = max(1, int(0.005 / once))
-    best = float("inf")
-    stop = time.perf_counter() + limit
-    while time.perf_counter() < stop:
-        begin = time.perf_counter()
-        for _ in range(count):
-            call()
-        best = min(best, (time.perf_counter() - begin) / count)
-    return best
-
-
-def peak() -> float:
-    """Multiply-adds a second when nothing but registers is involved."""
-    module, lanes, chains = Module(TARGET), TARGET.lanes("float32"), 12
-    with module.function("peak", [("count", "index"), ("out", "pointer")]) as e:
-        count, out = e.arguments
-        x = e.load(out, "float32", lanes)
-        start = [e.constant(i, "float32", lanes) for i in range(chains)]
-        with e.carry(0, count, 1, start) as loop:
-            loop.values = [e.fma(x, x, value) for value in loop.values]
-        total = loop.results[0]
-        for value in loop.results[1:]:
-            total = e.add(total, value)
-        e.store(total, out)
-    library = jit.load_object(jit.emit_object(module.text(), TARGET))
-    function = library.function("peak", [ctypes.c_int64, ctypes.c_void_p])
-    out, turns = np.zeros(lanes, np.float32), 20_000
-    seconds = measure(lambda: function(turns, out.ctypes.data), 0.15)
-    return turns * chains * lanes / seconds
-
-
 def update_weight(e: Emitter, sums: Register, position: Position) -> None:
     """Gradient descent: the gradient itself is stored nowhere."""
     weight = position.load(e, 0, "float32")
@@ -226,12 +190,12 @@ def main(words: list[str]) -> None:
         if words and not any(word in case.name for word in words):
             continue
         # The peak is taken again and again, and its best counts: others may use the machine too.
-        limit = max(limit, peak())
+        limit = max(limit, peak(TARGET))
         a, b, c = (aligned(shape, seed) for seed, shape in enumerate(case.shapes))
         run = native_call(case, a, b, c)
         count = max(1, int(2e-3 * limit / case.multiplications))
-        native = measure(lambda run=run, count=count: run(count)) / count
-        numpy = measure(lambda case=case, a=a, b=b, c=c: case.numpy(a, b, c))
+        native = best_time(lambda run=run, count=count: run(count), SECONDS_PER_CASE) / count
+        numpy = best_time(lambda case=case, a=a, b=b, c=c: case.numpy(a, b, c), SECONDS_PER_CASE)
         rows.append((case, native, numpy))
         print(".", end="", file=sys.stderr, flush=True)
     print(f"\n{TARGET.cpu}, {TARGET.vector_bits}-bit vectors, peak {2 * limit / 1e9:.0f} GFLOP/s")

@@ -1,0 +1,1 @@
+"""Measurements of graphc against its peers: ``python -m benchmarks``."""

@@ -1,0 +1,153 @@
+"""Compare graphc with its peers, in one run on one machine.
+
+    python -m benchmarks                      training and prediction, one thread and all
+    python -m benchmarks tiny mlp --threads 1 some workloads
+    python -m benchmarks --json results.json  the numbers as well
+
+Every peer of a workload is a process of its own; all of them live side by side and take turns, so
+noise of the machine hits them alike. A cell is the median of the rounds. Peers that are not
+installed are named and left out. Where graphc loses, the last column says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.worker import MODULES
+from benchmarks.workloads import BY_NAME, PREDICTION, TRAINING, Prediction
+
+
+class Peer:
+    """A worker process."""
+
+    def __init__(self, name: str, workload: str, threads: int):
+        self.name = name
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        # Old settings for NumPy's BLAS would slow it down without need.
+        for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+            environment.pop(variable, None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", name, workload, str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+        self.error = self._read().get("error")
+        self.seconds: list[float] = []
+
+    def measure(self) -> None:
+        """One run."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("run\n")
+        self.process.stdin.flush()
+        self.seconds.append(self._read()["seconds"])
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.kill()
+        self.process.wait()
+
+    def _read(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else {"error": "the process ended", "seconds": float("nan")}
+
+
+def compare(name: str, peers: list[str], threads: int, rounds: int) -> dict[str, Any]:
+    """Median microseconds per step (or call) of each peer; an explanation where there is none."""
+    workload = BY_NAME[name]
+    count = workload.calls if isinstance(workload, Prediction) else workload.steps
+    workers = []
+    result: dict[str, Any] = {}
+    for peer in peers:
+        worker = Peer(peer, name, threads)
+        if worker.error:
+            result[peer] = worker.error
+            worker.close()
+        else:
+            workers.append(worker)
+    for _ in range(rounds):
+        for worker in workers:
+            worker.measure()
+    for worker in workers:
+        result[worker.name] = statistics.median(worker.seconds) / count * 1e6
+        worker.close()
+    return result
+
+
+def show(
+    title: str, results: dict[str, dict[str, Any]], peers: list[str], console: Console
+) -> None:
+    """One table: microseconds, and how many times slower each peer is than graphc."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("workload")
+    for peer in peers:
+        table.add_column(peer, justify="right")
+    table.add_column("fastest peer", justify="right")
+    for name, row in results.items():
+        own = row.get("graphc")
+        cells = [BY_NAME[name].title]
+        others = {p: v for p, v in row.items() if p != "graphc" and isinstance(v, float)}
+        for peer in peers:
+            value = row.get(peer)
+            if not isinstance(value, float):
+                cells.append("-")
+            elif peer == "graphc" or not isinstance(own, float):
+                cells.append(f"{value:,.1f} us")
+            else:
+                cells.append(f"{value:,.0f} us  {value / own:.2f}x")
+        if others and isinstance(own, float):
+            ratio = min(others.values()) / own
+            cells.append(f"{ratio:.2f}x" + ("" if ratio >= 1 else "  [red]graphc loses[/]"))
+        else:
+            cells.append("-")
+        table.add_row(*cells)
+    console.print(table)
+    missing = {p: v for row in results.values() for p, v in row.items() if isinstance(v, str)}
+    for peer, reason in missing.items():
+        console.print(f"  {peer}: {reason}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("workloads", nargs="*", help=f"of {', '.join(BY_NAME)}; all by default")
+    parser.add_argument("--peers", default=",".join(MODULES), help="comma-separated")
+    parser.add_argument("--threads", default="1,all", help="comma-separated numbers, or all")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", help="a file for the numbers")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.workloads if name not in BY_NAME]
+    if unknown:
+        parser.error(f"unknown workload {unknown[0]}; there are {', '.join(BY_NAME)}")
+    wanted = arguments.workloads or list(BY_NAME)
+    peers = arguments.peers.split(",")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    console = Console(width=None if sys.stdout.isatty() else 170)
+    everything: dict[str, Any] = {}
+    for threads in dict.fromkeys(
+        int(cores or 1) if text == "all" else int(text) for text in arguments.threads.split(",")
+    ):
+        for kind, group in (("training, per step", TRAINING), ("prediction, per call", PREDICTION)):
+            names = [item.name for item in group if item.name in wanted]
+            results = {name: compare(name, peers, threads, arguments.rounds) for name in names}
+            if results:
+                show(f"{kind}, {threads} thread(s)", results, peers, console)
+                everything[f"{kind}, {threads}"] = results
+    if arguments.json:
+        with open(arguments.json, "w") as file:
+            json.dump(everything, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()

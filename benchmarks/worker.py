@@ -1,0 +1,60 @@
+"""One peer in a process of its own: it builds a workload, and runs it for each line it reads.
+
+Started as ``python -m benchmarks.worker PEER WORKLOAD THREADS``. It answers each line on standard
+input with one line of JSON on standard output: first ``{"ready": true}`` (or ``{"error": ...}``),
+then ``{"seconds": ...}`` for the steps of one run. Peers thus live side by side, and the driver can
+take turns among them, so that noise of the machine hits all of them alike.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+
+from benchmarks.workloads import BY_NAME, Prediction
+
+MODULES = {
+    "graphc": "benchmarks.peers.keras_peer",
+    "keras-jax": "benchmarks.peers.keras_peer",
+    "keras-tensorflow": "benchmarks.peers.keras_peer",
+    "pytorch": "benchmarks.peers.torch_peer",
+    "jax-scan": "benchmarks.peers.jax_peer",
+    "onnxruntime": "benchmarks.peers.ort_peer",
+}
+
+
+def answer(message: dict) -> None:
+    """Write one line to whoever asked."""
+    _OUTPUT.write(json.dumps(message) + "\n")
+    _OUTPUT.flush()
+
+
+def main() -> None:
+    peer, name, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    try:
+        module = importlib.import_module(MODULES[peer])
+        workload = BY_NAME[name]
+        make = module.predict if isinstance(workload, Prediction) else module.train
+        run = make(workload, peer, threads)
+        run()  # compiles, and warms everything up
+    except ImportError as error:
+        answer({"error": f"not installed: {error.name or error}"})
+        return
+    except NotImplementedError as error:
+        answer({"error": str(error)})
+        return
+    answer({"ready": True})
+    for _ in sys.stdin:
+        started = time.perf_counter()
+        run()
+        answer({"seconds": time.perf_counter() - started})
+
+
+if __name__ == "__main__":
+    # What libraries print must not get between the lines of the protocol.
+    _OUTPUT = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    main()

@@ -1,0 +1,187 @@
+"""What is measured: models, data and optimizers, in a form that every peer can build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One training problem.
+
+    Args:
+        name: Its name on the command line and in tables.
+        title: What the table says.
+        shape: Shape of one sample.
+        layers: A stack of layers: ``("dense", units, activation)``, ``("conv", filters, size,
+            activation)``, ``("pool", size)``, ``("flatten",)``, ``("lstm"|"gru"|"rnn", units)``.
+        loss: ``"mse"`` or ``"sparse"`` (class numbers and logits through softmax).
+        optimizer: ``"sgd"``, ``"rmsprop"`` or ``"adam"``, with Keras's defaults.
+        batch: Rows per step.
+        steps: Steps per measurement.
+        wide: Features of a second, wide input; the model then is wide & deep, with two outputs.
+    """
+
+    name: str
+    title: str
+    shape: tuple[int, ...]
+    layers: tuple[tuple, ...]
+    loss: str
+    optimizer: str
+    batch: int
+    steps: int
+    wide: int = 0
+
+    @property
+    def classes(self) -> int:
+        """The number of outputs."""
+        return self.layers[-1][1]
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs and targets for one measurement."""
+        rng = np.random.default_rng(0)
+        rows = self.batch * self.steps
+        x = rng.normal(size=(rows, *self.shape)).astype(np.float32)
+        if self.loss == "mse":
+            return x, rng.normal(size=(rows, self.classes)).astype(np.float32)
+        return x, rng.integers(0, self.classes, rows).astype(np.int32)
+
+    def wide_data(self) -> np.ndarray:
+        """The second input of a wide & deep model."""
+        rows = self.batch * self.steps
+        return np.random.default_rng(1).normal(size=(rows, self.wide)).astype(np.float32)
+
+
+_CNN = (
+    ("conv", 32, 3, "relu"),
+    ("pool", 2),
+    ("conv", 64, 3, "relu"),
+    ("pool", 2),
+    ("flatten",),
+    ("dense", 128, "relu"),
+    ("dense", 10, "softmax"),
+)
+
+TRAINING = (
+    Workload(
+        "tiny",
+        "MLP 3-4-4-1, RMSprop, batch 32",
+        (3,),
+        (("dense", 4, "relu"), ("dense", 4, "relu"), ("dense", 1, None)),
+        "mse",
+        "rmsprop",
+        32,
+        400,
+    ),
+    Workload(
+        "small",
+        "MLP 8-30-1, SGD, batch 32",
+        (8,),
+        (("dense", 30, "relu"), ("dense", 1, None)),
+        "mse",
+        "sgd",
+        32,
+        400,
+    ),
+    Workload(
+        "wide_deep",
+        "wide & deep, 5 and 6 features, 30-30, 2 outputs, SGD, batch 32",
+        (6,),
+        (("dense", 30, "relu"), ("dense", 30, "relu"), ("dense", 1, None)),
+        "mse",
+        "sgd",
+        32,
+        400,
+        wide=5,
+    ),
+    Workload(
+        "mlp",
+        "MLP 784-300-100-10, SGD, batch 32",
+        (784,),
+        (("dense", 300, "relu"), ("dense", 100, "relu"), ("dense", 10, "softmax")),
+        "sparse",
+        "sgd",
+        32,
+        200,
+    ),
+    Workload(
+        "mlp_wide",
+        "MLP 784-784-10, Adam, batch 256",
+        (784,),
+        (("dense", 784, "relu"), ("dense", 10, "softmax")),
+        "sparse",
+        "adam",
+        256,
+        20,
+    ),
+    Workload(
+        "cnn",
+        "CNN 28x28x1: conv 32, pool, conv 64, pool, 128, 10, Adam, batch 128",
+        (28, 28, 1),
+        _CNN,
+        "sparse",
+        "adam",
+        128,
+        6,
+    ),
+    Workload(
+        "lstm",
+        "LSTM 64 over 100 steps of 32, Adam, batch 32",
+        (100, 32),
+        (("lstm", 64), ("dense", 1, None)),
+        "mse",
+        "adam",
+        32,
+        20,
+    ),
+    Workload(
+        "gru",
+        "GRU 64 over 100 steps of 32, Adam, batch 32",
+        (100, 32),
+        (("gru", 64), ("dense", 1, None)),
+        "mse",
+        "adam",
+        32,
+        20,
+    ),
+    Workload(
+        "rnn",
+        "SimpleRNN 64 over 100 steps of 32, Adam, batch 32",
+        (100, 32),
+        (("rnn", 64), ("dense", 1, None)),
+        "mse",
+        "adam",
+        32,
+        20,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One prediction problem: a trained workload's model on some rows.
+
+    Args:
+        name: Its name.
+        title: What the table says.
+        model: Name of the workload whose model it is.
+        rows: Rows per call.
+        calls: Calls per measurement.
+    """
+
+    name: str
+    title: str
+    model: str
+    rows: int
+    calls: int
+
+
+PREDICTION = (
+    Prediction("mlp_1", "one row through the 784-300-100-10 MLP", "mlp", 1, 300),
+    Prediction("mlp_10000", "10 000 rows through the MLP", "mlp", 10_000, 2),
+    Prediction("cnn_64", "64 images through the CNN", "cnn", 64, 3),
+)
+
+BY_NAME = {item.name: item for item in (*TRAINING, *PREDICTION)}
