@@ -206,4 +206,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "GRAPHC_CACHE": ("cache_folder", _parse_folder),
 }
 
+#: The environment variables that set a knob.
+ENVIRONMENT_VARIABLES = tuple(_VARIABLES)
+
 config = Config.from_environment(os.environ)

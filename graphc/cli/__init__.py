@@ -1,0 +1,1 @@
+"""The ``graphc`` command: one verb a module, run by `graphc.cli.main`."""

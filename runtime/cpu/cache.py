@@ -61,15 +61,14 @@ class ObjectCache:
                 self._evict(path)
         return content
 
+    def usage(self) -> tuple[int, int]:
+        """How many entries there are, and their bytes."""
+        entries = [] if self.folder is None else _entries(self.folder)
+        return len(entries), sum(size for _, size, _ in entries)
+
     def _evict(self, newest: Path) -> None:
         """Deletes the longest unused entries until the folder is within its limit."""
-        entries = []
-        for path in newest.parent.glob("*" + _SUFFIX):
-            try:
-                status = path.stat()
-            except OSError:
-                continue  # another process deleted it
-            entries.append((status.st_mtime, status.st_size, path))
+        entries = _entries(newest.parent)
         total = sum(size for _, size, _ in entries)
         for _, size, path in sorted(entries):
             if total <= self.limit:
@@ -77,6 +76,18 @@ class ObjectCache:
             if path != newest:
                 _delete(path)
                 total -= size
+
+
+def _entries(folder: Path) -> list[tuple[float, int, Path]]:
+    """The time of the last use, the size and the path of each entry."""
+    entries = []
+    for path in folder.glob("*" + _SUFFIX):
+        try:
+            status = path.stat()
+        except OSError:
+            continue  # another process deleted it
+        entries.append((status.st_mtime, status.st_size, path))
+    return entries
 
 
 def entry_name(key: str, target: Target) -> str:

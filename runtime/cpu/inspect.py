@@ -1,0 +1,107 @@
+"""Looking into the CPU backend: a program after each stage, its LLVM IR, its assembly, its sizes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from graphc.ir import Graph, dims
+from graphc.ir.dims import Dim, product
+from graphc.ops.control import Scan
+from graphc.ops.linalg import Einsum
+from graphc.passes import Report
+from graphc.passes.fuse import fuse
+from graphc.passes.manager import pass_name
+from graphc.program import Program
+from graphc.runtime.cpu import jit
+from graphc.runtime.cpu.compiler import CPU_PIPELINE, lower
+from graphc.runtime.cpu.target import Target
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A program as a pass left it.
+
+    Attributes:
+        name: The pass.
+        program: What it made.
+        decisions: What it did and what it did not do, with reasons.
+        seconds: How long it took.
+    """
+
+    name: str
+    program: Program
+    decisions: tuple[str, ...]
+    seconds: float
+
+
+def stages(program: Program) -> Iterator[Stage]:
+    """The program after each pass of the CPU backend, fusion being the last.
+
+    Args:
+        program: What would be compiled.
+    """
+    graph = program.graph
+    for transform in CPU_PIPELINE.passes:
+        report = Report()
+        start = time.perf_counter()
+        graph = transform(graph, report)
+        seconds = time.perf_counter() - start
+        decisions = tuple(str(report).splitlines())
+        yield Stage(pass_name(transform), program.with_graph(graph), decisions, seconds)
+    start = time.perf_counter()
+    fusion = fuse(graph)
+    seconds = time.perf_counter() - start
+    yield Stage("fuse", program.with_graph(fusion.graph), tuple(fusion.decisions), seconds)
+
+
+def llvm_text(program: Program, target: Target | None = None) -> str:
+    """The LLVM IR of a program, as the code generator writes it.
+
+    Args:
+        program: What to compile.
+        target: The processor; this machine by default.
+    """
+    return lower(program, target or Target.host()).text()
+
+
+def assembly_text(program: Program, target: Target | None = None) -> str:
+    """The assembly of a program.
+
+    Args:
+        program: What to compile.
+        target: The processor; this machine by default.
+    """
+    target = target or Target.host()
+    return jit.emit_assembly(llvm_text(program, target), target)
+
+
+def multiply_adds(program: Program, bindings: Mapping[str, int]) -> int:
+    """How many multiply-adds the contractions of one step are, convolutions included.
+
+    Everything else (activations, sums, updates) is left out, as it is not what a processor's peak
+    is about.
+
+    Args:
+        program: What is run.
+        bindings: Sizes of the symbolic dimensions.
+    """
+    graph = CPU_PIPELINE.run(program.graph)
+    return dims.evaluate(_graph_work(graph), bindings)
+
+
+def _graph_work(graph: Graph) -> Dim:
+    total: Dim = 0
+    for node in graph.nodes:
+        types = [value.type for value in node.inputs]
+        if isinstance(node.op, Einsum):
+            first, second, _ = node.op.terms
+            sizes = dict(zip(first + second, (*types[0].shape, *types[1].shape), strict=True))
+            total = total + product(sizes.values())
+            continue
+        repeats: Dim = node.op.step_count(types) if isinstance(node.op, Scan) else 1
+        for body in node.op.bodies:
+            total = total + repeats * _graph_work(body)
+    return total
+
