@@ -173,13 +173,13 @@ class Layer(Parts):
             self._build_from(args, kwargs)
             if args and self.input_spec is not None:
                 self._check_spec(args[0])
-        self._fill_mask(args, kwargs)
         if keras_tensors((args, kwargs)):
             return record(self, args, kwargs, self._call_in_scope)
         return self._call_in_scope(*args, **kwargs)
 
     def _call_in_scope(self, *args: Any, **kwargs: Any) -> Any:
-        """Run `call` with the training flag resolved, as a scope of the trace."""
+        """Run `call` with masks and the training flag filled in, as a scope of the trace."""
+        self._fill_mask(args, kwargs)
         training = self._resolve_training(kwargs)
         trace = current_trace()
         with call_context.entered(training) as context:
