@@ -39,8 +39,9 @@ def compile(program: Program, backend: str = "cpu", threads: int | None = None) 
         return CpuExecutable(program, threads)
     if backend == "onnxruntime":
         from graphc.runtime.ort.executable import OrtExecutable  # loads onnx and ONNX Runtime
+        from graphc.runtime.ort.session import Options
 
-        return OrtExecutable(program)
+        return OrtExecutable(program, Options(threads=threads))
     raise ValueError(f"unknown backend {backend!r}; there are {', '.join(BACKENDS)}")
 
 

@@ -64,7 +64,10 @@ class Context:
         name = self.model.fresh(f"{layer}/{op_type}" if layer else op_type)
         results = [name, *(self.model.fresh(f"{name}:{i}") for i in range(1, outputs))]
         comment = self.model.comment(self._location)
-        self.graph.nodes.append(OnnxNode(op_type, name, list(inputs), results, attributes, comment))
+        operands = list(inputs)
+        while operands and not operands[-1]:
+            operands.pop()
+        self.graph.nodes.append(OnnxNode(op_type, name, operands, results, attributes, comment))
         return name if outputs == 1 else tuple(results)
 
     def constant(self, array: np.ndarray) -> str:
