@@ -98,6 +98,9 @@ class SymbolicDim:
             return SymbolicDim([((FloorDiv(rest, divisor),), 1)]) + _canonical(whole)
         return _canonical(whole)
 
+    def __rfloordiv__(self, other: int) -> Dim:
+        raise ShapeError(f"cannot divide dimension {other} by {self}")
+
     def __str__(self) -> str:
         text = ""
         for monomial, coefficient in self.terms:
@@ -195,6 +198,15 @@ def product(dims: Iterable[Dim]) -> Dim:
     for dim in dims:
         result = result * dim
     return result
+
+
+def known(shape: Iterable[Dim]) -> tuple[int, ...]:
+    """The sizes of a shape that has no symbols (any more).
+
+    Raises:
+        ShapeError: It has some.
+    """
+    return tuple(int(dim) for dim in shape)
 
 
 def symbols(dim: Dim) -> set[str]:

@@ -61,7 +61,7 @@ class Arithmetic:
         if not isinstance(other, Value):
             other = self.graph.constant(other, self.dtype)  # type: ignore[attr-defined]
         operands = (other, self) if swap else (self, other)
-        return self.graph.apply(Op.registry[op](), *operands)  # type: ignore[arg-type]
+        return self.graph.apply(Op.registry[op](), *operands)
 
     def __add__(self, other: Any) -> Any:
         return self._binary("Add", other)

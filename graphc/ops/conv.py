@@ -51,18 +51,19 @@ class _Convolution(Windowed):
         if kernel.rank != count + 2:
             raise ShapeError(f"{count} spatial axes need a kernel of rank {count + 2}")
         *window, per_group, outputs = kernel.shape
-        if not all(isinstance(size, int) for size in (*window, outputs)):
+        sizes = [size for size in (*window, outputs) if isinstance(size, int)]
+        if len(sizes) != count + 1:
             raise ShapeError(f"the kernel's sizes have to be known, not {kernel}")
-        if 0 in window:
+        if 0 in sizes[:count]:
             raise ShapeError(f"the kernel {shape_text(kernel.shape)} is empty")
-        if self.groups < 1 or outputs % self.groups:
+        if self.groups < 1 or sizes[count] % self.groups:
             raise ShapeError(f"{outputs} output channels do not make {self.groups} groups")
         if per_group * self.groups != inputs:
             raise ShapeError(
                 f"the kernel {shape_text(kernel.shape)} sees {per_group} channels in each of "
                 f"{self.groups} groups, but there are {inputs} input channels"
             )
-        return tuple(window)
+        return tuple(sizes[:count])
 
     def check_windows(self, y: Shape, x: Shape, window: Sequence[int]) -> None:
         """Refuse spatial shapes of ``y`` and ``x`` that no convolution connects."""
@@ -295,7 +296,7 @@ class ConvKernelGradient(_Convolution):
         if self.groups == 1:
             x = context.node("Transpose", [x], perm=[1, 0, *spatial_axes])
         else:
-            split = [batch, self.groups, inputs // self.groups, *spatial]  # type: ignore[operator]
+            split = [batch, self.groups, inputs // self.groups, *spatial]
             x = context.reshape(x, [batch, inputs, *spatial], split)
             x = context.node("Transpose", [x], perm=[2, 1, 0, *range(3, count + 3)])
             swapped = [split[2], self.groups, batch, *spatial]

@@ -101,9 +101,9 @@ class Binary(Elementwise):
             for shapes in pairs:
                 scale = 1 if dtype in FLOATS else 9
                 drawn = [scale * rng.uniform(*cls.domain, size=shape) for shape in shapes]
-                if dtype == "bool":
-                    drawn = [values > np.mean(cls.domain) for values in drawn]
-                arrays = [np.asarray(values).astype(dtype) for values in drawn]
+                middle = np.mean(cls.domain) if dtype == "bool" else None
+                chosen = [values if middle is None else values > middle for values in drawn]
+                arrays = [np.asarray(values).astype(dtype) for values in chosen]
                 yield Sample(cls(), tuple(arrays))
         for dtype in ("float32", "float64"):
             if dtype in cls.dtypes:

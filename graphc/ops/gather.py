@@ -54,8 +54,11 @@ class Gather(Op):
         places, known = _places(indices, x.shape[self.axis])
         shape = (*x.shape[: self.axis], *indices.shape, *x.shape[self.axis + 1 :])
         result = np.full(shape, missing(x.dtype.name), x.dtype)
-        into = (*[slice(None)] * self.axis, known)
-        result[into] = np.take(x, places, self.axis)
+        # With the axis in front, as views: one index is enough there.
+        inside = np.moveaxis(
+            result, range(self.axis, self.axis + indices.ndim), range(indices.ndim)
+        )
+        inside[known] = np.moveaxis(x, self.axis, 0)[places]
         return result
 
     def gradient(self, node: Node, dy: Value) -> Sequence[Value | None]:
@@ -113,12 +116,13 @@ class ScatterAdd(Op):
 
     def evaluate(self, indices: np.ndarray, y: np.ndarray) -> np.ndarray:
         behind = self.axis + indices.ndim
+        size = int(self.size)
+        places, known = _places(indices, size)
         wide = np.float64 if is_float(y.dtype.name) else y.dtype
-        places, known = _places(indices, self.size)
-        total = np.zeros((*y.shape[: self.axis], self.size, *y.shape[behind:]), wide)
-        before = (slice(None),) * self.axis
-        np.add.at(total, (*before, places), y[(*before, known)].astype(wide))
-        return total.astype(y.dtype)
+        total = np.zeros((size, *y.shape[: self.axis], *y.shape[behind:]), wide)
+        slices = np.moveaxis(y, range(self.axis, behind), range(indices.ndim))
+        np.add.at(total, places, slices[known].astype(wide))
+        return np.moveaxis(total, 0, self.axis).astype(y.dtype, order="C")
 
     def gradient(self, node: Node, dx: Value) -> Sequence[Value | None]:
         indices, y = node.inputs

@@ -15,7 +15,6 @@ from graphc.ir.dims import Dim, SymbolicDim
 from graphc.ops.movement import Expand, Transpose, insert_axis
 from graphc.ops.reduce import ReduceSum
 
-
 _EQUATION = re.compile(r"[A-Za-z]*,[A-Za-z]*->[A-Za-z]*")
 
 

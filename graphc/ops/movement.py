@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir import Literal, Node, Op, Sample, TensorType, Value, zeros_like
-from graphc.ir.dims import Dim, Shape, broadcast_dim, divide_exactly, product, shape_text
+from graphc.ir.dims import Dim, Shape, broadcast_dim, divide_exactly, known, product, shape_text
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ class Iota(Op):
     def evaluate(self) -> np.ndarray:
         column = [1] * len(self.shape)
         column[self.axis] = -1
-        line = np.arange(self.shape[self.axis]).astype(self.dtype).reshape(column)
-        return np.broadcast_to(line, self.shape)
+        shape = known(self.shape)
+        line = np.arange(shape[self.axis]).astype(self.dtype).reshape(column)
+        return np.broadcast_to(line, shape)
 
     def onnx(self, context: Any, node: Node) -> Any:
         zero, one = (context.constant(np.array(number, np.int64)) for number in (0, 1))
@@ -138,7 +140,7 @@ class Expand(Op):
         return x.with_shape(self.shape)
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(x, self.shape)
+        return np.broadcast_to(x, known(self.shape))
 
     def gradient(self, node: Node, dy: Value) -> Sequence[Value]:
         return (dy,)  # the sweep sums it over the broadcast axes
@@ -150,7 +152,7 @@ class Expand(Op):
     def samples(cls) -> Iterable[Sample]:
         for dtype in ("float32", "float64", "int32", "bool"):
             for source, target in (((), (2, 3)), ((3, 1), (2, 3, 5)), ((1,), (0,)), ((2,), (2,))):
-                x = np.arange(product(source)).reshape(source).astype(dtype)
+                x = np.arange(math.prod(source)).reshape(source).astype(dtype)
                 yield Sample(cls(target), (x,))
 
 
@@ -185,7 +187,7 @@ class Reshape(Op):
     def samples(cls) -> Iterable[Sample]:
         for dtype in ("float32", "float64", "int64", "bool"):
             for source, target in (((2, 6), (3, 4)), ((), (1, 1)), ((0, 3), (0,)), ((1,), ())):
-                x = np.arange(product(source)).reshape(source).astype(dtype)
+                x = np.arange(math.prod(source)).reshape(source).astype(dtype)
                 yield Sample(cls(target), (x,))
 
 
@@ -231,7 +233,7 @@ class Transpose(Op):
                 ((), ()),
                 ((1, 3, 1), (2, 1, 0)),
             ):
-                x = np.arange(product(shape)).reshape(shape).astype(dtype)
+                x = np.arange(math.prod(shape)).reshape(shape).astype(dtype)
                 yield Sample(cls(order), (x,))
 
 
@@ -255,8 +257,8 @@ class Slice(Op):
         for axis, (start, stop, dim) in enumerate(
             zip(self.starts, self.stops, x.shape, strict=True)
         ):
-            known = [d for d in (start, stop, dim) if isinstance(d, int)]
-            if len(known) == 3 and not 0 <= start <= stop <= dim:  # type: ignore[operator]
+            sizes = [size for size in (start, stop, dim) if isinstance(size, int)]
+            if len(sizes) == 3 and not 0 <= start <= stop <= dim:
                 raise ShapeError(f"{start}:{stop} is not inside axis {axis} of size {dim}")
         return x.with_shape(self.sizes)
 
@@ -304,7 +306,7 @@ class Slice(Op):
                 ((4,), (2,), (2,), (2,)),
                 ((), (), (), ()),
             ):
-                x = np.arange(product(shape)).reshape(shape).astype(dtype)
+                x = np.arange(math.prod(shape)).reshape(shape).astype(dtype)
                 yield Sample(cls(starts, stops, steps), (x,))
 
 
@@ -398,7 +400,7 @@ class Pad(Op):
                 ((3,), ((0,), (0,), (0,), 7.0)),
                 ((), ((), ())),
             ):
-                x = np.arange(product(shape)).reshape(shape).astype(dtype)
+                x = np.arange(math.prod(shape)).reshape(shape).astype(dtype)
                 yield Sample(cls(*arguments), (x,))
 
 
@@ -434,7 +436,7 @@ class Reverse(Op):
     def samples(cls) -> Iterable[Sample]:
         for dtype in ("float32", "float64", "int32", "bool"):
             for shape, axes in (((2, 3), (0,)), ((2, 19, 3), (0, 2)), ((0, 2), (0, 1))):
-                x = np.arange(product(shape)).reshape(shape).astype(dtype)
+                x = np.arange(math.prod(shape)).reshape(shape).astype(dtype)
                 yield Sample(cls(axes), (x,))
 
 
@@ -493,7 +495,7 @@ class Concat(Op):
                 (2, ((2, 1, 2), (2, 1, 5))),
             ):
                 arrays = [
-                    np.arange(product(shape)).reshape(shape).astype(dtype) for shape in shapes
+                    np.arange(math.prod(shape)).reshape(shape).astype(dtype) for shape in shapes
                 ]
                 yield Sample(cls(axis), tuple(arrays))
 
@@ -546,7 +548,7 @@ class Split(Op):
                 (1, 3, (0, 3)),
             ):
                 yield Sample(
-                    cls(axis, count), (np.arange(product(shape)).reshape(shape).astype(dtype),)
+                    cls(axis, count), (np.arange(math.prod(shape)).reshape(shape).astype(dtype),)
                 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir import Node, Sample, TensorType, Value
-from graphc.ir.dims import Dim, Shape, shape_text
+from graphc.ir.dims import Dim, Shape, known, shape_text
 from graphc.ops.window import Windowed
 
 _Op = TypeVar("_Op", bound="_Pool")
@@ -340,7 +340,7 @@ def _cases(kind: type[_Op]) -> Iterator[tuple[_Op, _Image]]:
 
 def _image(op: _Pool, image: _Image) -> np.ndarray:
     """Elements that all differ, so that no maximum is near another one."""
-    shape = op.image(*image, dtype="float64").shape
+    shape = known(op.image(*image, dtype="float64").shape)
     rng = np.random.default_rng(10)
     return (rng.permutation(int(np.prod(shape))).reshape(shape) - 20) * 0.25
 

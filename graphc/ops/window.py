@@ -10,7 +10,7 @@ import numpy as np
 
 from graphc.errors import DTypeError, ShapeError, UnsupportedError
 from graphc.ir import FLOATS, Op, TensorType
-from graphc.ir.dims import Dim, Shape, ceil_divide, shape_text
+from graphc.ir.dims import Dim, Shape, shape_text
 
 LAYOUTS = ("last", "first")
 Padding = tuple[tuple[int, int], ...]
@@ -188,7 +188,7 @@ def same_padding(
         if stride == 1:
             total = span - 1
         elif isinstance(size, int):
-            total = max((ceil_divide(size, stride) - 1) * stride + span - size, 0)
+            total = max((-(-size // stride) - 1) * stride + span - size, 0)
         else:
             raise UnsupportedError(
                 f'padding "same" with strides {tuple(strides)} depends on the size {size}, which '
