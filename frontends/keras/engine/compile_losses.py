@@ -43,12 +43,12 @@ class CompileLoss:
             )
         ]
         self.weights = outputs.flatten(loss_weights, "loss_weights")
-        self.trackers: list[Any] = []
-        if outputs.count > 1:
-            names = outputs.names or [f"output_{i}" for i in range(outputs.count)]
+        self.trackers: list[Any] = [None] * outputs.count
+        if sum(function is not None for function in self.losses) > 1:
+            names = outputs.names or [getattr(f, "name", "") for f in self.losses]
             self.trackers = [
-                metrics.Mean(name=f"{name}_loss") if function else None
-                for name, function in zip(names, self.losses, strict=True)
+                metrics.Mean(name=name) if function else None
+                for name, function in zip(_tracker_names(names), self.losses, strict=True)
             ]
 
     def __call__(
@@ -74,17 +74,38 @@ class CompileLoss:
             if function is None:
                 continue
             if targets[index] is None:
-                raise ValueError(f"there is a loss for output {index}, but no target for it")
+                raise ValueError(
+                    "there is a loss"
+                    + (f" for output {index}" if len(self.losses) > 1 else "")
+                    + ", but no target: give y as well (or loss=None to compile)"
+                )
             value = function(targets[index], predictions[index], sample_weights[index])
+            if value.ndim:
+                raise ValueError(
+                    f'the loss "{function.name}" gives a tensor of shape {value.shape}, but '
+                    'training needs one number: do not use reduction="none"'
+                )
             value = cast(
                 value, "float32" if value.dtype in ("float16", "bfloat16") else value.dtype
             )
-            if self.trackers:
+            if self.trackers[index]:
                 self.trackers[index].update_state(value, sample_weight=batch_size)
             if self.weights[index] is not None:
                 value = value * self.weights[index]
             total = value if total is None else total + value
         return total
+
+
+def _tracker_names(names: Sequence[str]) -> list[str]:
+    """``main`` as ``main_loss``; what is there already gets a number."""
+    found: list[str] = []
+    for name in names:
+        free, count = f"{name}_loss", 1
+        while free in found:
+            free = f"{name}_loss_{count}"
+            count += 1
+        found.append(free)
+    return found
 
 
 def _resolve(identifier: Any, target: Any, prediction: Tensor) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from graphc.eager.tensor import Tensor
+from graphc.eager.variable import Variable
 from graphc.keras import metrics as metrics_module
 from graphc.keras.engine.kind import resolve_kind
 from graphc.keras.engine.naming import to_snake_case
@@ -13,7 +14,7 @@ from graphc.keras.engine.outputs import Outputs
 
 
 class CompileMetrics:
-    """Metrics per output, updated without and with sample weights.
+    """Metrics per output, updated without and with sample weights; one metric to the outside.
 
     Args:
         metrics: As given to `compile`: a list for the only output, or a list of lists or a dict.
@@ -21,7 +22,12 @@ class CompileMetrics:
         outputs: The outputs of the model.
         targets: The targets of the first batch, to tell what ``"accuracy"`` means.
         predictions: The predictions of it.
+
+    Attributes:
+        named: The metrics by the names that they have in logs.
     """
+
+    name = "compile_metrics"
 
     def __init__(
         self,
@@ -31,14 +37,14 @@ class CompileMetrics:
         targets: Sequence[Any],
         predictions: Sequence[Tensor],
     ):
-        self._prefixes = [""] * outputs.count
-        if outputs.count > 1:
-            names = outputs.names or [f"output_{i}" for i in range(outputs.count)]
-            self._prefixes = [f"{name}_" for name in names]
         self._plain = _per_output(metrics, "metrics", outputs, targets, predictions)
         self._weighted = _per_output(
             weighted_metrics, "weighted_metrics", outputs, targets, predictions
         )
+        prefixes = [""] * outputs.count
+        if outputs.count > 1 and outputs.names:
+            prefixes = [f"{name}_" for name in outputs.names]
+        self.named = dict(_named(prefixes, self._plain, self._weighted))
 
     def update_state(
         self, targets: Sequence[Any], predictions: Sequence[Tensor], sample_weights: Sequence[Any]
@@ -46,34 +52,52 @@ class CompileMetrics:
         """Take a batch into all metrics."""
         for index, (plain, weighted) in enumerate(zip(self._plain, self._weighted, strict=True)):
             if targets[index] is None and (plain or weighted):
-                raise ValueError(f"there are metrics for output {index}, but no target for it")
+                raise ValueError(f"there are metrics for output {index}, but no target (y) for it")
             for metric in plain:
                 metric.update_state(targets[index], predictions[index])
             for metric in weighted:
                 metric.update_state(targets[index], predictions[index], sample_weights[index])
 
-    def named(self) -> Iterator[tuple[str, Any]]:
-        """Each metric with the name that it has in logs."""
-        taken: dict[str, int] = {}
-        for index, plain in enumerate(self._plain):
-            for metric in plain:
-                name = f"{self._prefixes[index]}{metric.name}"
-                count = taken.get(name, 0)
-                taken[name] = count + 1
-                yield (f"{name}_{count}" if count else name), metric
-        for index, weighted in enumerate(self._weighted):
-            for metric in weighted:
-                name = f"{self._prefixes[index]}{metric.name}"
-                if name in taken:
-                    name = f"{self._prefixes[index]}weighted_{metric.name}"
-                count = taken.get(name, 0)
-                taken[name] = count + 1
-                yield (f"{name}_{count}" if count else name), metric
+    def reset_state(self) -> None:
+        """Start all of them anew."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def result(self) -> dict[str, Any]:
+        """Their values by name."""
+        return {name: metric.result() for name, metric in self.named.items()}
 
     @property
     def metrics(self) -> list[Any]:
         """All metrics."""
-        return [metric for _, metric in self.named()]
+        return list(self.named.values())
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The state of all metrics."""
+        return [variable for metric in self.metrics for variable in metric.variables]
+
+
+def _named(
+    prefixes: Sequence[str], plain: list[list[Any]], weighted: list[list[Any]]
+) -> Iterator[tuple[str, Any]]:
+    """Each metric with the name that it has in logs: that of its output first, then its own."""
+    taken: dict[str, int] = {}
+
+    def numbered(name: str) -> str:
+        count = taken.get(name, 0)
+        taken[name] = count + 1
+        return f"{name}_{count}" if count else name
+
+    for prefix, metrics in zip(prefixes, plain, strict=True):
+        for metric in metrics:
+            yield numbered(f"{prefix}{metric.name}"), metric
+    for prefix, metrics in zip(prefixes, weighted, strict=True):
+        for metric in metrics:
+            name = f"{prefix}{metric.name}"
+            if name in taken:
+                name = f"{prefix}weighted_{metric.name}"
+            yield numbered(name), metric
 
 
 def _per_output(
@@ -83,6 +107,7 @@ def _per_output(
     targets: Sequence[Any],
     predictions: Sequence[Tensor],
 ) -> list[list[Any]]:
+    """A list of metrics for each output."""
     if given is None or (isinstance(given, (list, tuple)) and not given):
         return [[] for _ in range(outputs.count)]
     if not isinstance(given, (list, tuple, dict)):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,7 @@ from graphc.config import config
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir import numpy_dtype
 from graphc.keras import tree
-
-DEFAULT_BATCH_SIZE = 32
+from graphc.keras.engine.programs import input_names
 
 
 @dataclass
@@ -34,12 +34,23 @@ class Rows:
     @property
     def count(self) -> int:
         """The number of rows."""
-        return int(tree.flatten(self.x)[0].shape[0])
+        return len(next(iter(self.arrays.values())))
 
     def parts(self) -> dict[str, Any]:
         """What there is, by the names of the arguments of a step."""
         named = {"x": self.x, "y": self.y, "sample_weight": self.sample_weight}
         return {name: value for name, value in named.items() if value is not None}
+
+    @functools.cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays by their places, such as ``x`` or ``y/main``."""
+        parts = self.parts()
+        return dict(zip(input_names(parts), tree.flatten(parts), strict=True))
+
+    @functools.cached_property
+    def signature(self) -> tuple[Any, ...]:
+        """What a program depends on: names, element types, and sizes but for the batch's."""
+        return tuple((name, a.dtype, a.shape[1:]) for name, a in self.arrays.items())
 
     def slice(self, begin: int, end: int) -> Rows:
         """The rows from ``begin`` to before ``end``; views, not copies."""
@@ -116,11 +127,7 @@ def to_array(value: Any, what: str) -> np.ndarray:
             "with keras.utils.pad_sequences"
         ) from None
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
-        kind = "text" if array.dtype.kind in "USTO" and _holds_text(array) else str(array.dtype)
-        raise DTypeError(
-            f"{what} holds {kind}, but a model computes with numbers; convert it first"
-            + (" (rows of different lengths?)" if kind == "object" else "")
-        )
+        raise _no_numbers(value, array, what)
     if array.ndim == 0:
         raise ShapeError(
             f"{what} is the single number {array}; the first axis has to count samples"
@@ -128,6 +135,19 @@ def to_array(value: Any, what: str) -> np.ndarray:
     if array.dtype == np.float64 or array.dtype.name == "float128":
         array = array.astype(numpy_dtype(config.floatx))
     return np.ascontiguousarray(array)
+
+
+def _no_numbers(value: Any, array: np.ndarray, what: str) -> DTypeError:
+    kind, hint = f"elements of type {array.dtype}", ""
+    if array.dtype.kind in "USTO" and _holds_text(array):
+        kind, hint = "text", " (class names to numbers, for example)"
+    elif hasattr(value, "toarray"):
+        kind, hint = "a sparse matrix", ": pass x.toarray()"
+    elif array.dtype.kind == "M":
+        kind = "dates"
+    elif array.dtype == object:
+        hint = "; are there rows of different lengths, None, or columns of text in it?"
+    return DTypeError(f"{what} holds {kind}, but models compute with numbers; convert it{hint}")
 
 
 def _holds_text(array: np.ndarray) -> bool:
@@ -148,28 +168,48 @@ def _check_counts(rows: Rows) -> None:
 
 
 def _with_class_weight(rows: Rows, class_weight: Any) -> np.ndarray:
-    if not isinstance(class_weight, Mapping):
-        raise TypeError(
-            "class_weight has to be a dict from class number to weight, such as {0: 1.0, 1: 5.0}; "
-            f"received {type(class_weight).__name__}"
-        )
-    leaves = tree.flatten(rows.y)
-    if len(leaves) != 1:
-        raise ValueError(
-            "class_weight works for models with one output; give sample_weight for several"
-        )
-    labels = leaves[0]
+    """The sample weights, multiplied by the weight of each sample's class."""
+    _check_class_weight(rows, class_weight)
+    labels = tree.flatten(rows.y)[0]
     if labels.ndim > 1:
         labels = labels.argmax(-1) if labels.shape[-1] > 1 else labels[..., 0]
+    labels = np.round(labels)
     weights = np.ones(labels.shape, numpy_dtype(config.floatx))
     for label, weight in class_weight.items():
         weights[labels == label] = weight
     if rows.sample_weight is None:
         return weights
     given = tree.flatten(rows.sample_weight)[0]
-    return (weights * given.reshape(given.shape + (1,) * (weights.ndim - given.ndim))).astype(
-        weights.dtype
-    )
+    rank = max(weights.ndim, given.ndim)
+    first, second = (a.reshape(a.shape + (1,) * (rank - a.ndim)) for a in (weights, given))
+    return (first * second).astype(weights.dtype)
+
+
+def _check_class_weight(rows: Rows, class_weight: Any) -> None:
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(
+            "class_weight has to be a dict from class number to weight, such as {0: 1.0, 1: 5.0}; "
+            f"received {type(class_weight).__name__}"
+        )
+    leaves = tree.flatten(rows.y)
+    if not leaves:
+        raise ValueError("class_weight needs targets: give y as well")
+    if len(leaves) != 1:
+        raise ValueError(
+            f"class_weight works for models with one output, and y has {len(leaves)} parts; give "
+            "sample_weight instead"
+        )
+    columns = leaves[0].shape[-1] if leaves[0].ndim > 1 else 1
+    for label, weight in class_weight.items():
+        if isinstance(label, bool) or not hasattr(label, "__index__"):
+            raise TypeError(f"the keys of class_weight have to be class numbers, not {label!r}")
+        if not isinstance(weight, (int, float, np.number)):
+            raise TypeError(f"class_weight[{label}] has to be a number, not {weight!r}")
+        if columns > 1 and not 0 <= label < columns:
+            raise ValueError(
+                f"class_weight names class {label}, but the one-hot targets have {columns} "
+                f"classes, 0 to {columns - 1}"
+            )
 
 
 def split_validation(rows: Rows, fraction: float) -> tuple[Rows, Rows]:
@@ -179,7 +219,10 @@ def split_validation(rows: Rows, fraction: float) -> tuple[Rows, Rows]:
         ValueError: The fraction is not between 0 and 1, or leaves one part without rows.
     """
     if not 0 < fraction < 1:
-        raise ValueError(f"validation_split has to be between 0 and 1, not {fraction}")
+        raise ValueError(
+            "validation_split is the part of the samples to validate on, between 0 and 1; "
+            f"received {fraction}"
+        )
     begin = int(np.floor(rows.count * (1.0 - fraction)))
     if begin in (0, rows.count):
         raise ValueError(
@@ -203,55 +246,3 @@ def unpack(data: Any) -> tuple[Any, Any, Any]:
             f"received a tuple of {len(data)}"
         )
     return (*data, *(None,) * (3 - len(data)))  # type: ignore[return-value]
-
-
-def is_batches(x: Any) -> bool:
-    """Whether ``x`` gives batches (a generator or a data set) rather than rows."""
-    if isinstance(x, (np.ndarray, list, tuple, Mapping)) or hasattr(x, "__array__"):
-        return False
-    return hasattr(x, "__next__") or hasattr(x, "__getitem__") or isinstance(x, Iterable)
-
-
-class Batches:
-    """Batches made by Python code: a generator, an iterable, or a `keras.utils.PyDataset`.
-
-    Args:
-        source: Gives x, (x, y) or (x, y, sample_weight) for each batch.
-        class_weight: As in `make_rows`.
-
-    Attributes:
-        steps: The number of batches in a pass; None if only the source knows.
-    """
-
-    def __init__(self, source: Any, class_weight: Any = None):
-        self.source = source
-        self.class_weight = class_weight
-        self.indexable = hasattr(source, "__getitem__") and hasattr(source, "__len__")
-        length = getattr(source, "num_batches", None) if self.indexable else None
-        self.steps: int | None = length if isinstance(length, int) else None
-        if self.steps is None and hasattr(source, "__len__"):
-            self.steps = len(source)
-        self._iterator: Iterator[Any] | None = None
-
-    def epoch(self, steps: int | None) -> Iterator[Rows]:
-        """The batches of one epoch.
-
-        Args:
-            steps: How many; None for as many as the source has. A generator goes on where the
-                epoch before left it.
-        """
-        if self.indexable:
-            iterator = (self.source[i] for i in range(len(self.source)))
-        else:
-            if self._iterator is None:
-                self._iterator = iter(self.source)
-            iterator = self._iterator
-        for data in itertools.islice(iterator, steps):
-            yield make_rows(*unpack(data), class_weight=self.class_weight)
-        if steps is None:
-            self._iterator = None
-
-    def end_epoch(self) -> None:
-        """Tell the source that an epoch is over."""
-        if hasattr(self.source, "on_epoch_end"):
-            self.source.on_epoch_end()

@@ -11,7 +11,12 @@ def resolve_kind(target: Any, prediction: Any) -> str:
     Args:
         target: Labels; an object with a shape.
         prediction: Probabilities or logits; an object with a shape.
+
+    Raises:
+        ValueError: There is no target.
     """
+    if target is None:
+        raise ValueError('"accuracy" and "crossentropy" need targets: give y as well')
     if prediction.shape[-1:] == (1,):
         return "binary"
     fewer_axes = len(target.shape) < len(prediction.shape)

@@ -14,18 +14,15 @@ from graphc.errors import ShapeError
 _PRIVATE = frozenset(
     {
         "_auto_arguments",
-        "_loss_tracker",
+        "_compiled_steps",
         "_losses",
         "_own_variables",
-        "_steps",
-        "_trained",
+        "compilation",
         "compile_arguments",
-        "compiled_losses",
-        "compiled_metrics",
         "history",
         "inbound_nodes",
+        "loss",
         "optimizer",
-        "outputs_of_loss",
     }
 )
 

@@ -8,7 +8,6 @@ the metrics. What the code reads or assigns in `Variable`s becomes the program's
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,6 @@ from graphc.program import Program
 Types = Any
 
 
-@dataclass
 class CompiledProgram:
     """A program that can run, and the variables behind its state.
 
@@ -35,26 +33,38 @@ class CompiledProgram:
         program: What was compiled.
         executable: Runs it.
         variables: The variables by the names of the program's state.
+        structure: The structure of the model's outputs, for a program that predicts.
+
+    Attributes:
+        state: The arrays of the variables; running the program updates them in place.
+        seconds_per_step: How long a step took when it ran last; None before.
     """
 
-    program: Program
-    executable: runtime.Executable
-    variables: Mapping[str, Variable]
+    def __init__(
+        self,
+        program: Program,
+        executable: runtime.Executable,
+        variables: Mapping[str, Variable],
+        structure: Any = None,
+    ):
+        self.program = program
+        self.executable = executable
+        self.structure = structure
+        self.state = {name: variable.array for name, variable in variables.items()}
+        self.seconds_per_step: float | None = None
+        self.inputs = [value.name for value in program.data]
+        # Where the size of an open dimension, other than the batch's, is read off the data.
+        self._open = [
+            (value.name, axis, str(dim))
+            for value in program.data
+            for axis, dim in enumerate(value.shape)
+            if axis and not isinstance(dim, int) and str(dim) in dims.symbols(dim)
+        ]
 
-    @property
-    def state(self) -> dict[str, np.ndarray]:
-        """The arrays of the variables; running the program updates them in place."""
-        return {name: variable.array for name, variable in self.variables.items()}
-
-    def bindings(self, data: Mapping[str, np.ndarray]) -> dict[str, int]:
-        """The sizes of the symbolic dimensions other than the batch's, read off the data."""
-        sizes: dict[str, int] = {}
-        for value in self.program.data:
-            for dim, size in zip(value.shape[1:], data[value.name].shape[1:], strict=True):
-                names = dims.symbols(dim)
-                if len(names) == 1 and dim == dims.symbol(*names):
-                    sizes[names.pop()] = size
-        return sizes
+    def allocate_results(self, data: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
+        """Arrays that take the results of so many rows."""
+        bindings = {symbol: data[name].shape[axis] for name, axis, symbol in self._open}
+        return self.executable.allocate_results(rows, bindings)
 
 
 def trace_program(

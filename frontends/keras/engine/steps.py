@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from graphc import runtime
 from graphc.config import config
-from graphc.eager.tensor import Tensor, apply, as_tensor, cast
-from graphc.eager.trace import computing_at_once, current_trace
+from graphc.eager.tensor import Tensor, apply, as_tensor
+from graphc.eager.trace import current_trace
 from graphc.ir import TensorType
 from graphc.keras import tree
 from graphc.keras.engine import call_context
-from graphc.keras.engine.compile_losses import CompileLoss
-from graphc.keras.engine.compile_metrics import CompileMetrics
 from graphc.keras.engine.data import Rows
-from graphc.keras.engine.keras_tensor import KerasTensor, infer
-from graphc.keras.engine.outputs import Outputs
 from graphc.keras.engine.programs import (
     CompiledProgram,
     Types,
@@ -26,8 +23,10 @@ from graphc.keras.engine.programs import (
     types_of_data,
 )
 from graphc.ops.movement import Size
-from graphc.ops.reduce import ReduceSum
 from graphc.program import Program
+
+# Methods of Keras that a subclass may define, which a compiled step does not call.
+_CUSTOM_STEPS = {"train": "train_step", "evaluate": "test_step", "predict": "predict_step"}
 
 
 class Steps:
@@ -39,7 +38,11 @@ class Steps:
 
     def __init__(self, model: Any):
         self._model = model
-        self._cache: dict[Any, CompiledProgram] = {}
+        self._compiled: dict[Any, CompiledProgram] = {}
+        # The same, by what can be read off the data without a look at the model.
+        self._shortcuts: dict[Any, CompiledProgram] = {}
+        self._stack: Any = None
+        self._structure: Any = None
 
     def get(self, kind: str, rows: Rows) -> CompiledProgram:
         """The program of a kind for data like ``rows``; compiled when first asked for.
@@ -47,25 +50,50 @@ class Steps:
         Args:
             kind: ``"predict"``, ``"evaluate"`` or ``"train"``.
             rows: The data; only types and sizes other than that of the batch matter.
+
+        Raises:
+            ShapeError, DTypeError: The data does not fit the model.
         """
-        types = self.types(kind, rows)
-        key = (kind, str(types))
-        if key not in self._cache:
+        self._notice_changes()
+        shortcut = (kind, self._backend, config.threads, rows.signature)
+        compiled = self._shortcuts.get(shortcut)
+        if compiled is None:
+            compiled = self._shortcuts[shortcut] = self._find(kind, self.types(kind, rows))
+            self._notice_changes()
+        return compiled
+
+    def _find(self, kind: str, types: Types) -> CompiledProgram:
+        key = (kind, self._backend, config.threads, str(types))
+        if key not in self._compiled:
             program, variables = self.trace(kind, types)
-            executable = runtime.compile(program, config.backend, config.threads)
-            self._cache[key] = CompiledProgram(program, executable, variables)
-        return self._cache[key]
+            executable = runtime.compile(program, self._backend, config.threads)
+            self._compiled[key] = CompiledProgram(program, executable, variables, self._structure)
+        return self._compiled[key]
+
+    def _notice_changes(self) -> None:
+        """Forget all programs when layers were added to a Sequential model, or removed."""
+        stack = getattr(self._model, "_functional", None)
+        if stack is not self._stack:
+            if self._stack is not None:
+                self._compiled.clear()
+                self._shortcuts.clear()
+            self._stack = stack
+
+    def forget(self) -> None:
+        """Drop the programs that depend on the arguments of `compile`."""
+        for programs in (self._compiled, self._shortcuts):
+            for key in [key for key in programs if key[0] != "predict"]:
+                del programs[key]
 
     def latest(self, kind: str) -> CompiledProgram | None:
         """The program of a kind that was compiled last."""
-        found = [program for (known, _), program in self._cache.items() if known == kind]
+        found = [program for key, program in self._compiled.items() if key[0] == kind]
         return found[-1] if found else None
 
     def trace(self, kind: str, types: Types) -> tuple[Program, Mapping[str, Any]]:
         """The program of a kind for inputs of given types."""
+        self._refuse_custom_step(kind)
         step = {"predict": self._predict, "evaluate": self._evaluate, "train": self._train}[kind]
-        with computing_at_once():
-            self._prepare(kind, types)
         return trace_program(kind, types, step)
 
     def types(self, kind: str, rows: Rows) -> Types:
@@ -76,58 +104,49 @@ class Steps:
         axes of inputs and targets belong together.
         """
         types = types_of_data(rows.parts())
-        inputs = getattr(self._model, "inputs", None)
+        inputs = getattr(self._model, "inputs", None) if self._model.built else None
         if kind == "predict" and inputs:
             wanted = readable_types(inputs)
             given = tree.flatten(types["x"])
-            merged = [_merge(type, want) for type, want in zip(given, wanted, strict=True)]
-            types["x"] = tree.pack_sequence_as(types["x"], merged)
+            if len(given) == len(wanted):
+                merged = [_merge(type, want) for type, want in zip(given, wanted, strict=True)]
+                types["x"] = tree.pack_sequence_as(types["x"], merged)
         return types
 
-    def _prepare(self, kind: str, types: Types) -> None:
-        """Make everything that has state before the step is traced."""
-        model = self._model
-        if kind == "predict" or model.compile_arguments is None:
-            return
-        if model.compiled_losses is None:
-            placeholders = tree.map_structure(KerasTensor, types)
-            predictions = infer(lambda x: model(x, training=False), (placeholders["x"],), {})
-            self._build_losses(placeholders.get("y"), predictions)
-        if kind == "train":
-            model.optimizer.build(model.trained_variables)
+    @property
+    def _backend(self) -> str:
+        compilation = self._model.compilation
+        return compilation.backend if compilation and compilation.backend else config.backend
 
-    def _build_losses(self, y: Any, predictions: Any) -> None:
-        model = self._model
-        arguments = model.compile_arguments
-        outputs = Outputs(predictions, getattr(model, "output_names", None))
-        targets = outputs.flatten(y, "y")
-        flat = tree.flatten(predictions)
-        model.outputs_of_loss = outputs
-        model.compiled_losses = CompileLoss(
-            arguments["loss"], arguments["loss_weights"], outputs, targets, flat
-        )
-        model.compiled_metrics = CompileMetrics(
-            arguments["metrics"], arguments["weighted_metrics"], outputs, targets, flat
-        )
+    def _refuse_custom_step(self, kind: str) -> None:
+        name = _CUSTOM_STEPS[kind]
+        if hasattr(type(self._model), name):
+            raise NotImplementedError(
+                f"{type(self._model).__name__} defines {name}(), which is not called: graphc "
+                "compiles the whole step. Override compute_loss(x, y, y_pred, sample_weight) and "
+                "compute_metrics(x, y, y_pred, sample_weight) instead, or write the loop yourself "
+                "around train_on_batch()"
+            )
+
+    # ------------------------------------------------------------------------------- the steps
 
     def _predict(self, data: Any) -> dict[str, Tensor]:
         outputs = self._model(data["x"], training=False)
-        self._model.predicted_structure = tree.map_structure(lambda _: 0, outputs)
+        self._structure = tree.map_structure(lambda _: 0, outputs)
         return {f"output/{i}": tensor for i, tensor in enumerate(tree.flatten(outputs))}
 
     def _evaluate(self, data: Any) -> dict[str, Tensor]:
-        self._forward(data, training=False)
-        return {}
+        _, logs = self._forward(data, training=False)
+        return logs
 
     def _train(self, data: Any) -> dict[str, Tensor]:
         model = self._model
-        loss = self._forward(data, training=True)
-        if loss is None:
-            raise ValueError("there is no loss to minimize: give compile() a loss")
+        loss, logs = self._forward(data, training=True)
         variables = model.trained_variables
+        model.optimizer.build(variables)
         trace = current_trace()
         assert trace is not None
-        gradients = trace.gradients(loss, variables)
+        gradients = trace.gradients(model.optimizer.scale_loss(loss), variables)
         pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
         missing = [v.path for g, v in zip(gradients, variables, strict=True) if g is None]
         if not pairs:
@@ -140,25 +159,40 @@ class Steps:
                 stacklevel=2,
             )
         model.optimizer.apply([g for g, _ in pairs], [v for _, v in pairs])
-        return {}
+        return logs
 
-    def _forward(self, data: Any, training: bool) -> Tensor | None:
-        """Predictions, the loss, and the metrics' updates; returns the loss."""
+    def _forward(self, data: Any, training: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, and the values of the metrics after this batch."""
         model = self._model
         x, y, sample_weight = (data.get(part) for part in ("x", "y", "sample_weight"))
         with call_context.entered(training) as context:
             y_pred = model(x, training=training)
-            loss = model.compute_loss(
-                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training
-            )
-        extras = [*context.losses, *model._regularization_losses()]
-        for extra in extras:
-            scalar = apply(ReduceSum(tuple(range(extra.ndim))), extra) if extra.ndim else extra
-            loss = scalar if loss is None else loss + cast(scalar, loss.dtype)
-        if loss is not None:
-            model.loss_tracker.update_state(loss, sample_weight=batch_size_of(x))
-        model.compute_metrics(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight)
-        return loss
+            model.compilation.resolve(getattr(model, "output_names", None), y, y_pred)
+            # What layers added is among `model.losses` while the loss is computed.
+            object.__setattr__(model, "_losses", context.losses)
+            try:
+                loss = _compute_loss(model, x, y, y_pred, sample_weight, training)
+            finally:
+                object.__setattr__(model, "_losses", [])
+            model.compilation.tracker.update_state(loss, sample_weight=batch_size_of(x))
+            logs = model.compute_metrics(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight)
+        logs = model.get_metrics_result() if logs is None else logs
+        return loss, {name: as_tensor(value) for name, value in logs.items()}
+
+
+def _compute_loss(
+    model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool
+) -> Tensor:
+    arguments = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
+    if "training" in inspect.signature(model.compute_loss).parameters:
+        arguments["training"] = training
+    loss = model.compute_loss(**arguments)
+    if loss is None and training:
+        raise ValueError(
+            f'model "{model.name}" has no loss to minimize: give compile() a loss, or use '
+            "add_loss() in a layer"
+        )
+    return as_tensor(0.0 if loss is None else loss)
 
 
 def batch_size_of(x: Any) -> Tensor:

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
 from typing import Any
 
-from graphc.eager.tensor import Tensor
-from graphc.keras import losses, metrics, optimizers, tree
+from graphc.eager.tensor import Tensor, as_tensor, cast
+from graphc.keras import ops, optimizers, tree
 from graphc.keras.callbacks import CallbackList
-from graphc.keras.engine.compile_losses import CompileLoss
-from graphc.keras.engine.compile_metrics import CompileMetrics
-from graphc.keras.engine.data import (
-    Batches,
-    Rows,
-    is_batches,
-    make_rows,
-    split_validation,
-    unpack,
-)
-from graphc.keras.engine.outputs import Outputs
-from graphc.keras.engine.running import (
-    Order,
-    check_metrics,
-    checked_batch_size,
-    in_order,
-    is_due,
-    number,
-    run,
-    run_rows,
-    steps_of,
-)
+from graphc.keras.engine import arguments
+from graphc.keras.engine.compilation import Compilation
+from graphc.keras.engine.data import Rows, make_rows, split_validation, unpack
+from graphc.keras.engine.feeds import BatchFeed, RowsFeed, is_batches
+from graphc.keras.engine.programs import CompiledProgram
+from graphc.keras.engine.running import Feed, Runner, python_values
 from graphc.keras.engine.steps import Steps, batch_size_of
 from graphc.program import Program
 
@@ -39,19 +23,24 @@ class Trainer:
 
     Attributes:
         optimizer: The optimizer given to `compile`.
-        stop_training: Set by callbacks to end `fit` after the running epoch.
+        loss: The loss given to `compile`.
+        compile_arguments: All arguments that say what is trained; None before `compile`.
+        compilation: What they became; None before `compile`.
         history: The `History` of the last `fit`.
+        stop_training: Set by callbacks to end `fit` after the running epoch, or, in a batch hook,
+            after the running batch; ``stop_evaluating`` and ``stop_predicting`` likewise.
     """
 
     name: str
     optimizer: Any = None
-    stop_training = False
+    loss: Any = None
     history: Any = None
     compile_arguments: dict[str, Any] | None = None
-    compiled_losses: CompileLoss | None = None
-    compiled_metrics: CompileMetrics | None = None
-    outputs_of_loss: Outputs | None = None
-    predicted_structure: Any = None
+    compilation: Compilation | None = None
+    stop_training = False
+    stop_evaluating = False
+    stop_predicting = False
+    _initial_epoch: int | None = None
 
     # --------------------------------------------------------------------------------- compile
 
@@ -67,6 +56,7 @@ class Trainer:
         jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
         sample_weight_mode: Any = None,
+        backend: str | None = None,
     ) -> None:
         """Say how the model is trained (https://keras.io/api/models/model_training_apis/).
 
@@ -84,62 +74,57 @@ class Trainer:
             jit_compile: Accepted for compatibility; steps are always compiled.
             auto_scale_loss: Accepted for compatibility.
             sample_weight_mode: Keras 2's; sample weights may have a time axis anyway.
+            backend: What runs the model: ``"cpu"``, ``"onnxruntime"`` or ``"reference"``;
+                `config.backend` by default.
 
         Raises:
             ValueError: An unknown name; the nearest known one is suggested.
         """
+        arguments.check_losses(loss)
+        arguments.check_metrics(metrics)
+        arguments.check_metrics(weighted_metrics)
+        arguments.check_backend(backend)
         self.optimizer = optimizers.get(optimizer)
-        for identifier in tree.flatten(loss):
-            if not (isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce")):
-                losses.get(identifier)
-        check_metrics(metrics)
-        check_metrics(weighted_metrics)
+        self.loss = loss
         self.compile_arguments = {
             "optimizer": self.optimizer,
             "loss": loss,
-            "metrics": metrics,
             "loss_weights": loss_weights,
+            "metrics": metrics,
             "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
         }
-        self.compiled_losses = None
-        self.compiled_metrics = None
-        self.outputs_of_loss = None
-        self.stop_training = False
-        object.__setattr__(self, "_loss_tracker", None)
         # What is frozen now stays frozen until the next compile.
-        object.__setattr__(self, "_trained", None)
-        object.__setattr__(self, "_steps", Steps(self))
+        trained = list(self.trainable_variables) if self.built else None  # type: ignore
+        self.compilation = Compilation(self.compile_arguments, backend, trained)
+        self.stop_training = False
+        self._steps.forget()
 
     @property
     def compiled(self) -> bool:
         """Whether `compile` was called."""
-        return self.compile_arguments is not None
-
-    @property
-    def steps(self) -> Steps:
-        """The model's compiled programs."""
-        if "_steps" not in self.__dict__:
-            object.__setattr__(self, "_steps", Steps(self))
-        return self.__dict__["_steps"]
-
-    @property
-    def loss_tracker(self) -> Any:
-        """The running mean of the loss."""
-        if self.__dict__.get("_loss_tracker") is None:
-            object.__setattr__(self, "_loss_tracker", metrics.Mean(name="loss"))
-        return self.__dict__["_loss_tracker"]
+        return self.compilation is not None
 
     @property
     def trained_variables(self) -> list[Any]:
         """The variables that training changes: those that were trainable at `compile`."""
-        if self.__dict__.get("_trained") is None:
-            object.__setattr__(self, "_trained", list(self.trainable_variables))  # type: ignore
-        return self.__dict__["_trained"]
+        assert self.compilation is not None
+        if self.compilation.trained is None:
+            self.compilation.trained = list(self.trainable_variables)  # type: ignore
+        return list(self.compilation.trained)
 
     @property
-    def loss(self) -> Any:
-        """The loss given to `compile`."""
-        return self.compile_arguments["loss"] if self.compile_arguments else None
+    def _steps(self) -> Steps:
+        """The model's compiled programs."""
+        if "_compiled_steps" not in self.__dict__:
+            object.__setattr__(self, "_compiled_steps", Steps(self))
+        return self.__dict__["_compiled_steps"]
+
+    def steps_for(self, kind: str, rows: Rows) -> CompiledProgram:
+        """The compiled program of a kind for data like ``rows``; see `Steps.get`."""
+        return self._steps.get(kind, rows)
 
     # ------------------------------------------------------------------------------ overridable
 
@@ -161,17 +146,15 @@ class Trainer:
             training: Whether the step trains.
 
         Returns:
-            A scalar; None if there is no loss. Losses added by layers are added afterwards.
+            A scalar: what `compile` was given, and `losses`, the penalties that layers added.
+            None if there is nothing of it.
         """
-        if self.compiled_losses is None or self.outputs_of_loss is None or y is None:
-            return None
-        outputs = self.outputs_of_loss
-        return self.compiled_losses(
-            outputs.flatten(y, "y"),
-            tree.flatten(y_pred),
-            self._weights_per_output(sample_weight),
-            batch_size_of(x),
-        )
+        assert self.compilation is not None
+        loss = self.compilation.loss(y, y_pred, sample_weight, batch_size_of(x))
+        for extra in self.losses:  # type: ignore[attr-defined]
+            added = ops.sum(as_tensor(extra))
+            loss = added if loss is None else loss + cast(added, loss.dtype)
+        return loss
 
     def compute_metrics(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None
@@ -183,52 +166,30 @@ class Trainer:
             y: Targets.
             y_pred: Predictions.
             sample_weight: Weights of the samples.
-        """
-        if self.compiled_metrics is not None and self.outputs_of_loss is not None and y is not None:
-            self.compiled_metrics.update_state(
-                self.outputs_of_loss.flatten(y, "y"),
-                tree.flatten(y_pred),
-                self._weights_per_output(sample_weight),
-            )
-        return {}
 
-    def _weights_per_output(self, sample_weight: Any) -> list[Any]:
-        assert self.outputs_of_loss is not None
-        if sample_weight is None or tree.is_nested(sample_weight):
-            return self.outputs_of_loss.flatten(sample_weight, "sample_weight")
-        return [sample_weight] * self.outputs_of_loss.count
+        Returns:
+            The value of each metric by name: what callbacks and the progress bar show.
+        """
+        assert self.compilation is not None
+        self.compilation.update_metrics(y, y_pred, sample_weight)
+        return self.get_metrics_result()
 
     # ------------------------------------------------------------------------------------ logs
 
     @property
     def metrics(self) -> list[Any]:
         """All metrics: the loss's running mean, those given to `compile`, those of layers."""
-        found: list[Any] = []
-        if self.compiled:
-            found.append(self.loss_tracker)
-        if self.compiled_metrics is not None:
-            found += self.compiled_metrics.metrics
-        if self.compiled_losses is not None:
-            found += [tracker for tracker in self.compiled_losses.trackers if tracker]
+        found = self.compilation.all_metrics if self.compilation else []
         own = super().metrics  # type: ignore[misc]
         return found + [metric for metric in own if all(metric is not known for known in found)]
 
     @property
     def metrics_names(self) -> list[str]:
-        """The names of the metrics, in the order in which `evaluate` returns them."""
-        return [name for name, _ in self._named_metrics()]
-
-    def _named_metrics(self) -> Iterator[tuple[str, Any]]:
-        if self.compiled:
-            yield "loss", self.loss_tracker
-        if self.compiled_metrics is not None:
-            yield from self.compiled_metrics.named()
-        if self.compiled_losses is not None:
-            for tracker in self.compiled_losses.trackers:
-                if tracker:
-                    yield tracker.name, tracker
-        for metric in super().metrics:  # type: ignore[misc]
-            yield metric.name, metric
+        """The names of the metrics."""
+        names: list[str] = []
+        for metric in self.metrics:
+            names += getattr(metric, "named", None) or [metric.name]
+        return names
 
     def reset_metrics(self) -> None:
         """Start all running means anew."""
@@ -236,15 +197,21 @@ class Trainer:
             metric.reset_state()
 
     def get_metrics_result(self) -> dict[str, Any]:
-        """The current value of each metric by name."""
+        """The value of each metric by name."""
         logs: dict[str, Any] = {}
-        for name, metric in self._named_metrics():
+        for metric in self.metrics:
             result = metric.result()
-            if isinstance(result, dict):
-                logs.update({key: number(value) for key, value in result.items()})
-            else:
-                logs[name] = number(result)
+            logs.update(result if isinstance(result, dict) else {metric.name: result})
         return logs
+
+    def _in_order(self, logs: dict[str, Any]) -> Any:
+        """Values as `evaluate` returns them: metrics by their own names first, others by name."""
+        names: list[str] = []
+        for metric in self.metrics:
+            names += [part.name for part in getattr(metric, "metrics", [metric])]
+        known = [name for name in dict.fromkeys(names) if name in logs]
+        values = [logs[name] for name in known + sorted(set(logs) - set(known))]
+        return values[0] if len(values) == 1 else values
 
     # ------------------------------------------------------------------------------------- fit
 
@@ -273,7 +240,7 @@ class Trainer:
             x: Inputs: an array, a structure of arrays like the model's inputs, or a generator,
                 iterable or `PyDataset` of batches.
             y: Targets; not with batches.
-            batch_size: Rows per step; 32 by default.
+            batch_size: Rows per step; 32 by default. Not with batches.
             epochs: The number of the last epoch.
             verbose: 0 for silence, 1 for a bar, 2 for a line per epoch, "auto" for 1.
             callbacks: Objects whose hooks are called on the way.
@@ -283,7 +250,8 @@ class Trainer:
             class_weight: Dict from class to weight in the loss.
             sample_weight: Weight of each sample in the loss.
             initial_epoch: The number of the first epoch.
-            steps_per_epoch: Batches per epoch; needed for endless generators.
+            steps_per_epoch: Batches per epoch; needed for endless generators. The next epoch goes
+                on behind the last one.
             validation_steps: Batches per validation.
             validation_batch_size: Rows per step of validation.
             validation_freq: Validate after every so many epochs, or after these.
@@ -296,45 +264,67 @@ class Trainer:
             ShapeError, DTypeError: The data does not fit the model; nothing was trained.
         """
         self._check_compiled("fit")
-        source = self._source(x, y, sample_weight, class_weight)
-        batch_size = checked_batch_size(batch_size)
-        validation = self._validation_source(source, validation_split, validation_data)
-        if isinstance(source, Rows) and validation_split:
-            source, validation = split_validation(source, validation_split)
-        steps = steps_per_epoch or steps_of(source, batch_size)
-        callbacks = self._callback_list(
-            callbacks, verbose, epochs=epochs, steps=steps, add_history=True
-        )
+        arguments.check_fit(epochs, initial_epoch, steps_per_epoch, validation_steps)
+        arguments.check_validation_freq(validation_freq)
+        data = self._data(x, y, sample_weight, class_weight)
+        validation = self._validation_data(data, validation_split, validation_data)
+        if validation_split and validation_data is None:
+            data, validation = split_validation(data, validation_split)
+        feed = _feed(data, batch_size, steps_per_epoch, class_weight, shuffle)
+        validation_feed = None
+        if validation is not None:
+            validation_feed = _feed(
+                validation, validation_batch_size or batch_size, validation_steps
+            )
+            self.steps_for("evaluate", validation_feed.first)
+        # Everything that may be wrong with the data shows before anything is trained.
+        self.steps_for("train", feed.first)
+        self._warn_of_changes()
+        callbacks = self._callback_list(callbacks, verbose, epochs, feed.steps, add_history=True)
+        return self._fit(feed, validation_feed, callbacks, initial_epoch, epochs, validation_freq)
+
+    def _fit(
+        self,
+        feed: Feed,
+        validation: Feed | None,
+        callbacks: CallbackList,
+        initial_epoch: int,
+        epochs: int,
+        validation_freq: Any,
+    ) -> Any:
         self.stop_training = False
-        callbacks.on_train_begin()
         logs: dict[str, Any] = {}
-        order = Order(source, shuffle, batch_size)
-        for epoch in range(initial_epoch, epochs):
-            self.reset_metrics()
-            callbacks.on_epoch_begin(epoch)
-            run(self, "train", source, batch_size, steps_per_epoch, callbacks, order.next())
-            logs = self.get_metrics_result()
-            if validation is not None and is_due(epoch, validation_freq):
-                logs.update(
-                    self._validate(
-                        validation, validation_batch_size or batch_size, validation_steps, callbacks
-                    )
-                )
-            callbacks.on_epoch_end(epoch, logs)
-            if self.stop_training:
-                break
+        callbacks.on_train_begin()
+        try:
+            for epoch in range(self._initial_epoch or initial_epoch, epochs):
+                self.reset_metrics()
+                callbacks.on_epoch_begin(epoch)
+                runner = Runner(self, "train", callbacks)
+                runner.run(feed)
+                if not runner.steps:  # a generator is used up
+                    break
+                logs = dict(runner.logs)
+                if validation is not None and arguments.is_due(epoch, validation_freq):
+                    results = self._evaluate(validation, callbacks)
+                    logs.update({f"val_{name}": value for name, value in results.items()})
+                callbacks.on_epoch_end(epoch, logs)
+                if self.stop_training:
+                    break
+        finally:
+            if epochs > 0:
+                self.optimizer.finalize_variable_values(self.trained_variables)
         callbacks.on_train_end(logs)
         return self.history
 
-    def _validate(
-        self, source: Any, batch_size: int, steps: int | None, callbacks: CallbackList
-    ) -> dict[str, Any]:
-        self.reset_metrics()
+    def _evaluate(self, feed: Feed, callbacks: CallbackList) -> dict[str, Any]:
+        self.stop_evaluating = False
         callbacks.on_test_begin()
-        run(self, "evaluate", source, batch_size, steps, callbacks)
-        logs = self.get_metrics_result()
-        callbacks.on_test_end(logs)
-        return {f"val_{name}": value for name, value in logs.items()}
+        self.reset_metrics()
+        feed.restart()
+        runner = Runner(self, "evaluate", callbacks)
+        runner.run(feed)
+        callbacks.on_test_end(runner.logs)
+        return runner.logs
 
     def evaluate(
         self,
@@ -363,16 +353,10 @@ class Trainer:
             The loss as a float, or a list of it and the metrics, or a dict.
         """
         self._check_compiled("evaluate")
-        source = self._source(x, y, sample_weight)
-        batch_size = checked_batch_size(batch_size)
-        total = steps or steps_of(source, batch_size)
-        callbacks = self._callback_list(callbacks, verbose, epochs=1, steps=total)
-        self.reset_metrics()
-        callbacks.on_test_begin()
-        run(self, "evaluate", source, batch_size, steps, callbacks)
-        logs = self.get_metrics_result()
-        callbacks.on_test_end(logs)
-        return logs if return_dict else in_order(logs)
+        feed = _feed(self._data(x, y, sample_weight), batch_size, steps)
+        self.steps_for("evaluate", feed.first)
+        logs = self._evaluate(feed, self._callback_list(callbacks, verbose, 1, feed.steps))
+        return logs if return_dict else self._in_order(logs)
 
     def predict(
         self,
@@ -394,14 +378,14 @@ class Trainer:
         Returns:
             Arrays in the structure of the model's outputs.
         """
-        source = self._source(x)
-        batch_size = checked_batch_size(batch_size)
-        total = steps or steps_of(source, batch_size)
-        callbacks = self._callback_list(callbacks, verbose, epochs=1, steps=total)
+        feed = _feed(self._data(x), batch_size, steps)
+        self.steps_for("predict", feed.first)
+        callbacks = self._callback_list(callbacks, verbose, 1, feed.steps)
+        self.stop_predicting = False
         callbacks.on_predict_begin()
-        outputs = run(self, "predict", source, batch_size, steps, callbacks)
+        outputs = Runner(self, "predict", callbacks).run(feed)
         callbacks.on_predict_end()
-        return tree.pack_sequence_as(self.predicted_structure, outputs)
+        return outputs
 
     # ------------------------------------------------------------------------------ one batch
 
@@ -412,7 +396,7 @@ class Trainer:
         sample_weight: Any = None,
         class_weight: Any = None,
         return_dict: bool = False,
-        reset_metrics: bool = False,
+        reset_metrics: bool = True,
     ) -> Any:
         """One training step.
 
@@ -422,10 +406,11 @@ class Trainer:
             sample_weight: Weight of each sample.
             class_weight: Dict from class to weight.
             return_dict: Whether to return a dict by name.
-            reset_metrics: Whether metrics are of this batch alone, as in Keras 2.
+            reset_metrics: Whether metrics are of this batch alone; otherwise they are means over
+                the batches since the last `reset_metrics` (Keras 2).
 
         Returns:
-            The running loss as a float, or a list of it and the metrics, or a dict.
+            The loss as a float, or a list of it and the metrics, or a dict.
         """
         self._check_compiled("train_on_batch")
         return self._on_batch(
@@ -438,16 +423,16 @@ class Trainer:
         y: Any = None,
         sample_weight: Any = None,
         return_dict: bool = False,
-        reset_metrics: bool = False,
+        reset_metrics: bool = True,
     ) -> Any:
-        """The loss and metrics of one batch, added to the running means.
+        """The loss and the metrics of one batch.
 
         Args:
             x: Inputs.
             y: Targets.
             sample_weight: Weight of each sample.
             return_dict: Whether to return a dict by name.
-            reset_metrics: Whether metrics are of this batch alone, as in Keras 2.
+            reset_metrics: As in `train_on_batch`.
         """
         self._check_compiled("test_on_batch")
         return self._on_batch(
@@ -461,8 +446,9 @@ class Trainer:
             x: Inputs.
         """
         rows = make_rows(x)
-        outputs = run_rows(self, "predict", rows, rows.count)
-        return tree.pack_sequence_as(self.predicted_structure, outputs)
+        compiled = self.steps_for("predict", rows)
+        results = compiled.executable.run(rows.arrays, compiled.state)
+        return tree.pack_sequence_as(compiled.structure, list(results.values()))
 
     def predict_classes(self, x: Any, batch_size: int | None = None, verbose: Any = 0) -> Any:
         """The most likely class of each row (Keras 2).
@@ -482,11 +468,11 @@ class Trainer:
         return self.predict(x, batch_size, verbose)
 
     def _on_batch(self, kind: str, rows: Rows, return_dict: bool, reset: bool) -> Any:
+        compiled = self.steps_for(kind, rows)
         if reset:
             self.reset_metrics()
-        run_rows(self, kind, rows, rows.count)
-        logs = self.get_metrics_result()
-        return logs if return_dict else in_order(logs)
+        logs = python_values(compiled.executable.run(rows.arrays, compiled.state))
+        return logs if return_dict else self._in_order(logs)
 
     # ------------------------------------------------------------------------------- programs
 
@@ -504,9 +490,13 @@ class Trainer:
         Raises:
             ValueError: No such program was used yet, and no data shows what to make.
         """
+        if kind not in ("train", "evaluate", "predict"):
+            raise ValueError(f'lower() takes "train", "evaluate" or "predict", not {kind!r}')
+        if kind != "predict":
+            self._check_compiled("lower")
         if data is not None:
-            return self.steps.get(kind, make_rows(*unpack(data))).program
-        known = self.steps.latest(kind)
+            return self.steps_for(kind, make_rows(*unpack(data))).program
+        known = self._steps.latest(kind)
         if known is None:
             raise ValueError(
                 f'the model has not run a "{kind}" program yet, so shapes are not known: pass a '
@@ -516,23 +506,31 @@ class Trainer:
 
     # ---------------------------------------------------------------------------------- helpers
 
-    def _source(self, x: Any, y: Any = None, sample_weight: Any = None, classes: Any = None) -> Any:
+    def _data(self, x: Any, y: Any = None, sample_weight: Any = None, classes: Any = None) -> Any:
+        """Rows, or the user's source of batches as it is."""
         if x is None:
             raise ValueError("there is no data: x is None")
-        if is_batches(x):
-            if y is not None:
-                raise ValueError("y must not be given with batches: they hold the targets")
-            return Batches(x, classes)
-        return make_rows(x, y, sample_weight, classes)
+        if not is_batches(x):
+            return make_rows(x, y, sample_weight, classes)
+        if y is not None or sample_weight is not None:
+            given = "y" if y is not None else "sample_weight"
+            raise ValueError(
+                f"{given} must not be given when x is a {type(x).__name__}: its batches hold the "
+                "targets and weights, as tuples (x, y) or (x, y, sample_weight)"
+            )
+        return x
 
-    def _validation_source(self, source: Any, fraction: float, data: Any) -> Any:
-        if fraction and not isinstance(source, Rows):
-            raise ValueError("validation_split needs arrays; give validation_data with batches")
-        if data is None:
+    def _validation_data(self, data: Any, fraction: float, given: Any) -> Any:
+        if given is None:
+            if fraction and not isinstance(data, Rows):
+                raise ValueError(
+                    "validation_split needs arrays; give validation_data where x is a generator "
+                    "or a data set"
+                )
             return None
-        if is_batches(data):
-            return Batches(data)
-        return make_rows(*unpack(tuple(data) if isinstance(data, list) else data))
+        if is_batches(given):
+            return given
+        return make_rows(*unpack(tuple(given) if isinstance(given, list) else given))
 
     def _callback_list(
         self,
@@ -544,7 +542,7 @@ class Trainer:
     ) -> CallbackList:
         if isinstance(callbacks, CallbackList):
             return callbacks
-        verbose = 1 if verbose == "auto" else int(verbose)
+        arguments.check_verbose(verbose)
         return CallbackList(
             callbacks,
             add_history=add_history,
@@ -561,3 +559,25 @@ class Trainer:
                 f'model "{self.name}" has to be compiled before {method}(): call for example '
                 'model.compile(optimizer="adam", loss="mse")'
             )
+
+    def _warn_of_changes(self) -> None:
+        """Warn when a layer was frozen or thawed after `compile`."""
+        now = {id(v) for v in self.trainable_variables}  # type: ignore[attr-defined]
+        changed = [v.path for v in self.variables  # type: ignore[attr-defined]
+                   if (id(v) in now) != any(v is t for t in self.trained_variables)]  # fmt: skip
+        if changed:
+            warnings.warn(
+                f"`trainable` has changed since compile() for {', '.join(changed[:4])}"
+                f"{' and others' if len(changed) > 4 else ''}: it takes effect when the model is "
+                "compiled again",
+                stacklevel=3,
+            )
+
+
+def _feed(
+    data: Any, batch_size: Any, steps: int | None, class_weight: Any = None, shuffle: Any = False
+) -> Feed:
+    """Batches of rows, or of a user's source of batches."""
+    if isinstance(data, Rows):
+        return RowsFeed(data, batch_size, steps, shuffle)
+    return BatchFeed(data, steps, class_weight, shuffle)

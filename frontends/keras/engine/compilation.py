@@ -1,0 +1,107 @@
+"""What a model was compiled with, made concrete when a first batch shows outputs and targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphc.eager.tensor import Tensor
+from graphc.eager.trace import computing_at_once
+from graphc.eager.variable import Variable
+from graphc.keras import metrics, tree
+from graphc.keras.engine.compile_losses import CompileLoss
+from graphc.keras.engine.compile_metrics import CompileMetrics
+from graphc.keras.engine.outputs import Outputs
+
+
+class Compilation:
+    """The arguments of `compile`, and what they become.
+
+    Args:
+        arguments: ``loss``, ``loss_weights``, ``metrics`` and ``weighted_metrics`` as given.
+        backend: What runs the programs; None for `config.backend`.
+        trained: The variables to train; None for a model that has not seen a shape yet.
+
+    Attributes:
+        tracker: The running mean of the loss.
+        outputs: The model's outputs; None before the first batch.
+        losses: The losses; None before the first batch.
+        metrics: The metrics; None before the first batch.
+    """
+
+    def __init__(
+        self,
+        arguments: dict[str, Any],
+        backend: str | None = None,
+        trained: Sequence[Variable] | None = None,
+    ):
+        self.arguments = arguments
+        self.backend = backend
+        self.trained = trained
+        with computing_at_once():
+            self.tracker = metrics.Mean(name="loss")
+        self.outputs: Outputs | None = None
+        self.losses: CompileLoss | None = None
+        self.metrics: CompileMetrics | None = None
+
+    def resolve(self, names: Sequence[str] | None, y: Any, y_pred: Any) -> Outputs:
+        """Find the outputs, and a loss and metrics for each, at the first batch.
+
+        Args:
+            names: The names of the model's outputs; None without.
+            y: Targets.
+            y_pred: Predictions.
+
+        Raises:
+            ValueError: Losses, metrics or targets do not match the outputs.
+        """
+        if self.outputs is not None:
+            return self.outputs
+        outputs = Outputs(y_pred, names)
+        targets, flat = outputs.flatten(y, "y"), tree.flatten(y_pred)
+        given = self.arguments
+        self.losses = CompileLoss(given["loss"], given["loss_weights"], outputs, targets, flat)
+        self.metrics = CompileMetrics(
+            given["metrics"], given["weighted_metrics"], outputs, targets, flat
+        )
+        self.outputs = outputs
+        return outputs
+
+    @property
+    def all_metrics(self) -> list[Any]:
+        """The running mean of the loss, the metrics, the running means of the outputs' losses."""
+        found: list[Any] = [self.tracker]
+        if self.metrics is not None:
+            found.append(self.metrics)
+        if self.losses is not None:
+            found += [tracker for tracker in self.losses.trackers if tracker]
+        return found
+
+    def loss(self, y: Any, y_pred: Any, sample_weight: Any, batch_size: Tensor) -> Tensor | None:
+        """The weighted sum of the losses; None without any.
+
+        Raises:
+            ValueError: There is a loss, but no target for it.
+        """
+        if self.losses is None or self.outputs is None:
+            return None
+        return self.losses(
+            self.outputs.flatten(y, "y"),
+            tree.flatten(y_pred),
+            self._weights(sample_weight),
+            batch_size,
+        )
+
+    def update_metrics(self, y: Any, y_pred: Any, sample_weight: Any) -> None:
+        """Take a batch into the metrics."""
+        if self.metrics is not None and self.outputs is not None:
+            self.metrics.update_state(
+                self.outputs.flatten(y, "y"), tree.flatten(y_pred), self._weights(sample_weight)
+            )
+
+    def _weights(self, sample_weight: Any) -> list[Any]:
+        """One entry per output; a single one serves all of them."""
+        assert self.outputs is not None
+        if sample_weight is None or tree.is_nested(sample_weight):
+            return self.outputs.flatten(sample_weight, "sample_weight")
+        return [sample_weight] * self.outputs.count
