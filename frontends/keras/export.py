@@ -20,24 +20,27 @@ from graphc.keras.utils.io_utils import print_msg
 from graphc.program import Program
 
 
-def export_onnx(
+def export_model(
     model: Any,
     filepath: str | os.PathLike[str],
+    format: str = "onnx",
     *,
     check: bool = True,
     tolerance: float | None = None,
     verbose: bool = True,
     input_signature: Any = None,
-    opset: int = OPSET,
+    opset_version: int = OPSET,
     ir_version: int = IR_VERSION,
 ) -> Comparison | None:
-    """Write a model as an ONNX file; see `Model.export`."""
+    """Write a model in a format for other programs; the arguments are those of `Model.export`."""
+    if format != "onnx":
+        raise ValueError(f'models are exported with format="onnx", not {format!r}')
     program, variables = predict_program(model, input_signature)
     state = {name: variable.array for name, variable in variables.items()}
     proto = to_onnx(
         program,
         state,
-        opset,
+        opset_version,
         ir_version,
         name=model.name,
         root=model.name,
