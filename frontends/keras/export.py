@@ -72,7 +72,7 @@ def predict_program(model: Any, input_signature: Any = None) -> tuple[Program, d
     Raises:
         ValueError: The model has not seen a shape yet.
     """
-    structure = _inputs(model, input_signature)
+    structure = input_structure(model, input_signature)
     tensors = keras_tensors(structure)
     names = getattr(model, "input_names", None) or _names("input", structure)
     types = dict(zip(names, readable_types(tensors), strict=True))
@@ -85,7 +85,7 @@ def predict_program(model: Any, input_signature: Any = None) -> tuple[Program, d
     return trace_program("predict", types, step)
 
 
-def _inputs(model: Any, signature: Any) -> Any:
+def input_structure(model: Any, signature: Any = None) -> Any:
     """The structure of KerasTensors that a model takes."""
     if signature is not None:
         return tree.map_structure(_as_keras_tensor, signature)

@@ -119,7 +119,7 @@ class Output:
 
         if title:
             self.heading(title)
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold cyan")
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold cyan")
         for name, kind in zip(columns, numbers.ljust(len(columns), "l"), strict=True):
             right = kind == "r"
             table.add_column(

@@ -1,4 +1,4 @@
-"""Looking into the CPU backend: a program after each stage, its LLVM IR, its assembly, its sizes."""
+"""Looking into the CPU backend: a program after each stage, its LLVM IR and assembly, its sizes."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from graphc.ir import Graph, dims
+from graphc.ir import Graph, dims, dtype_size
 from graphc.ir.dims import Dim, product
 from graphc.ops.control import Scan
 from graphc.ops.linalg import Einsum
 from graphc.passes import Report
 from graphc.passes.fuse import fuse
 from graphc.passes.manager import pass_name
+from graphc.passes.memory import plan_memory
 from graphc.program import Program
 from graphc.runtime.cpu import jit
-from graphc.runtime.cpu.compiler import CPU_PIPELINE, lower
+from graphc.runtime.cpu.compiler import CPU_PIPELINE, load, lower
 from graphc.runtime.cpu.target import Target
 
 
@@ -105,3 +106,41 @@ def _graph_work(graph: Graph) -> Dim:
             total = total + repeats * _graph_work(body)
     return total
 
+
+def state_bytes(program: Program, bindings: Mapping[str, int]) -> int:
+    """How much memory the variables of a program take.
+
+    Args:
+        program: What is run.
+        bindings: Sizes of the symbolic dimensions.
+    """
+    types = [program.type(variable.name).substitute(bindings) for variable in program.variables]
+    return sum(dims.evaluate(type.size, {}) * dtype_size(type.dtype) for type in types)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a compiled program consists of.
+
+    Attributes:
+        kernels: Their names, in the order in which they run.
+        arena_bytes: Memory of intermediate results.
+    """
+
+    kernels: tuple[str, ...]
+    arena_bytes: int
+
+
+def sizes(program: Program, bindings: Mapping[str, int]) -> Sizes:
+    """Compile a program and look at its kernels and its memory.
+
+    Args:
+        program: What to compile.
+        bindings: Sizes of the symbolic dimensions.
+
+    Raises:
+        UnsupportedError: The program holds an op that the backend has no code for.
+    """
+    manifest = load(program, Target.host()).manifest
+    arena = plan_memory([buffer.interval(bindings) for buffer in manifest.arena])
+    return Sizes(tuple(manifest.kernels), arena.size)
