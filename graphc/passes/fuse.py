@@ -33,12 +33,17 @@ from graphc.errors import ShapeError
 from graphc.ir import Graph, Node, Op, TensorType, Value
 from graphc.ir.dims import Dim, product
 from graphc.ops.linalg import Einsum
+from graphc.passes.dead import copy_node, drop_dead
 from graphc.passes.space import NoSpaceError, check, is_loop_node, is_source, is_squeeze
 
 #: What is repeated in every kernel that needs it if it is made of sources alone.
 _CHEAP = frozenset(
-    "Expand Cast Add Sub Mul Div Neg Equal NotEqual Less LessOrEqual Greater GreaterOrEqual "
-    "And Or Xor Not Where Max Min".split()
+    (
+        *("Expand", "Cast", "Add", "Sub", "Mul", "Div", "Neg", "Max", "Min"),
+        *("Equal", "NotEqual", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"),
+        *("And", "Or", "Xor", "Not", "Where"),
+    )
+)
 )
 
 #: Nodes in one body at most: beyond it registers spill and compile time grows.
@@ -111,7 +116,7 @@ def fuse(graph: Graph) -> Fusion:
     Returns:
         A graph of the same inputs, outputs and meaning, and the decisions with their reasons.
     """
-    graph = _with_plain_sizes(_without_dead(graph))
+    graph = _with_plain_sizes(drop_dead(graph))
     groups = _Groups(graph)
     for node in graph.nodes:
         groups.join_only_user(node)
@@ -122,25 +127,6 @@ def fuse(graph: Graph) -> Fusion:
         for value in node.inputs:
             groups.try_merge(value.node, node)
     return Fusion(_rebuild(graph, groups), groups.decisions)
-
-
-def _without_dead(graph: Graph) -> Graph:
-    """The graph without nodes that no output needs."""
-    live = set(graph.outputs.values())
-    nodes = []
-    for node in reversed(graph.nodes):
-        if any(value in live for value in node.outputs):
-            nodes.append(node)
-            live.update(node.inputs)
-    if len(nodes) == len(graph.nodes):
-        return graph
-    result = Graph(graph.name)
-    copies = {value: result.input(value.name, value.type) for value in graph.inputs}
-    for node in reversed(nodes):
-        with result.at(node.location):
-            _copy(result, node, copies)
-    result.outputs = {name: copies[value] for name, value in graph.outputs.items()}
-    return result
 
 
 def _with_plain_sizes(graph: Graph) -> Graph:
@@ -159,15 +145,9 @@ def _with_plain_sizes(graph: Graph) -> Graph:
                 else:
                     copies[node.output] = result.apply(SizeOf(size, node.op.dtype))
                 continue
-            _copy(result, node, copies)
+            copy_node(result, node.op, node, copies)
     result.outputs = {name: copies[value] for name, value in graph.outputs.items()}
     return result
-
-
-def _copy(graph: Graph, node: Node, copies: dict[Value, Value]) -> None:
-    results = graph.apply(node.op, *[copies[value] for value in node.inputs])
-    results = results if isinstance(results, tuple) else (results,)
-    copies.update(zip(node.outputs, results, strict=True))
 
 
 class _Groups:
@@ -269,7 +249,10 @@ class _Groups:
         found = set(nodes)
         stack = list(found)
         while stack:
-            for value in stack.pop().inputs:
+            node = stack.pop()
+            if isinstance(node.op, Einsum):
+                continue  # it reads its factors from memory
+            for value in node.inputs:
                 if value.node in self.sources and value.node not in found:
                     found.add(value.node)
                     stack.append(value.node)
@@ -310,9 +293,12 @@ def _rebuild(graph: Graph, groups: _Groups) -> Graph:
             with result.at(location):
                 (node,) = members
                 _materialise(result, node.inputs, groups, copies)
-                _copy(result, node, copies)
+                copy_node(result, node.op, node, copies)
             continue
         nodes = groups.with_sources(members)
+        for node in members:
+            if isinstance(node.op, Einsum):
+                _materialise(result, node.inputs, groups, copies)
         kept = [
             value
             for node in members
@@ -393,11 +379,20 @@ def _apply_body(
         if node.op.name == "Constant":
             inner[node.output] = body.constant(node.op.value)
             continue
+        # Factors of a contraction are operands of their own: they are walked through in another
+        # way than an epilogue walks through the same tensor.
+        contracts = isinstance(node.op, Einsum)
+        arguments = []
         for value in node.inputs:
-            if value not in inner:
-                inner[value] = body.input(f"x{len(operands)}", value.type)
+            if contracts or value not in inner:
+                arguments.append(body.input(f"x{len(operands)}", value.type))
                 operands.append(copies[value])
-        _copy(body, node, inner)
+                if not contracts:
+                    inner[value] = arguments[-1]
+            else:
+                arguments.append(inner[value])
+        made = body.apply(node.op, *arguments)
+        inner.update(zip(node.outputs, made if isinstance(made, tuple) else (made,), strict=True))
     body.outputs = {f"y{i}": inner[value] for i, value in enumerate(kept)}
     results: Any = result.apply(Fused(body), *operands)
     copies.update(zip(kept, results, strict=True))

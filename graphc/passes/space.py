@@ -90,13 +90,22 @@ def is_source(node: Node) -> bool:
     return isinstance(op, Iota) or op.name == "SizeOf"
 
 
-def analyse(nodes: Sequence[Node], values: Iterable[Value] = ()) -> Space:
+def analyse(
+    nodes: Sequence[Node], values: Iterable[Value] = (), shared_factors: bool = False
+) -> Space:
     """The loops of nodes in topological order, and of further values.
+
+    Args:
+        nodes: What runs in the loops.
+        values: Further values whose loops are wanted.
+        shared_factors: Whether a factor of a contraction may be used in another way too. Then the
+            space says nothing of factors: a tensor may be one factor by rows, another by columns,
+            and an operand of the epilogue.
 
     Raises:
         NoSpaceError: The nodes are not one nest.
     """
-    classes = _Classes()
+    classes = _Classes(shared_factors)
     for value in values:
         classes.axes_of(value)
     for node in nodes:
@@ -114,7 +123,7 @@ def check(nodes: Sequence[Node], sources: frozenset[Node]) -> Space:
     Raises:
         NoSpaceError: One kernel cannot, or should not, run them; the text says why.
     """
-    space = analyse(nodes)
+    space = analyse(nodes, shared_factors=True)
     work = [node for node in nodes if node not in sources]
     for node in work:
         _check_loops(space, node)
@@ -123,7 +132,9 @@ def check(nodes: Sequence[Node], sources: frozenset[Node]) -> Space:
     if contractions:
         if len(contractions) > 1:
             raise NoSpaceError("a kernel has one contraction")
-        if any(not space.is_outer(value) for node in work for value in node.outputs):
+        inside = {value for node in work for value in node.outputs}
+        inner = any(not space.is_outer(value) for value in inside)
+        if inner or not inside.isdisjoint(contractions[0].inputs):
             raise NoSpaceError("a contraction reads its operands from memory")
         if passes > 1:
             raise NoSpaceError("a contraction is summed once")
@@ -171,7 +182,8 @@ def _check_rows(space: Space) -> None:
 class _Classes:
     """Union-find over the axes of values."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared_factors: bool) -> None:
+        self.shared_factors = shared_factors
         self.parents: list[int] = []
         self.sizes: list[Dim] = []
         self.axes: dict[Value, list[int | None]] = {}
@@ -180,9 +192,12 @@ class _Classes:
     def axes_of(self, value: Value) -> list[int | None]:
         known = self.axes.get(value)
         if known is None:
-            known = [None if dim == 1 else self.fresh(dim) for dim in value.type.shape]
-            self.axes[value] = known
+            known = self.axes[value] = self.new_axes(value)
         return known
+
+    def new_axes(self, value: Value) -> list[int | None]:
+        """Loops of their own for the axes of a value."""
+        return [None if dim == 1 else self.fresh(dim) for dim in value.type.shape]
 
     def fresh(self, dim: Dim) -> int:
         self.parents.append(len(self.parents))
@@ -202,7 +217,9 @@ class _Classes:
 
 def _unify(classes: _Classes, node: Node) -> None:
     op = node.op
-    operands = [] if op.reads_types_only else [classes.axes_of(value) for value in node.inputs]
+    own = classes.shared_factors and isinstance(op, Einsum)
+    of = classes.new_axes if own else classes.axes_of
+    operands = [] if op.reads_types_only else [of(value) for value in node.inputs]
     if isinstance(op, Einsum):
         letters: dict[str, int | None] = {}
         results = classes.axes_of(node.output)
@@ -256,6 +273,9 @@ def _space(classes: _Classes, nodes: Sequence[Node]) -> Space:
         for axis in axes:
             if axis is not None:
                 order.setdefault(axis, len(order))
+    for loops in classes.reductions.values():
+        for loop in loops:
+            order.setdefault(classes.find(loop), len(order))
     dims = [classes.sizes[axis] for axis in order]
     mapped = {
         value: tuple(None if axis is None else order[axis] for axis in axes)

@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import ShapeError
-from graphc.ir import Graph, Node, Op, TensorType, Value
+from graphc.ir import Graph, Op, TensorType, Value
 from graphc.ir.dims import Dim, Shape
 from graphc.ops.conv import Conv, ConvKernelGradient, ConvTranspose
 from graphc.ops.elementwise import Cast, Max, Min

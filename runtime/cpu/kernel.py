@@ -18,7 +18,9 @@ CHUNKS = 16
 
 @dataclass
 class Kernel:
-    """A function ``name(context, begin, end, scratch)`` that computes a range of independent units of work.
+    """A function ``name(context, begin, end, scratch)`` that computes a range of units of work.
+
+    Units are independent of each other: any thread may run any of them.
 
     Attributes:
         name: Its symbol.

@@ -1,4 +1,4 @@
-"""Contractions: a body with an `Einsum` becomes register tiles whose epilogue is the body's rest."""
+"""Contractions: register tiles, and the rest of the body as what happens to each of them."""
 
 from __future__ import annotations
 

@@ -10,11 +10,14 @@ from graphc.ir import Graph, Node, Value, is_float
 from graphc.ir.dims import Dim
 from graphc.ops.linalg import Einsum
 from graphc.ops.movement import Iota
-from graphc.ops.reduce import ReduceMax, ReduceMin, ReduceProd, Reduction
+from graphc.ops.reduce import ReduceMax, ReduceMin, ReduceProd, ReduceSum
 from graphc.runtime.cpu.emitter import Emitter, Register
 from graphc.runtime.cpu.frame import Frame
 from graphc.runtime.cpu.loops import BLOCK, UNROLLED, Access, LoopPlan
 from graphc.runtime.cpu.registers import HALVES
+
+#: Steps of a loop whose sums are added up before they meet the other sums.
+SUMMED_AT_ONCE = 128
 
 Body = Callable[[Register, Register | None, list[Register]], list[Register]]
 
@@ -41,6 +44,7 @@ class Nest:
         self.pieces: dict[int, dict[Value, Register]] = {}
         self.origins: dict[int, Register] = {}
         self.written: dict[Value, Access] = {}
+        self.totals: _Totals | None = None
 
     def write(self, begin: Register, end: Register) -> None:
         """The code for a range of work units."""
@@ -137,6 +141,7 @@ class Nest:
             return following
 
         order = sorted(loops, key=lambda loop: (loop == plan.vector, loop))
+        self.totals = _Totals(e, [target.node for target in sums], initial)
         results = self._nested(order, initial, point)
         for target, total in zip(sums, results, strict=True):
             assert target.node is not None
@@ -159,10 +164,12 @@ class Nest:
             return point(carried)
         loop = order[0]
         if loop != plan.vector:
-            with e.carry(0, self.frame.dim(plan.sizes[loop]), 1, carried) as turn:
-                self.index[loop] = turn.index
-                turn.values = self._nested(order[1:], list(turn.values), point)
-            return turn.results
+
+            def step(index: Register, values: list[Register]) -> list[Register]:
+                self.index[loop] = index
+                return self._nested(order[1:], values, point)
+
+            return self._loop(e.index(0), self.frame.dim(plan.sizes[loop]), 1, carried, step)
 
         def lanes(index: Register, mask: Register | None, values: list[Register]) -> list[Register]:
             self.index[loop], self.mask = index, mask
@@ -193,9 +200,10 @@ class Nest:
                 for i in range(full):
                     carried = body(e.index(low + i * lanes), None, carried)
             else:
-                with e.carry(low, low + full * lanes, lanes, carried) as turn:
-                    turn.values = body(turn.index, None, list(turn.values))
-                carried = turn.results
+                end = e.index(low + full * lanes)
+                carried = self._loop(
+                    e.index(low), end, lanes, carried, lambda i, values: body(i, None, values)
+                )
             if rest:
                 mask = e.tail_mask(rest, lanes) if lanes > 1 else None
                 carried = body(e.index(low + full * lanes), mask, carried)
@@ -203,16 +211,41 @@ class Nest:
         first = e.index(low) if isinstance(low, int) else low
         last = high if isinstance(high, Register) else self.frame.dim(high)
         whole = e.add(first, e.bitwise_and(e.sub(last, first), -lanes))
-        with e.carry(first, whole, lanes, carried) as turn:
-            turn.values = body(turn.index, None, list(turn.values))
+        carried = self._loop(first, whole, lanes, carried, lambda i, values: body(i, None, values))
         if lanes == 1:
-            return turn.results
+            return carried
         mask = e.tail_mask(e.sub(last, whole), lanes)
         if carried:
-            return body(whole, mask, turn.results)
+            return body(whole, mask, carried)
         with e.if_(e.compare("lt", whole, last)):
             body(whole, mask, [])
         return []
+
+    def _loop(
+        self,
+        begin: Register,
+        end: Register,
+        stride: int,
+        carried: list[Register],
+        step: Callable[[Register, list[Register]], list[Register]],
+    ) -> list[Register]:
+        """A loop; sums of many numbers are sums of sums of `SUMMED_AT_ONCE`, which round less."""
+        e, totals = self.e, self.totals
+        known = begin.number is not None and end.number is not None
+        short = known and end.number - begin.number <= stride * SUMMED_AT_ONCE  # type: ignore
+        if short or not carried or totals is None or not totals.round:
+            with e.carry(begin, end, stride, carried) as turn:
+                turn.values = step(turn.index, list(turn.values))
+            return turn.results
+        self.totals = None  # loops inside this one just add up
+        block = stride * SUMMED_AT_ONCE
+        with e.carry(begin, end, block, carried) as outer:
+            stop = e.minimum(e.add(outer.index, block), end)
+            with e.carry(outer.index, stop, stride, totals.initial) as turn:
+                turn.values = step(turn.index, list(turn.values))
+            outer.values = totals.combine(list(outer.values), turn.results)
+        self.totals = totals
+        return outer.results
 
     # Values -----------------------------------------------------------------------------------
 
@@ -332,6 +365,22 @@ class Nest:
         return e.select(self.mask, combined, carried)
 
 
+class _Totals:
+    """How partial results of reductions are put together."""
+
+    def __init__(self, e: Emitter, nodes: Sequence[Node], initial: list[Register]):
+        self.e = e
+        self.nodes = nodes
+        self.initial = initial
+        sums = (ReduceSum, Einsum)
+        #: Whether there is a sum that rounds.
+        self.round = any(isinstance(n.op, sums) and is_float(n.output.dtype) for n in nodes)
+
+    def combine(self, xs: list[Register], ys: list[Register]) -> list[Register]:
+        """The results of two parts as one."""
+        return [_combine(self.e, node, x, y) for node, x, y in zip(self.nodes, xs, ys, strict=True)]
+
+
 class _Target:
     """What a pass computes: a reduction, or a value that is stored."""
 
@@ -396,6 +445,3 @@ def _fold_lanes(e: Emitter, node: Node, x: Register) -> Register:
         case ReduceMin():
             return e.reduce_min(x)
     return e.reduce_add(x)
-
-
-__all__ = ["Nest", "Reduction"]

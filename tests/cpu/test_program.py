@@ -1,0 +1,247 @@
+"""Compiled programs: steps, state, rows, threads, the cache, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphc import runtime
+from graphc.config import config
+from graphc.errors import DTypeError, ShapeError
+from graphc.ir import Graph, TensorType, symbol
+from graphc.ops.elementwise import Tanh
+from graphc.ops.gather import Gather
+from graphc.ops.linalg import Einsum
+from graphc.ops.reduce import ReduceMean, ReduceSum
+from graphc.program import Program, Variable, run_reference
+from graphc.runtime.cpu import compiler
+from graphc.runtime.cpu.program import CpuExecutable
+from graphc.runtime.cpu.target import Target
+from graphc.runtime.reference import ReferenceExecutable
+from tests.cpu.programs import (
+    BATCH,
+    assert_equal,
+    check_program,
+    copied,
+    inputs_for,
+    training_program,
+)
+
+SMALL, MIDDLE = (3, 4, 4, 2), (70, 90, 33, 10)
+
+
+@pytest.mark.parametrize("optimizer", ("sgd", "adam"))
+@pytest.mark.parametrize("sizes", (SMALL, MIDDLE))
+def test_training_step(sizes: tuple[int, ...], optimizer: str) -> None:
+    program = training_program(sizes, optimizer)
+    check_program(program, [{"batch": b} for b in (0, 1, 32, 33)], tolerance=1e-3)
+    wide = training_program(sizes, optimizer, "float64")
+    check_program(wide, [{"batch": b} for b in (1, 7)], tolerance=1e-9)
+
+
+def test_weights_are_updated_in_place_without_copies() -> None:
+    executable = CpuExecutable(training_program(MIDDLE, "adam"), 1)
+    assert not any("copy" in name for name in executable.manifest.kernels)
+
+
+@pytest.mark.parametrize("shuffled", (False, True))
+@pytest.mark.parametrize(("rows", "batch"), [(64, 16), (50, 16), (5, 16), (33, 1), (1, 1)])
+def test_steps_in_one_call_are_steps_one_by_one(rows: int, batch: int, shuffled: bool) -> None:
+    program = training_program(SMALL, "adam")
+    data, state = inputs_for(program, {"batch": rows})
+    order = np.random.default_rng(1).permutation(rows).astype(np.int64) if shuffled else None
+    steps = -(-rows // batch)
+    outcomes = []
+    for executable in (CpuExecutable(program, 1), ReferenceExecutable(program)):
+        after = copied(state)
+        logits = np.full((rows, 2), np.nan, np.float32)
+        last = executable.run_steps(data, after, batch, steps, 0, order, {"logits": logits})
+        outcomes.append({**last, **after, "logits": logits})
+    assert_equal(outcomes[0], outcomes[1], 1e-4)
+
+
+def test_runs_of_steps_can_be_continued() -> None:
+    program = training_program(SMALL)
+    data, state = inputs_for(program, {"batch": 40})
+    executable = CpuExecutable(program, 1)
+    whole, parts = copied(state), copied(state)
+    executable.run_steps(data, whole, 8, 5)
+    for begin, steps in ((0, 2), (2, 0), (2, 1), (3, 2)):
+        executable.run_steps(data, parts, 8, steps, begin)
+    for name, array in whole.items():
+        np.testing.assert_array_equal(parts[name], array)
+
+
+@pytest.mark.parametrize("dtype", ("uint8", "float64", "int64", "bool"))
+@pytest.mark.parametrize("shape", [(), (3,), (5, 13), (0,)])
+def test_rows_of_every_size_are_gathered(dtype: str, shape: tuple[int, ...]) -> None:
+    graph = Graph("rows")
+    graph.outputs["y"] = graph.input("x", TensorType((BATCH, *shape), dtype))
+    x = np.random.default_rng(0).integers(0, 2, (37, *shape)).astype(dtype)
+    order = np.random.default_rng(1).permutation(37).astype(np.int64)
+    y = np.empty_like(x)
+    CpuExecutable(Program(graph), 1).run_steps({"x": x}, {}, 10, 4, 0, order, {"y": y})
+    np.testing.assert_array_equal(y, x[order])
+
+
+def test_an_order_may_repeat_rows() -> None:
+    graph = Graph("rows")
+    graph.outputs["y"] = graph.input("x", TensorType((BATCH,), "int64")) * 10
+    x, y = np.arange(4), np.empty(4, np.int64)
+    order = np.array([3, 3, 0, 3], np.int64)
+    CpuExecutable(Program(graph), 1).run_steps({"x": x}, {}, 3, 2, 0, order, {"y": y})
+    np.testing.assert_array_equal(y, [30, 30, 0, 30])
+
+
+# ------------------------------------------------------------------------------------------ state
+
+
+def variable_program(build, *names: str) -> Program:
+    """A program over vectors of 5, whose outputs ``name'`` are new values of variables."""
+    graph = Graph("state")
+    values = {name: graph.input(name, TensorType((5,), "float32")) for name in names}
+    graph.outputs = build(*values.values())
+    variables = tuple(
+        Variable(name, f"{name}'" if f"{name}'" in graph.outputs else None) for name in names
+    )
+    return Program(graph, variables)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda a, b: {"a'": b, "b'": a},
+        lambda a, b: {"a'": a + b, "b'": a - b},
+        lambda a, b: {"a'": b, "y": a},
+        lambda a, b: {"a'": a, "b'": a * 2.0, "y": b},
+        lambda a, b: {"a'": a * ReduceSum((0,))(a), "b'": b + a},
+        lambda a, b: {"a'": ReduceMean((0,), True)(a) + a * b, "y": ReduceSum((0,))(a * a)},
+        lambda a, b: {"a'": Einsum("i,j->j")(a, b), "b'": Einsum("i,j->i")(a, b)},
+        lambda a, b: {"a'": a * 0.5, "b'": (a * 0.5) + b, "y": a + b},
+    ],
+    ids=["swap", "sum", "move", "keep", "scale", "mean", "contract", "chain"],
+)
+def test_every_reader_of_a_variable_sees_the_old_value(build) -> None:
+    check_program(variable_program(build, "a", "b"), [{}, {}])
+
+
+def test_state_that_is_only_read_may_be_protected() -> None:
+    program = variable_program(lambda a, b: {"b'": a + b}, "a", "b")
+    a, b = np.ones(5, np.float32), np.zeros(5, np.float32)
+    a.setflags(write=False)
+    executable = CpuExecutable(program, 1)
+    executable.run({}, {"a": a, "b": b})
+    np.testing.assert_array_equal(b, 1)
+    with pytest.raises(ShapeError, match='variable "b" has to be a contiguous, writable array'):
+        executable.run({}, {"a": b, "b": a})
+    with pytest.raises(ShapeError, match='variable "b"'):
+        executable.run({}, {"a": a, "b": np.zeros(10, np.float32)[::2]})
+
+
+# ---------------------------------------------------------------------------------- determinism
+
+
+def wide_program() -> Program:
+    """Kernels of every kind that are large enough for several threads."""
+    graph = Graph("wide")
+    x = graph.input("x", TensorType((BATCH, 600), "float32"))
+    w = graph.input("w", TensorType((600, 300), "float32"))
+    i = graph.input("i", TensorType((BATCH,), "int32"))
+    y = Tanh()(Einsum("bi,io->bo")(x, w))
+    graph.outputs = {
+        "y": y,
+        "rows": ReduceSum((1,))(x * x),
+        "columns": ReduceMean((0,))(x),
+        "table": Gather(0)(x, i),
+        "w'": w - Einsum("bi,bo->io")(x, y) * 0.001,
+    }
+    return Program(graph, (Variable("w", "w'"),))
+
+
+def test_threads_change_no_bit() -> None:
+    program = wide_program()
+    data, state = inputs_for(program, {"batch": 700})
+    outcomes = []
+    for threads in (1, 2, 4):
+        after = copied(state)
+        executable = CpuExecutable(program, threads)
+        results = executable.run(data, after)
+        executable.run_steps(data, after, 256, 3)
+        outcomes.append({**results, **after})
+    for other in outcomes[1:]:
+        for name, array in outcomes[0].items():
+            np.testing.assert_array_equal(other[name], array, name)
+    expected, _ = run_reference(program, data, state)
+    assert_equal({name: outcomes[0][name] for name in expected}, expected, 1e-4)
+
+
+def test_second_compilation_comes_from_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "cache_folder", tmp_path)
+    program = training_program(SMALL, "adam")
+    data, state = inputs_for(program, {"batch": 8})
+    fresh, cached = copied(state), copied(state)
+    first = CpuExecutable(program, 1).run(data, fresh)
+
+    def fail(*_: object) -> None:
+        raise AssertionError("a cached program was lowered again")
+
+    monkeypatch.setattr(compiler, "lower", fail)
+    second = CpuExecutable(training_program(SMALL, "adam"), 1).run(data, cached)
+    for one, two in ((first, second), (fresh, cached)):
+        for name, array in one.items():
+            np.testing.assert_array_equal(two[name], array)
+    with pytest.raises(AssertionError, match="lowered again"):
+        CpuExecutable(training_program(SMALL, "sgd"), 1)
+
+
+def test_code_does_not_depend_on_chance() -> None:
+    target = Target.host()
+    texts = {compiler.lower(training_program(MIDDLE, "adam"), target).text() for _ in range(2)}
+    assert len(texts) == 1
+
+
+# --------------------------------------------------------------------------------------- the face
+
+
+def test_compile_gives_the_native_backend() -> None:
+    executable = runtime.compile(training_program(SMALL), threads=1)
+    assert isinstance(executable, CpuExecutable)
+    assert executable.arena_bytes({"batch": 64}) > executable.arena_bytes({"batch": 8}) > 0
+
+
+def test_wrong_arrays_are_refused_before_anything_runs() -> None:
+    program = training_program(SMALL)
+    data, state = inputs_for(program, {"batch": 8})
+    executable = CpuExecutable(program, 1)
+    before = copied(state)
+    with pytest.raises(ShapeError, match='input "x" needs shape'):
+        executable.run({**data, "x": data["x"][:, 0]}, state)
+    with pytest.raises(DTypeError, match='input "x" needs dtype float32'):
+        executable.run({**data, "x": data["x"].astype(np.float64)}, state)
+    with pytest.raises(ShapeError, match="axis 0 needs size batch"):
+        executable.run({**data, "targets": data["targets"][:3]}, state)
+    with pytest.raises(ShapeError, match="need more than the 8 rows"):
+        executable.run_steps(data, state, 4, 3)
+    with pytest.raises(ShapeError, match="batch_size of at least 1"):
+        executable.run_steps(data, state, 0, 1)
+    with pytest.raises(DTypeError, match="contiguous vector of int64"):
+        executable.run_steps(data, state, 4, 2, order=np.arange(8, dtype=np.int32))
+    for bad in (np.arange(1, 9), np.arange(-1, 7), np.arange(5)):
+        with pytest.raises(ShapeError, match="8 numbers of rows"):
+            executable.run_steps(data, state, 4, 2, order=bad.astype(np.int64))
+    for name, array in before.items():
+        np.testing.assert_array_equal(state[name], array)
+
+
+def test_data_may_lie_anyhow() -> None:
+    graph = Graph("scalars")
+    x = graph.input("x", TensorType((BATCH, symbol("time")), "float32"))
+    graph.outputs["y"] = x * graph.input("scale", TensorType((), "float32"))
+    executable = CpuExecutable(Program(graph), 1)
+    x = np.arange(24, dtype=np.float32).reshape(4, 6)
+    result = executable.run({"x": x.T[::2], "scale": np.float32(3)}, {})
+    np.testing.assert_array_equal(result["y"], x.T[::2] * 3)

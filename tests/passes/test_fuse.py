@@ -1,0 +1,232 @@
+"""Fusion: what becomes one kernel, what does not, and why."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from graphc.errors import ShapeError
+from graphc.ir import Graph, TensorType, parse
+from graphc.ir.verify import verify
+from graphc.passes import Decompose
+from graphc.passes.fuse import Fused, fuse
+from graphc.passes.space import NoSpaceError, analyse
+from graphc.reference import evaluate
+from tests.cpu.programs import BATCH, training_program
+from tests.passes.graphs import graphs, inputs_of
+
+
+def groups(graph: Graph) -> list[list[str]]:
+    """For each node of the fused graph the ops in it, without constants."""
+    found = []
+    for node in fuse(graph).graph.nodes:
+        inner = node.op.body.nodes if isinstance(node.op, Fused) else [node]
+        names = [x.op.name for x in inner if x.op.name != "Constant"]
+        if names:
+            found.append(names)
+    return found
+
+
+def parsed(text: str) -> Graph:
+    return parse('graph "g" {\n' + text + "}\n")
+
+
+def test_contraction_takes_its_consumers_in() -> None:
+    graph = parsed(
+        """
+        input %x : float32[batch, 784]
+        input %w : float32[784, 300]
+        input %b : float32[300]
+        %0 = Einsum(%x, %w) {equation="bi,io->bo"}
+        %1 = Add(%0, %b)
+        %2 = Relu(%1)
+        output y = %2
+        """
+    )
+    assert groups(graph) == [["Einsum", "Add", "Relu"]]
+    assert "fused because" in fuse(graph).decisions[0]
+
+
+def test_weight_gradient_never_reaches_memory() -> None:
+    program = training_program((70, 90, 33, 10), "adam")
+    graph = fuse(Decompose()(program.graph)).graph
+    for node in graph.nodes:
+        for value in node.outputs:
+            if value.shape == (70, 90):
+                assert value in graph.outputs.values()
+
+
+def test_softmax_is_one_row_group() -> None:
+    graph = parsed(
+        """
+        input %x : float32[batch, 10]
+        %0 = ReduceMax(%x) {axes=[1], keep=true}
+        %1 = Sub(%x, %0)
+        %2 = Exp(%1)
+        %3 = ReduceSum(%2) {axes=[1], keep=true}
+        %4 = Div(%2, %3)
+        output y = %4
+        """
+    )
+    assert groups(graph) == [["ReduceMax", "Sub", "Exp", "ReduceSum", "Div"]]
+
+
+def test_what_cannot_share_loops_stays_apart() -> None:
+    graph = parsed(
+        """
+        input %x : float32[batch, 10]
+        %0 = ReduceMax(%x) {axes=[0, 1]}
+        %1 = Sub(%x, %0)
+        %2 = ReduceSum(%1) {axes=[0]}
+        %3 = ReduceSum(%1) {axes=[1]}
+        output y = %2
+        output z = %3
+        """
+    )
+    assert groups(graph) == [["ReduceMax"], ["Sub", "ReduceSum"], ["ReduceSum"]]
+    reasons = " ".join(fuse(graph).decisions)
+    assert "not fused because a result of everything is needed" in reasons
+    assert "not fused because" in reasons.split("ReduceSum float32[batch]")[1]
+
+
+def test_no_kernel_waits_for_itself() -> None:
+    graph = parsed(
+        """
+        input %x : float32[batch, 4]
+        %0 = Exp(%x)
+        %1 = Reverse(%0) {axes=[0]}
+        %2 = Add(%0, %1)
+        output y = %2
+        """
+    )
+    assert groups(graph) == [["Exp"], ["Reverse"], ["Add"]]
+    assert any("needs the result first" in text for text in fuse(graph).decisions)
+
+
+def test_factors_of_a_contraction_are_read_from_memory() -> None:
+    graph = parsed(
+        """
+        input %x : float32[batch, 4]
+        input %w : float32[4, 4]
+        %0 = Exp(%x)
+        %1 = Einsum(%0, %w) {equation="bi,io->bo"}
+        %2 = Mul(%0, %1)
+        %3 = Add(%2, %0)
+        output y = %3
+        """
+    )
+    assert groups(graph) == [["Exp"], ["Einsum", "Mul", "Add"]]
+    assert any("from memory" in text for text in fuse(graph).decisions)
+
+
+def test_masks_are_computed_where_they_are_used() -> None:
+    graph = parsed(
+        """
+        input %x : float32[batch, 4]
+        input %w : float32[4, 4]
+        input %dy : float32[batch, 4]
+        %zero = Constant() {value=float32[](0.0)}
+        %0 = Relu(%x)
+        %1 = Einsum(%dy, %w) {equation="bo,io->bi"}
+        %2 = Einsum(%0, %w) {equation="bi,io->bo"}
+        %3 = Greater(%0, %zero)
+        %4 = Where(%3, %1, %zero)
+        output a = %2
+        output b = %4
+        """
+    )
+    stored = [value.dtype for node in fuse(graph).graph.nodes for value in node.outputs]
+    assert "bool" not in stored
+
+
+def test_a_factor_may_also_be_read_in_the_epilogue() -> None:
+    # A residual connection; and a tensor that is both factors of a contraction.
+    graph = parsed(
+        """
+        input %x : float32[batch, 4]
+        input %w : float32[4, 4]
+        %0 = Einsum(%x, %w) {equation="bi,io->bo"}
+        %1 = Add(%0, %x)
+        %2 = Einsum(%x, %x) {equation="bi,bo->io"}
+        %3 = Add(%2, %w)
+        output y = %1
+        output z = %3
+        """
+    )
+    assert groups(graph) == [["Einsum", "Add"], ["Einsum", "Add"]]
+
+
+def test_sources_are_repeated_in_every_kernel() -> None:
+    graph = parsed(
+        """
+        input %x : float32[batch, 3]
+        %n = Size(%x) {axes=[0]}
+        %0 = Iota() {shape=[batch, 3], axis=1, dtype="float32"}
+        %1 = Div(%0, %n)
+        %2 = Add(%x, %1)
+        %3 = ReduceSum(%2) {axes=[0, 1]}
+        %4 = Mul(%3, %2)
+        output y = %4
+        """
+    )
+    assert groups(graph) == [
+        ["SizeOf", "Iota", "Div", "Add", "ReduceSum"],
+        ["Mul"],
+    ]
+
+
+def test_dead_nodes_are_dropped() -> None:
+    graph = parsed(
+        """
+        input %x : float32[3]
+        %0 = Exp(%x)
+        %1 = Neg(%x)
+        output y = %1
+        """
+    )
+    assert groups(graph) == [["Neg"]]
+
+
+def test_fused_checks_its_operands() -> None:
+    body = Graph("body")
+    x = body.input("x", TensorType((BATCH,), "float32"))
+    body.outputs["y"] = x + x
+    graph = Graph("g")
+    wrong = graph.input("x", TensorType((3,), "float32"))
+    with pytest.raises(ShapeError, match="the body takes"):
+        Fused(body)(wrong)
+
+
+def test_one_loop_cannot_be_two_axes() -> None:
+    graph = parsed(
+        """
+        input %x : float32[4, 4]
+        %0 = Transpose(%x) {permutation=[1, 0]}
+        %1 = Add(%x, %0)
+        output y = %1
+        """
+    )
+    space = analyse([graph.nodes[1]])
+    assert len(space.dims) == 2
+    diagonal = parsed(
+        """
+        input %x : float32[4]
+        %0 = Einsum(%x, %x) {equation="i,j->ij"}
+        output y = %0
+        """
+    )
+    with pytest.raises(NoSpaceError, match="the same loop"):
+        analyse(diagonal.nodes)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(graphs(), st.integers(0, 2**32 - 1))
+def test_fusion_keeps_every_bit(graph: Graph, seed: int) -> None:
+    inputs = inputs_of(graph, seed)
+    fused = fuse(graph).graph
+    verify(fused)
+    expected, received = evaluate(graph, inputs), evaluate(fused, inputs)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(received[name], array)
