@@ -44,7 +44,6 @@ _CHEAP = frozenset(
         *("And", "Or", "Xor", "Not", "Where"),
     )
 )
-)
 
 #: Nodes in one body at most: beyond it registers spill and compile time grows.
 LARGEST_GROUP = 120
