@@ -7,8 +7,10 @@ from typing import Any
 
 from graphc.config import config
 from graphc.eager.promotion import standard_dtype
+from graphc.keras.saving.registry import public
 
 
+@public("keras")
 @dataclass(frozen=True)
 class DTypePolicy:
     """A pair of element types behind one name.

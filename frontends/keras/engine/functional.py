@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,13 +12,17 @@ from graphc.eager.trace import current_trace
 from graphc.errors import ShapeError
 from graphc.ir import is_float
 from graphc.keras import tree
+from graphc.keras.engine.functional_config import GraphReader, graph_config
 from graphc.keras.engine.input_layer import InputLayer
 from graphc.keras.engine.input_spec import InputSpec
 from graphc.keras.engine.keras_tensor import KerasTensor, Node, keras_tensors
 from graphc.keras.engine.layer import Layer
 from graphc.keras.engine.model import Model
+from graphc.keras.saving.registry import CustomObjectScope, public
 
 
+@public("keras.models", "Model")  # as Keras 2 calls them in files
+@public("keras.src.models.functional")
 class Functional(Model):
     """A model made of the calls between KerasTensors (https://keras.io/guides/functional_api/).
 
@@ -123,6 +128,36 @@ class Functional(Model):
             values.update((id(k), v) for k, v in zip(node.outputs, flat, strict=True))
         return tree.map_structure(lambda tensor: values[id(tensor)], self.outputs_structure)
 
+    def get_config(self) -> dict[str, Any]:
+        """Name, layers and their calls, so that `from_config` makes the same model again.
+
+        Raises:
+            NotImplementedError: A subclass with a constructor of its own does not override it and
+                its arguments are no plain data.
+        """
+        config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
+        if not _has_constructor_of_functional(type(self)):
+            return {**config, **self._automatic_config()}
+        return {**config, **graph_config(self, _is_functional)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """A model from what `get_config` gave.
+
+        Args:
+            config: The dictionary; Keras 2's and Keras 3's are read.
+            custom_objects: Classes and functions by the names that the dictionary uses.
+
+        Raises:
+            ValueError: Layers refer to something that does not exist.
+        """
+        if not _has_constructor_of_functional(cls):
+            return cls(**config)
+        with CustomObjectScope(custom_objects):
+            graph = GraphReader(config, _is_functional)
+        name, trainable = config.get("name"), config.get("trainable", True)
+        return cls(graph.inputs, graph.outputs, name=name, trainable=trainable)
+
     def compute_output_spec(self, *_: Any, **__: Any) -> Any:
         """The KerasTensors of the outputs."""
         return self.outputs_structure
@@ -177,6 +212,18 @@ class Functional(Model):
         tensor = Tensor(tensor.data)
         tensor.mask = mask
         return tensor
+
+
+def _is_functional(layer: Any) -> bool:
+    return isinstance(layer, Functional)
+
+
+def _has_constructor_of_functional(kind: type) -> bool:
+    """Whether a model of the class is made of inputs and outputs."""
+    parameters = inspect.signature(kind.__init__).parameters.values()
+    kinds = {parameter.kind for parameter in parameters}
+    takes_anything = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD} <= kinds
+    return takes_anything or [p.name for p in parameters][1:3] == ["inputs", "outputs"]
 
 
 def _as_input(tensor: Any) -> KerasTensor:

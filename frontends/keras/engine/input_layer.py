@@ -11,8 +11,10 @@ from graphc.ir import Location
 from graphc.keras.engine.keras_tensor import KerasTensor, Node, input_type
 from graphc.keras.engine.layer import Layer
 from graphc.keras.engine.naming import unique_name
+from graphc.keras.saving.registry import public
 
 
+@public("keras.layers")
 class InputLayer(Layer):
     """The layer behind `Input` (https://keras.io/api/layers/core_layers/input/).
 

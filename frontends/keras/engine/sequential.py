@@ -10,8 +10,15 @@ from graphc.keras.engine.keras_tensor import KerasTensor
 from graphc.keras.engine.layer import Layer
 from graphc.keras.engine.model import Model
 from graphc.keras.engine.naming import unique_name
+from graphc.keras.saving.registry import (
+    CustomObjectScope,
+    deserialize_keras_object,
+    public,
+    serialize_keras_object,
+)
 
 
+@public("keras")
 class Sequential(Model):
     """Layers in a row, each applied to the result of the one before.
 
@@ -129,6 +136,32 @@ class Sequential(Model):
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """Apply the layers one after the other."""
         return self.functional.call(inputs, training=training, mask=mask)
+
+    def get_config(self) -> dict[str, Any]:
+        """Name and layers, so that `from_config` makes the same model again."""
+        config = super().get_config()
+        config["layers"] = [serialize_keras_object(layer) for layer in self._stack]
+        if self._functional is not None:
+            config["build_input_shape"] = self.functional.inputs[0].shape
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """A model from what `get_config` gave.
+
+        Args:
+            config: The dictionary (Keras 2.0: the list of layers).
+            custom_objects: Classes and functions by the names that the dictionary uses.
+        """
+        if isinstance(config, list):
+            config = {"layers": config}
+        model = cls(name=config.get("name"), trainable=config.get("trainable", True))
+        with CustomObjectScope(custom_objects):
+            for layer in config["layers"]:
+                model.add(deserialize_keras_object(layer))
+        if config.get("build_input_shape") and not model.built:
+            model.build(tuple(config["build_input_shape"]))
+        return model
 
     @property
     def inputs(self) -> list[KerasTensor]:

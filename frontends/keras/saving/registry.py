@@ -212,13 +212,8 @@ def _serialize_data(obj: Any) -> Any:
         return {"class_name": "__slice__", "config": serialize_keras_object(parts)}
     if obj is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
-    if getattr(obj, "records_operations", False):
-        layer, *place = obj._keras_history
-        config = {
-            "shape": obj.shape,
-            "dtype": obj.dtype,
-            "keras_history": [layer.name, *place],
-        }
+    if isinstance(obj, TensorReference):
+        config = {"shape": obj.shape, "dtype": obj.dtype, "keras_history": list(obj.history)}
         return {"class_name": "__keras_tensor__", "config": config}
     if isinstance(obj, (np.ndarray, np.generic, Tensor)):
         array = np.asarray(obj)
@@ -281,6 +276,10 @@ def _mark_if_shared(obj: Any, config: dict[str, Any]) -> None:
 
 
 # --------------------------------------------------------------------------------------- reading
+
+
+class _DeserializationError(TypeError):
+    """The innermost dictionary that nothing can be made of."""
 
 
 def deserialize_keras_object(
@@ -372,15 +371,18 @@ def _deserialize_object(config: dict[str, Any], module_objects: Mapping[str, Any
         raise TypeError(f"The class {found.__name__} has no from_config() method: {config}")
     if not isinstance(settings, dict):
         raise TypeError(
-            f"The `config` of {config['class_name']} should be a dictionary. Received: {settings!r}"
+            f"The `config` of {config['class_name']} should be a dictionary. "
+            f"Received: {settings!r:.200}"
         )
     try:
         instance = found.from_config(settings)
     except TypeError as error:
-        raise TypeError(
+        if isinstance(error, _DeserializationError):
+            raise
+        raise _DeserializationError(
             f"Cannot make a {config['class_name']} from its config {settings}: {error}"
         ) from error
-    if config.get("build_config") and not getattr(instance, "built", True):
+    if config.get("build_config") and hasattr(instance, "build_from_config"):
         instance.build_from_config(deserialize_keras_object(config["build_config"]))
     if config.get("compile_config"):
         instance.compile_from_config(config["compile_config"])
@@ -421,7 +423,7 @@ def _unknown(name: str, config: dict[str, Any]) -> NoReturn:
     module = config.get("module")
     origin = f" of module {module!r}" if module and module != "builtins" else ""
     kind = "function" if config["class_name"] == "function" else "class"
-    raise TypeError(
+    raise _DeserializationError(
         f"Unknown {kind} {name!r}{origin}. If it is yours, hand it in as custom_objects="
         f"{{{name!r}: {name.split('>')[-1]}}} or decorate it with "
         f"@keras.saving.register_keras_serializable(). Received config: {config}"

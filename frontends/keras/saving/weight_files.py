@@ -1,0 +1,47 @@
+"""Files of weights alone."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from graphc.errors import FileFormatError
+from graphc.export.files import write_atomically
+from graphc.keras.saving import legacy_h5
+from graphc.keras.saving.keras_archive import weights_in_archive
+from graphc.keras.saving.model_files import check_may_write, is_hdf5
+from graphc.keras.saving.weights import Assignments, read_weights, write_weights
+from graphc.serialize.errors import check_is_file, reading
+from graphc.serialize.hdf5 import open_hdf5
+
+
+def write_weights_file(model: Any, filepath: str | os.PathLike[str], overwrite: bool) -> None:
+    """Write the weights of a model; see `Model.save_weights`."""
+    path = os.fspath(filepath)
+    if not path.endswith((".h5", ".hdf5")):
+        raise ValueError(f'the file "{path}" should end in .weights.h5, .h5 or .hdf5')
+    if not model.built:
+        raise ValueError(
+            "the model has no weights yet: call it once, or give it an input shape, before "
+            "save_weights()"
+        )
+    check_may_write(path, overwrite)
+    content = write_weights if path.endswith(".weights.h5") else legacy_h5.weights_file_of
+    write_atomically(path, content(model))
+
+
+def read_weights_file(
+    model: Any, filepath: str | os.PathLike[str], by_name: bool, skip_mismatch: bool
+) -> Assignments:
+    """What a file says about the weights of a model; see `Model.load_weights`."""
+    path = check_is_file(filepath)
+    if not is_hdf5(path):
+        if by_name:
+            raise ValueError("by_name=True works for files of Keras 2 (.h5) only")
+        return weights_in_archive(filepath, model, skip_mismatch)
+    with reading(filepath, "a file of weights"), open_hdf5(path) as file:
+        if legacy_h5.has_weights(file):
+            return legacy_h5.read_group(file, model, by_name, skip_mismatch)
+        if by_name:
+            raise FileFormatError("by_name=True works for files of Keras 2 only")
+        return read_weights(file, model, skip_mismatch)
