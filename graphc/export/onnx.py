@@ -105,6 +105,7 @@ def onnx_model(
                 f'variable "{value.name}" is {value.type}, received {array.dtype} {array.shape}'
             )
         names.append(model.variable(array, value.name))
+    model.reserve(graph.outputs)
     context.bind_sizes(graph.inputs, names)
     results = context.inline(graph, names)
     fuse(model, model.main)

@@ -114,6 +114,20 @@ class OnnxModel:
         self._taken[name] = 0
         return name
 
+    def reserve(self, outputs: Iterable[str]) -> None:
+        """Keep the names of the model's outputs for them.
+
+        Raises:
+            UnsupportedError: An input or a variable has the name.
+        """
+        for label in outputs:
+            if label in self._taken:
+                raise UnsupportedError(
+                    f'the output "{label}" has the name of an input or a variable, which ONNX does '
+                    f"not allow: give one of them another name"
+                )
+            self._taken[label] = 0
+
     def layer(self, location: Location) -> str:
         """The path of a layer within the root."""
         path = location.layer
@@ -177,17 +191,10 @@ class OnnxModel:
         computed = {name for node in self.main.nodes for name in node.outputs}
         renamed: dict[str, str] = {}
         for label, value in outputs.items():
-            free = label == value or (label not in self._taken and label not in renamed.values())
-            if value in computed and value not in renamed and free:
+            if value in computed and value not in renamed:
                 renamed[value] = label
                 continue
-            if label in self._taken:
-                raise UnsupportedError(
-                    f'the output "{label}" has the name of another value of the model, which ONNX '
-                    f"does not allow: give one of them another name"
-                )
             self.main.nodes.append(OnnxNode("Identity", f"{label}/Identity", [value], [label], {}))
-            self._taken[label] = 0
             self.types[label] = self.types[value]
         self._rename(renamed)
         return list(outputs)
