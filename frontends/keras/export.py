@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ def predict_program(model: Any, input_signature: Any = None) -> tuple[Program, d
     structure = input_structure(model, input_signature)
     tensors = keras_tensors(structure)
     names = getattr(model, "input_names", None) or _names("input", structure)
-    types = dict(zip(names, readable_types(tensors), strict=True))
+    types = OrderedDict(zip(names, readable_types(tensors), strict=True))
 
     def step(data: dict[str, Tensor]) -> dict[str, Tensor]:
         outputs = model(tree.pack_sequence_as(structure, list(data.values())), training=False)
