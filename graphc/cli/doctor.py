@@ -23,6 +23,7 @@ from graphc.ops.elementwise import Relu
 from graphc.program import Program
 from graphc.runtime.cpu.cache import ObjectCache
 from graphc.runtime.cpu.target import Target
+from graphc.runtime.ort.providers import explain
 
 #: Distributions that graphc needs, and the modules that they bring.
 REQUIRED = {
@@ -84,6 +85,10 @@ def run(arguments: argparse.Namespace, output: Output) -> dict[str, Any]:
         document["native_code"] = _native_code(problems)
         _show_processor(document, output)
     document["cache"] = _cache()
+    document["providers"] = [
+        {"name": provider.name, "loads": provider.loads, "reason": provider.reason}
+        for provider in (explain() if loads["onnx"] else ())
+    ]
     document["environment"] = _environment()
     _show_rest(document, output)
     document["warnings"] = list(_warnings(document))
@@ -256,6 +261,11 @@ def _environment() -> dict[str, str]:
 
 
 def _show_rest(document: Mapping[str, Any], output: Output) -> None:
+    rows = [
+        (provider["name"], "yes" if provider["loads"] else "no", provider["reason"])
+        for provider in document["providers"]
+    ]
+    output.table("ONNX Runtime", ("provider", "loads", "why"), rows)
     cache = document["cache"]
     where = cache["folder"] or "none: compiled programs are not kept"
     output.facts(

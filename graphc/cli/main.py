@@ -55,7 +55,7 @@ understood. GRAPHC_DEBUG=1 shows the traceback of an error and what the compiler
 """
 
 #: Exceptions that come from what the user gave; anything else is a defect of graphc.
-_EXPECTED = (GraphcError, OSError, ValueError, TypeError, RuntimeError, ImportError)
+_EXPECTED = (GraphcError, CommandError, OSError, ValueError, TypeError, ModuleNotFoundError)
 _INTERRUPTED = 130
 
 
@@ -114,7 +114,7 @@ def _run(verb: str, rest: list[str]) -> int:
     except SystemExit as exit:  # from --help
         return int(exit.code or 0)
     except UsageError as error:
-        return _complain(f"graphc {verb}: {error}\n(graphc {verb} --help says what it takes)")
+        return _complain(f"graphc {verb}: {error} (graphc {verb} --help says what it takes)")
     except BrokenPipeError:
         raise
     except Exception as error:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from graphc.ir import Graph, dims, dtype_size
+from graphc.ir import DTYPES, Graph, dims, dtype_size
 from graphc.ir.dims import Dim, product
 from graphc.ops.control import Scan
 from graphc.ops.linalg import Einsum
@@ -78,7 +78,9 @@ def assembly_text(program: Program, target: Target | None = None) -> str:
     return jit.emit_assembly(llvm_text(program, target), target)
 
 
-def multiply_adds(program: Program, bindings: Mapping[str, int]) -> int:
+def multiply_adds(
+    program: Program, bindings: Mapping[str, int], dtypes: Sequence[str] = DTYPES
+) -> int:
     """How many multiply-adds the contractions of one step are, convolutions included.
 
     Everything else (activations, sums, updates) is left out, as it is not what a processor's peak
@@ -87,23 +89,26 @@ def multiply_adds(program: Program, bindings: Mapping[str, int]) -> int:
     Args:
         program: What is run.
         bindings: Sizes of the symbolic dimensions.
+        dtypes: The element types that count.
     """
     graph = CPU_PIPELINE.run(program.graph)
-    return dims.evaluate(_graph_work(graph), bindings)
+    return dims.evaluate(_graph_work(graph, dtypes), bindings)
 
 
-def _graph_work(graph: Graph) -> Dim:
+def _graph_work(graph: Graph, dtypes: Sequence[str]) -> Dim:
     total: Dim = 0
     for node in graph.nodes:
         types = [value.type for value in node.inputs]
         if isinstance(node.op, Einsum):
+            if types[0].dtype not in dtypes:
+                continue
             first, second, _ = node.op.terms
             sizes = dict(zip(first + second, (*types[0].shape, *types[1].shape), strict=True))
             total = total + product(sizes.values())
             continue
         repeats: Dim = node.op.step_count(types) if isinstance(node.op, Scan) else 1
         for body in node.op.bodies:
-            total = total + repeats * _graph_work(body)
+            total = total + repeats * _graph_work(body, dtypes)
     return total
 
 
