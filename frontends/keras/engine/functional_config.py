@@ -6,8 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from graphc.keras import tree
-from graphc.keras.engine.keras_tensor import KerasTensor, Node
-from graphc.keras.engine.recorded_function import deserialize_operation, serialize_operation
+from graphc.keras.engine.keras_tensor import KerasTensor, Node, map_tensors
+from graphc.keras.engine.recorded_function import (
+    deserialize_operation,
+    saved_arguments,
+    serialize_operation,
+)
 from graphc.keras.saving.registry import (
     TensorReference,
     deserialize_keras_object,
@@ -57,8 +61,9 @@ def _places(model: Any) -> dict[int, int]:
 
 
 def _call_config(node: Node, places: dict[int, int]) -> dict[str, Any]:
-    args, kwargs = node.arguments(lambda tensor: _reference(tensor, places))
-    return {"args": serialize_keras_object(args), "kwargs": serialize_keras_object(kwargs)}
+    arguments = map_tensors(lambda tensor: _reference(tensor, places), saved_arguments(node))
+    args, kwargs = serialize_keras_object(arguments)
+    return {"args": args, "kwargs": kwargs}
 
 
 def _reference(tensor: KerasTensor, places: dict[int, int]) -> TensorReference:

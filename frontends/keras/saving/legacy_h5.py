@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import FileFormatError
 from graphc.eager.variable import Variable
+from graphc.errors import FileFormatError
 from graphc.keras.engine.parts import Parts
 from graphc.keras.saving.compiling import (
     build_optimizer,
@@ -26,7 +26,6 @@ from graphc.keras.saving.compiling import (
     training_config,
 )
 from graphc.keras.saving.configs import KERAS_VERSION, model_from_dict
-from graphc.keras.saving.layout import parts_of
 from graphc.keras.saving.registry import serialize_keras_object
 from graphc.keras.saving.upgrade import upgrade_optimizer_weights, upgrade_weights
 from graphc.keras.saving.weights import Assignments, assign, fit

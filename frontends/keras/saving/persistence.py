@@ -10,9 +10,8 @@ from typing import Any
 from graphc.export.check import Comparison
 from graphc.export.onnx import IR_VERSION, OPSET
 from graphc.keras.export import export_model
-from graphc.keras.saving.compiling import build_optimizer, compile_config, compile_from
+from graphc.keras.saving.compiling import compile_config, compile_from
 from graphc.keras.saving.configs import model_to_dict
-from graphc.keras.saving.keras_archive import weights_in_archive
 from graphc.keras.saving.model_files import save_model
 from graphc.keras.saving.weight_files import read_weights_file, write_weights_file
 from graphc.keras.saving.weights import assign
@@ -37,7 +36,7 @@ class Persistence:
         A file appears complete or not at all: a failure leaves an older one as it was.
 
         Args:
-            filepath: ``.keras`` for the format of Keras 3, ``.h5`` or ``.hdf5`` for that of Keras 2.
+            filepath: ``.keras`` for the format of Keras 3, ``.h5`` or ``.hdf5`` for Keras 2's.
             overwrite: Whether a file that is there already may be replaced.
             zipped: Accepted as in Keras; only True.
             include_optimizer: Whether the arguments of `compile` and the optimizer's state belong
