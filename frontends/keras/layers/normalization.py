@@ -279,11 +279,10 @@ class LayerNormalization(_Normalization):
         )
         if not isinstance(axis, (int, list, tuple)):
             raise TypeError(f"Expected an int or a list/tuple of ints for `axis`: {axis!r}")
-        self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
+        self.axis = list(axis) if isinstance(axis, (list, tuple)) else [axis]
 
     def _axes(self, rank: int) -> tuple[int, ...]:
-        axes = self.axis if isinstance(self.axis, list) else [self.axis]
-        return tuple(sorted(_axis_of(axis, rank, self) for axis in axes))
+        return tuple(sorted(_axis_of(axis, rank, self) for axis in self.axis))
 
     def build(self, input_shape: Any) -> None:
         """Create the parameters, of the shape of the normalized axes."""
