@@ -1,19 +1,30 @@
-"""Adam and its relatives: averages of gradients over averages of their squares."""
+"""Adam and its relatives: running means of gradients and of their squares."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Unpack
 
-from graphc.eager.tensor import Tensor, cast
-from graphc.eager.variable import Variable
+from graphc.config import config
+from graphc.eager import Tensor, Variable, as_tensor
 from graphc.keras import ops
-from graphc.keras.optimizers.optimizer import Optimizer
+from graphc.keras.optimizers.optimizer import CommonArguments, Optimizer
 from graphc.keras.saving.registry import public
 
 
 class _Moments(Optimizer):
-    """What the family shares: decays of two averages."""
+    """What the optimizers of this family have in common.
+
+    Args:
+        learning_rate: See `Optimizer`.
+        beta_1: How much of the mean of gradients is kept.
+        beta_2: How much of the mean of squares (or of the largest size) is kept.
+        epsilon: What keeps divisions away from 0.
+        **common: See `Optimizer`.
+    """
+
+    #: What both kinds of state are called.
+    state_names = ("momentum", "velocity")
 
     def __init__(
         self,
@@ -21,9 +32,9 @@ class _Moments(Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
-        **kwargs: Any,
+        **common: Unpack[CommonArguments],
     ):
-        super().__init__(learning_rate, **kwargs)
+        super().__init__(learning_rate, **common)
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
@@ -31,42 +42,55 @@ class _Moments(Optimizer):
         self._velocities: list[Variable] = []
 
     def build(self, variables: Sequence[Variable]) -> None:
-        """Create the slots."""
         if self.built:
             return
         super().build(variables)
-        self._momentums, self._velocities = self.add_slots(["momentum", "velocity"])
+        self._momentums, self._velocities = self.add_optimizer_variables(
+            variables, self.state_names
+        )
 
-    def moved(
-        self, slots: Sequence[Variable], variable: Variable, to: Tensor, beta: float
-    ) -> Tensor:
-        """Move the average of a variable towards a value; returns the new average."""
-        slot = self.slot_of(slots, variable)
-        average = slot + (to - slot) * (1.0 - beta)
-        slot.assign(average)
-        return average
+    def state_of(self, variable: Variable) -> tuple[Variable, Variable]:
+        """Both kinds of state of a variable."""
+        place = self.place_of(variable)
+        return self._momentums[place], self._velocities[place]
 
-    def power(self, beta: float, variable: Variable) -> Tensor:
-        """``beta`` to the power of the number of this step, counted from 1."""
-        return ops.power(cast(beta, variable.dtype), cast(self.iterations + 1, variable.dtype))
+    def remaining(self, name: str, dtype: str) -> Tensor:
+        """``1 - beta ** step``: how much of the mean was gathered since the start at 0."""
+        beta = getattr(self, name)
+
+        def compute() -> Tensor:
+            return 1.0 - ops.power(as_tensor(beta, dtype), self.local_step(dtype))
+
+        return self.once(name, dtype, compute)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor."""
-        names = ("beta_1", "beta_2", "epsilon")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        return {
+            **super().get_config(),
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+        }
 
 
 @public("keras.optimizers")
 class Adam(_Moments):
-    """Adaptive moments (https://arxiv.org/abs/1412.6980, https://keras.io/api/optimizers/adam/).
+    """Steps along the mean gradient, divided by the root of the mean square.
+
+    ``m += (1 - beta_1) * (g - m); v += (1 - beta_2) * (g * g - v); w -= alpha * m / (sqrt(v) +
+    epsilon)`` with ``alpha = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t)`` at step t.
+    Kingma & Ba 2014, https://arxiv.org/abs/1412.6980.
 
     Args:
-        learning_rate: A number, schedule or function.
-        beta_1: Decay of the average of gradients.
-        beta_2: Decay of the average of squares.
-        epsilon: Added to the root ("epsilon hat" of the paper).
-        amsgrad: Whether the largest average of squares so far is used.
-        **kwargs: See `Optimizer`.
+        learning_rate: See `Optimizer`.
+        beta_1: How much of the mean of gradients is kept.
+        beta_2: How much of the mean of squares is kept.
+        epsilon: What keeps divisions away from 0.
+        amsgrad: Whether to divide by the largest mean square so far,
+            https://openreview.net/forum?id=ryQu7f-RZ.
+        **common: See `Optimizer`.
+
+    Example:
+        >>> model.compile(optimizer=keras.optimizers.Adam(1e-3))
     """
 
     def __init__(
@@ -76,140 +100,147 @@ class Adam(_Moments):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
-        **kwargs: Any,
+        **common: Unpack[CommonArguments],
     ):
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, **common)
         self.amsgrad = amsgrad
         self._velocity_hats: list[Variable] = []
 
     def build(self, variables: Sequence[Variable]) -> None:
-        """Create the slots."""
         if self.built:
             return
         super().build(variables)
         if self.amsgrad:
-            (self._velocity_hats,) = self.add_slots(["velocity_hat"])
+            self._velocity_hats = self.add_optimizer_variables(variables, "velocity_hat")
 
-    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
-        """Update one variable."""
-        correction = ops.sqrt(1.0 - self.power(self.beta_2, variable))
-        alpha = learning_rate * correction / (1.0 - self.power(self.beta_1, variable))
-        momentum = self.moved(self._momentums, variable, gradient, self.beta_1)
-        velocity = self.moved(self._velocities, variable, gradient * gradient, self.beta_2)
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        dtype = variable.dtype
+
+        def corrected_rate() -> Tensor:
+            ratio = ops.sqrt(self.remaining("beta_2", dtype)) / self.remaining("beta_1", dtype)
+            return learning_rate * ratio
+
+        momentum, velocity = self.state_of(variable)
+        m = momentum.assign(momentum + (gradient - momentum) * (1 - self.beta_1))
+        v = velocity.assign(velocity + (gradient * gradient - velocity) * (1 - self.beta_2))
         if self.amsgrad:
-            largest = self.slot_of(self._velocity_hats, variable)
-            velocity = ops.maximum(largest, velocity)
-            largest.assign(velocity)
-        variable.assign(variable - momentum * alpha / (ops.sqrt(velocity) + self.epsilon))
+            largest = self._velocity_hats[self.place_of(variable)]
+            v = largest.assign(ops.maximum(largest, v))
+        alpha = self.once("alpha", dtype, corrected_rate)
+        variable.assign(variable - m * alpha / (ops.sqrt(v) + self.epsilon))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor."""
         return {**super().get_config(), "amsgrad": self.amsgrad}
 
 
 @public("keras.optimizers")
 class AdamW(Adam):
-    """Adam with decoupled weight decay (https://arxiv.org/abs/1711.05101).
+    """Adam with weight decay: Loshchilov & Hutter 2017, https://arxiv.org/abs/1711.05101.
 
     Args:
-        learning_rate: A number, schedule or function.
-        weight_decay: See `Optimizer`.
-        beta_1: Decay of the average of gradients.
-        beta_2: Decay of the average of squares.
-        epsilon: Added to the root.
-        amsgrad: Whether the largest average of squares so far is used.
-        **kwargs: See `Optimizer`.
+        learning_rate: See `Optimizer`.
+        weight_decay: Share of every variable that is taken off per step, times the learning rate.
+        beta_1: As for `Adam`.
+        beta_2: As for `Adam`.
+        epsilon: As for `Adam`.
+        amsgrad: As for `Adam`.
+        **common: See `Optimizer`.
+
+    Raises:
+        ValueError: ``weight_decay`` is None.
     """
 
     def __init__(
         self,
         learning_rate: Any = 0.001,
-        weight_decay: float = 0.004,
+        weight_decay: float | None = 0.004,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
-        **kwargs: Any,
+        **common: Unpack[CommonArguments],
     ):
         if weight_decay is None:
-            raise ValueError("AdamW needs a weight_decay; without one it is Adam")
+            raise ValueError("Argument `weight_decay` must be a float. Received: weight_decay=None")
         super().__init__(
-            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **kwargs
+            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **common
         )
 
 
 @public("keras.optimizers")
 class Adamax(_Moments):
-    """Adam with the largest gradient in place of the root (https://arxiv.org/abs/1412.6980).
+    """Adam with the largest size in place of the mean square.
+
+    ``m += (1 - beta_1) * (g - m); u = max(beta_2 * u, |g|); w -= learning_rate / (1 - beta_1**t) *
+    m / (u + epsilon)`` at step t. Kingma & Ba 2014, https://arxiv.org/abs/1412.6980, section 7.
 
     Args:
-        learning_rate: A number, schedule or function.
-        beta_1: Decay of the average of gradients.
-        beta_2: Decay of the largest gradient.
-        epsilon: Added to the largest gradient.
-        **kwargs: See `Optimizer`.
+        learning_rate: See `Optimizer`.
+        beta_1: How much of the mean of gradients is kept.
+        beta_2: How fast the largest size is forgotten.
+        epsilon: What keeps divisions away from 0.
+        **common: See `Optimizer`.
     """
 
-    def build(self, variables: Sequence[Variable]) -> None:
-        """Create the slots."""
-        if self.built:
-            return
-        Optimizer.build(self, variables)
-        self._momentums, self._velocities = self.add_slots(["momentum", "norm"])
+    state_names = ("momentum", "norm")
 
-    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
-        """Update one variable."""
-        momentum = self.moved(self._momentums, variable, gradient, self.beta_1)
-        slot = self.slot_of(self._velocities, variable)
-        norm = ops.maximum(slot * self.beta_2, ops.absolute(gradient))
-        slot.assign(norm)
-        scale = learning_rate / (1.0 - self.power(self.beta_1, variable))
-        variable.assign(variable - scale * momentum / (norm + self.epsilon))
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        momentum, norm = self.state_of(variable)
+        m = momentum.assign(momentum + (gradient - momentum) * (1 - self.beta_1))
+        u = norm.assign(ops.maximum(norm * self.beta_2, ops.absolute(gradient)))
+        remaining = self.remaining("beta_1", variable.dtype)
+        variable.assign(variable - learning_rate * m / (remaining * (u + self.epsilon)))
 
 
 @public("keras.optimizers")
 class Nadam(_Moments):
-    """Adam with Nesterov's momentum (https://keras.io/api/optimizers/Nadam/).
+    """Adam with Nesterov's momentum: Dozat 2015, http://cs229.stanford.edu/proj2015/054_report.pdf.
 
     Args:
-        learning_rate: A number, schedule or function.
-        beta_1: Decay of the average of gradients.
-        beta_2: Decay of the average of squares.
-        epsilon: Added to the root.
-        **kwargs: See `Optimizer`.
+        learning_rate: See `Optimizer`.
+        beta_1: How much of the mean of gradients is kept.
+        beta_2: How much of the mean of squares is kept.
+        epsilon: What keeps divisions away from 0.
+        **common: See `Optimizer`.
     """
 
-    _DECAY = 0.96
-
     def build(self, variables: Sequence[Variable]) -> None:
-        """Create the slots, and the running product of the momentum schedule."""
         if self.built:
             return
         super().build(variables)
-        self._product = self.add_variable((), "ones", name="product")
+        dtype = variables[0].dtype if variables else config.floatx
+        #: The product of the momentums of all steps so far.
+        self._u_product = self.add_variable((), "ones", dtype)
+        self._u_product.path = self._u_product.name
 
-    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None):
-        """Update variables by their gradients; see `Optimizer.apply`."""
-        variables = self._targets if trainable_variables is None else list(trainable_variables)
-        if not self.built:
-            self.build(variables)
-        # The product advances once a step, before any variable uses it.
-        self._product.assign(self._product * self._scheduled(1))
-        super().apply(grads, variables)
+    def _momentum_at(self, step: Tensor) -> Tensor:
+        """The momentum warms up from about half of ``beta_1`` to all of it."""
+        decay = as_tensor(0.96, step.dtype)
+        return self.beta_1 * (1.0 - 0.5 * ops.power(decay, step))
 
-    def _scheduled(self, ahead: int) -> Tensor:
-        """The momentum that the schedule has for this step (1) or the next (2)."""
-        step = cast(self.iterations + ahead, "float32")
-        return self.beta_1 * (1.0 - 0.5 * ops.power(self._DECAY, step))
+    def update_steps(
+        self, gradients: list[Tensor], variables: list[Variable], rates: Mapping[str, Tensor]
+    ) -> None:
+        step = self.local_step(self._u_product.dtype)
+        self._u_product.assign(self._u_product * self._momentum_at(step))
+        super().update_steps(gradients, variables, rates)
 
-    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
-        """Update one variable."""
-        now, later = (cast(self._scheduled(ahead), variable.dtype) for ahead in (1, 2))
-        product = cast(self._product, variable.dtype)
-        momentum = self.moved(self._momentums, variable, gradient, self.beta_1)
-        velocity = self.moved(self._velocities, variable, gradient * gradient, self.beta_2)
-        from_average = momentum * (later / (1.0 - product * later))
-        from_gradient = gradient * ((1.0 - now) / (1.0 - product))
-        scaled = velocity / (1.0 - self.power(self.beta_2, variable))
-        step = (from_average + from_gradient) * learning_rate
-        variable.assign(variable - step / (ops.sqrt(scaled) + self.epsilon))
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        dtype = variable.dtype
+
+        def mean_factor() -> Tensor:
+            following = self._momentum_at(self.local_step(dtype) + 1.0)
+            product = ops.cast(self._u_product.value, dtype)
+            return following / (1.0 - product * following)
+
+        def gradient_factor() -> Tensor:
+            current = self._momentum_at(self.local_step(dtype))
+            return (1.0 - current) / (1.0 - ops.cast(self._u_product.value, dtype))
+
+        momentum, velocity = self.state_of(variable)
+        m = momentum.assign(momentum + (gradient - momentum) * (1 - self.beta_1))
+        v = velocity.assign(velocity + (gradient * gradient - velocity) * (1 - self.beta_2))
+        m_hat = m * self.once("mean", dtype, mean_factor)
+        m_hat = m_hat + gradient * self.once("gradient", dtype, gradient_factor)
+        v_hat = v / self.remaining("beta_2", dtype)
+        variable.assign(variable - m_hat * learning_rate / (ops.sqrt(v_hat) + self.epsilon))

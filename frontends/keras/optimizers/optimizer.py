@@ -1,45 +1,69 @@
-"""The base class of optimizers."""
+"""The base of optimizers: their variables, gradient clipping, weight decay, averages."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypedDict
 
 import numpy as np
 
-from graphc.eager.tensor import Tensor, as_tensor, cast
-from graphc.eager.trace import computing_at_once
-from graphc.eager.variable import Variable
+from graphc.config import config
+from graphc.eager import Tensor, Variable, as_tensor, cast
 from graphc.keras import ops
 from graphc.keras.engine.naming import automatic_name
-from graphc.keras.optimizers import schedules
-from graphc.keras.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
+from graphc.keras.optimizers.clipping import clip_by_global_norm, clip_by_norm
+from graphc.keras.optimizers.schedules import LearningRateSchedule
+from graphc.keras.optimizers.state import OptimizerState
+from graphc.keras.saving.registry import deserialize_keras_object, serialize_keras_object
 
 
-class Optimizer:
-    """Changes variables against their gradients (https://keras.io/api/optimizers/).
+class CommonArguments(TypedDict, total=False):
+    """The keyword arguments that all optimizers take; see `Optimizer`."""
 
-    A subclass creates its slots in `build` and defines `update_step`. All of it is computation on
-    tensors: it runs at once, or becomes part of a compiled training step.
+    weight_decay: float | None
+    clipnorm: float | None
+    clipvalue: float | None
+    global_clipnorm: float | None
+    use_ema: bool
+    ema_momentum: float
+    ema_overwrite_frequency: int | None
+    loss_scale_factor: float | None
+    gradient_accumulation_steps: int | None
+    name: str | None
+    lr: float
+    decay: float
+
+
+#: Settings that other versions of Keras write into files and that mean nothing here.
+_FOREIGN = ("jit_compile", "is_legacy_optimizer")
+
+
+class Optimizer(OptimizerState):
+    """Changes variables so that a loss gets smaller, given the loss's gradients.
+
+    Subclasses define ``build(self, variables)``, which makes their state with
+    `add_optimizer_variables`, and ``update_step(self, gradient, variable, learning_rate)``.
 
     Args:
-        learning_rate: A number, a `LearningRateSchedule`, or a function without arguments.
-        weight_decay: Part of each weight that is subtracted, times the learning rate, per step.
-        clipnorm: Largest norm of each gradient.
-        clipvalue: Largest absolute value of each element of a gradient.
-        global_clipnorm: Largest norm of all gradients together.
-        use_ema: Whether to keep a moving average of the weights, which replaces them at the end.
-        ema_momentum: Its momentum.
-        ema_overwrite_frequency: After how many steps the average replaces the weights; None for
-            only at the end of training.
-        loss_scale_factor: The loss is multiplied by it, the gradients divided.
-        gradient_accumulation_steps: Not supported; has to be None.
-        name: A name; made up from the class if left out.
-        **kwargs: Keras 2's ``lr`` and ``decay``.
+        learning_rate: A number, a schedule, or a function without arguments that returns one.
+        weight_decay: Share of every variable that is taken off per step, times the learning rate.
+        clipnorm: The largest norm of each gradient.
+        clipvalue: The largest size of each element of gradients.
+        global_clipnorm: The largest norm of all gradients together.
+        use_ema: Whether to keep a running mean of each variable.
+        ema_momentum: How much of the old mean is kept each time.
+        ema_overwrite_frequency: After how many steps the variables are set to their means; None
+            for at the end of training only.
+        loss_scale_factor: What the loss was multiplied by; gradients are divided by it.
+        gradient_accumulation_steps: Over how many steps gradients are added up before an update.
+        name: Its name; made up if left out.
+        lr: Keras 2's name of ``learning_rate``.
+        decay: As in Keras 2: step n uses ``learning_rate / (1 + decay * n)``.
 
     Raises:
-        ValueError: More than one kind of clipping, or a value out of range.
+        ValueError: An argument that makes no sense, or that there is none of.
     """
 
     def __init__(
@@ -58,24 +82,12 @@ class Optimizer:
         **kwargs: Any,
     ):
         learning_rate = kwargs.pop("lr", learning_rate)
-        decay = kwargs.pop("decay", 0.0)
+        self.decay = float(kwargs.pop("decay", None) or 0.0)
         if kwargs:
-            raise TypeError(
-                f"{type(self).__name__}: unknown argument(s) {', '.join(sorted(kwargs))}"
-            )
-        given = [c for c in (clipnorm, clipvalue, global_clipnorm) if c is not None]
-        if len(given) > 1:
-            raise ValueError("give at most one of clipnorm, clipvalue and global_clipnorm")
-        if any(value <= 0 for value in given):
             raise ValueError(
-                f"clipnorm, clipvalue and global_clipnorm have to be positive: {given}"
+                f"Argument(s) not recognized by {type(self).__name__}: "
+                f"{', '.join(sorted(kwargs))}. Received: {kwargs}"
             )
-        if gradient_accumulation_steps is not None:
-            raise ValueError(
-                "gradient_accumulation_steps is not supported: use a larger batch_size instead"
-            )
-        if use_ema and not 0 <= ema_momentum <= 1:
-            raise ValueError(f"ema_momentum has to be from 0 to 1, not {ema_momentum}")
         self.name = name or automatic_name(type(self))
         self.weight_decay = weight_decay
         self.clipnorm = clipnorm
@@ -83,59 +95,105 @@ class Optimizer:
         self.global_clipnorm = global_clipnorm
         self.use_ema = use_ema
         self.ema_momentum = ema_momentum
-        self.ema_overwrite_frequency = ema_overwrite_frequency if use_ema else None
+        self.ema_overwrite_frequency = ema_overwrite_frequency
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
+        self._check_arguments()
         self.built = False
         self._variables: list[Variable] = []
-        self._targets: list[Variable] = []
-        self._index: dict[int, int] = {}
-        self._excluded: tuple[set[int], list[str]] = (set(), [])
+        self._trainable_variables: list[Variable] = []
+        self._places: dict[int, int] = {}
         self._averages: list[Variable] = []
-        with computing_at_once():
-            self.iterations = self._own_variable(np.zeros((), np.int32), "iteration")
-            if decay:
-                learning_rate = InverseTimeDecay(float(learning_rate), 1, decay)
-            self._set_learning_rate(learning_rate)
+        self._accumulated: list[Variable] = []
+        self._excluded: set[int] = set()
+        self._excluded_names: re.Pattern[str] | None = None
+        self._memo: dict[Any, Tensor] | None = None
+        self._iterations = self._own_variable("iteration", np.zeros((), np.int32))
+        self._learning_rate = self._checked_rate(learning_rate)
+        if not callable(self._learning_rate):
+            rate = np.asarray(self._learning_rate)
+            self._learning_rate = self._own_variable("learning_rate", rate, config.floatx)
 
-    # -------------------------------------------------------------------------- learning rate
-
-    def _set_learning_rate(self, learning_rate: Any) -> None:
-        if isinstance(learning_rate, dict):
-            learning_rate = schedules.deserialize(learning_rate)
-        if isinstance(learning_rate, LearningRateSchedule) or callable(learning_rate):
-            self._learning_rate: Any = learning_rate
-            return
-        if isinstance(learning_rate, (str, bool)) or learning_rate is None:
+    def _check_arguments(self) -> None:
+        steps = self.gradient_accumulation_steps
+        if steps and steps < 2:
             raise ValueError(
-                f"learning_rate has to be a number or a schedule, not {learning_rate!r}"
+                "`gradient_accumulation_steps` must be an integer >= 2. Received: "
+                f"gradient_accumulation_steps={steps}"
             )
-        self._learning_rate = self._own_variable(
-            np.asarray(learning_rate, np.float32), "learning_rate"
-        )
+        if self.use_ema and not 0 <= self.ema_momentum <= 1:
+            raise ValueError(
+                "`ema_momentum` must be in the range [0, 1]. "
+                f"Received: ema_momentum={self.ema_momentum}"
+            )
+        frequency = self.ema_overwrite_frequency
+        if self.use_ema and frequency and (not isinstance(frequency, int) or frequency < 1):
+            raise ValueError(
+                "`ema_overwrite_frequency` must be an integer >= 1 or None. Received: "
+                f"ema_overwrite_frequency={frequency}"
+            )
+        clips = (self.clipnorm, self.clipvalue, self.global_clipnorm)
+        if sum(clip is not None for clip in clips) > 1:
+            raise ValueError(
+                "Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set. Received: "
+                f"clipnorm={self.clipnorm}, clipvalue={self.clipvalue}, "
+                f"global_clipnorm={self.global_clipnorm}"
+            )
+
+    @staticmethod
+    def _checked_rate(rate: Any) -> Any:
+        """A number, a schedule or a function.
+
+        Raises:
+            ValueError: It is none of them.
+        """
+        if callable(rate):
+            return rate
+        number = rate.item() if isinstance(rate, (np.generic, np.ndarray, Tensor)) else rate
+        if isinstance(number, Variable):
+            return number
+        if not isinstance(number, (int, float)) or isinstance(number, bool):
+            raise ValueError(
+                "Argument `learning_rate` should be float, or an instance of "
+                "LearningRateSchedule, or a callable that returns the learning rate. "
+                f"Received instead: learning_rate={rate!r}"
+            )
+        return float(number)
+
+    # ----------------------------------------------------------------------------------- variables
+
+    @property
+    def iterations(self) -> Any:
+        """How many updates there were."""
+        if self.gradient_accumulation_steps:
+            return ops.floor_divide(self._iterations, self.gradient_accumulation_steps)
+        return self._iterations
 
     @property
     def learning_rate(self) -> Any:
-        """The learning rate now; assignable, but for a schedule."""
-        if isinstance(self._learning_rate, Variable):
-            return self._learning_rate
+        """The learning rate now: a variable, or what the schedule gives."""
         if isinstance(self._learning_rate, LearningRateSchedule):
-            return self._learning_rate(self.iterations)
-        return as_tensor(self._learning_rate())
+            return self._learning_rate(self._iterations)
+        return self._learning_rate() if callable(self._learning_rate) else self._learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        if isinstance(value, LearningRateSchedule) or not isinstance(self._learning_rate, Variable):
-            if not isinstance(value, LearningRateSchedule):
-                raise TypeError(
-                    "this optimizer was created with a schedule as its learning_rate, so a number "
-                    "cannot be assigned; create the optimizer with a number to change it later"
-                )
-            if isinstance(self._learning_rate, Variable):
-                self._variables = [v for v in self._variables if v is not self._learning_rate]
-            self._learning_rate = value
-            return
-        self._learning_rate.assign(cast(as_tensor(value), "float32"))
+        rate = self._checked_rate(value)
+        if callable(rate):
+            self._variables = [v for v in self._variables if v is not self._learning_rate]
+            self._learning_rate = rate
+        elif isinstance(self._learning_rate, LearningRateSchedule):
+            raise TypeError(
+                "This optimizer was created with a `LearningRateSchedule` object as its "
+                "`learning_rate` constructor argument, hence its learning rate is not settable. "
+                "If you need the learning rate to be settable, you should instantiate the "
+                "optimizer with a float `learning_rate` argument."
+            )
+        elif callable(self._learning_rate):
+            rate = np.asarray(rate)
+            self._learning_rate = self._own_variable("learning_rate", rate, config.floatx, place=1)
+        else:
+            self._learning_rate.assign(rate)
 
     @property
     def lr(self) -> Any:
@@ -146,232 +204,258 @@ class Optimizer:
     def lr(self, value: Any) -> None:
         self.learning_rate = value
 
-    # ------------------------------------------------------------------------------- variables
-
-    @property
-    def variables(self) -> list[Variable]:
-        """The optimizer's own state: the step count, the learning rate, then slots."""
-        return list(self._variables)
-
-    @property
-    def weights(self) -> list[Variable]:
-        """The same as `variables` (Keras 2)."""
-        return self.variables
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of `variables` as arrays."""
-        return [variable.numpy() for variable in self._variables]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Set `variables`.
-
-        Raises:
-            ValueError: Their number differs, for example since the optimizer is not built yet.
-        """
-        if len(weights) != len(self._variables):
-            raise ValueError(
-                f"the optimizer has {len(self._variables)} variables, received {len(weights)}"
-                + ("" if self.built else "; it has not been built yet")
-            )
-        for variable, weight in zip(self._variables, weights, strict=True):
-            variable.assign(weight)
-
     def build(self, variables: Sequence[Variable]) -> None:
-        """Create the slots for the variables to be optimized; subclasses add theirs.
+        """Make the state for variables; called once.
 
         Args:
-            variables: The variables, in the order in which gradients will come.
+            variables: All variables that will be trained, in order.
         """
-        self._targets = list(variables)
-        self._index = {id(variable): i for i, variable in enumerate(self._targets)}
-        self.built = True
+        if self.built:
+            return
         if self.use_ema:
-            (self._averages,) = self.add_slots(["average"])
+            self._averages = self.add_optimizer_variables(variables, "average")
+        if self.gradient_accumulation_steps:
+            self._accumulated = self.add_optimizer_variables(variables, "gradient_accumulator")
+        self._trainable_variables = list(variables)
+        self._places = {id(variable): i for i, variable in enumerate(variables)}
+        self.built = True
 
-    def add_slots(
-        self, names: Sequence[str], initial_values: Sequence[float] | None = None
-    ) -> list[list[Variable]]:
-        """A slot of each name for each variable, ordered by variable first.
-
-        Args:
-            names: What the slots are called.
-            initial_values: What each starts from; zeros by default.
-
-        Returns:
-            A list of slots, one per variable, for each name.
-        """
-        slots: list[list[Variable]] = [[] for _ in names]
-        for target in self._targets:
-            for place, name in enumerate(names):
-                start = initial_values[place] if initial_values else 0.0
-                value = np.full(target.shape, start, target.array.dtype)
-                path = target.path.replace("/", "_")
-                slots[place].append(self._own_variable(value, f"{path}_{name}"))
-        return slots
-
-    def add_variable(
-        self, shape: Any, initializer: Any = "zeros", dtype: Any = None, name: str | None = None
-    ) -> Variable:
-        """A piece of state of a given shape.
-
-        Args:
-            shape: Its shape.
-            initializer: "zeros" or "ones", or an initializer.
-            dtype: Element type; float32 by default.
-            name: Its name.
-        """
-        if initializer in ("zeros", "ones"):
-            value: Any = getattr(np, initializer)(shape, dtype or "float32")
-        else:
-            value = initializer(shape, dtype=dtype or "float32")
-        return self._own_variable(np.asarray(value), name or "variable")
-
-    def add_variable_from_reference(
-        self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
-    ) -> Variable:
-        """A slot of the shape of a variable.
-
-        Args:
-            reference_variable: The variable.
-            name: What the slot is called.
-            initializer: "zeros" or "ones", or an initializer.
-        """
-        path = reference_variable.path.replace("/", "_")
-        return self.add_variable(
-            reference_variable.shape, initializer, reference_variable.dtype, f"{path}_{name}"
-        )
-
-    def _own_variable(self, value: np.ndarray, name: str) -> Variable:
-        variable = Variable(value, trainable=False, name=name)
-        variable.path = f"{self.name}/{name}"
-        self._variables.append(variable)
-        return variable
-
-    def slot_of(self, slots: Sequence[Variable], variable: Variable) -> Variable:
-        """The slot that belongs to a variable."""
-        return slots[self._index[id(variable)]]
-
-    # ---------------------------------------------------------------------------------- update
-
-    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
-        """Update one variable and its slots; to be defined by subclasses."""
-        raise NotImplementedError(f"{type(self).__name__} has to define update_step()")
-
-    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> None:
-        """Update variables by their gradients.
-
-        Args:
-            grads_and_vars: Pairs of a gradient (or None) and its variable.
-        """
-        pairs = [(g, v) for g, v in grads_and_vars if g is not None]
-        self.apply([g for g, _ in pairs], [v for _, v in pairs])
-
-    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None):
-        """Update variables by their gradients.
-
-        Args:
-            grads: A gradient per variable.
-            trainable_variables: The variables; by default those that `build` was given.
+    def place_of(self, variable: Variable) -> int:
+        """Which of the variables it was built for this is.
 
         Raises:
-            ValueError: Numbers differ, or a variable is unknown to the optimizer.
+            ValueError: None of them.
         """
-        if trainable_variables is None:
-            if not self.built:
-                raise ValueError("apply() without variables needs a built optimizer")
-            trainable_variables = self._targets
-        variables = list(trainable_variables)
-        if not self.built:
-            with computing_at_once():
-                self.build(variables)
-        self._check(grads, variables)
-        gradients = [cast(as_tensor(g), v.dtype) for g, v in zip(grads, variables, strict=True)]
+        if id(variable) not in self._places:
+            raise ValueError(
+                f"Unknown variable: {variable}. This optimizer can only be called for the "
+                "variables it was originally built with. When working with a new set of "
+                "variables, you should recreate a new optimizer instance."
+            )
+        return self._places[id(variable)]
+
+    _get_variable_index = place_of  # what optimizers written for Keras call it
+
+    # --------------------------------------------------------------------------------------- steps
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
+        """One update, from pairs of a gradient and its variable.
+
+        Example:
+            >>> optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+        """
+        pairs = list(grads_and_vars)
+        self.apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])
+        return self._iterations
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
+        """One update.
+
+        Args:
+            grads: A gradient per variable; None for one that the loss does not depend on.
+            trainable_variables: The variables; left out for those it was built for.
+
+        Raises:
+            ValueError: Not built yet, unknown variables, or no gradient at all.
+        """
+        if not len(grads):
+            return
+        variables = self._variables_for(grads, trainable_variables)
+        gradients, variables = self._present(grads, variables)
         if self.loss_scale_factor is not None:
             gradients = [gradient / self.loss_scale_factor for gradient in gradients]
-        gradients = self._clip(gradients)
-        rate = as_tensor(self.learning_rate)
-        for gradient, variable in zip(gradients, variables, strict=True):
-            own_rate = cast(rate, variable.dtype)
-            if self.weight_decay is not None and self._decays(variable):
-                variable.assign(variable - variable * self.weight_decay * own_rate)
-            self.update_step(gradient, variable, own_rate)
-        if self.use_ema:
-            self._update_averages(variables)
+        self._memo = {}
+        try:
+            if self.gradient_accumulation_steps:
+                self._accumulate(gradients, variables)
+            else:
+                self._update(gradients, variables)
+            if self.use_ema:
+                self._average()
+        finally:
+            self._memo = None
         for variable in variables:
             constraint = getattr(variable, "constraint", None)
             if constraint is not None:
-                variable.assign(constraint(variable.as_tensor()))
-        self.iterations.assign_add(1)
+                variable.assign(constraint(variable.value))
+        self._iterations.assign_add(1)
 
-    def _check(self, grads: Sequence[Any], variables: list[Variable]) -> None:
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        """Assign new values to a variable and to its part of the state."""
+        raise NotImplementedError(
+            f"The optimizer {type(self).__name__} has to define "
+            "update_step(self, gradient, variable, learning_rate)"
+        )
+
+    def once(self, name: str, dtype: str, compute: Callable[[], Tensor]) -> Tensor:
+        """A scalar that is the same for all variables, computed for the first one only."""
+        if self._memo is None:
+            return compute()
+        if (name, dtype) not in self._memo:
+            self._memo[name, dtype] = compute()
+        return self._memo[name, dtype]
+
+    def local_step(self, dtype: str) -> Tensor:
+        """The number of this update, counted from 1."""
+        return self.once("step", dtype, lambda: ops.cast(self.iterations, dtype) + 1.0)
+
+    def assign(self, variable: Variable, value: Any) -> None:
+        """Set a variable."""
+        variable.assign(value)
+
+    def assign_add(self, variable: Variable, value: Any) -> None:
+        """Add to a variable."""
+        variable.assign_add(value)
+
+    def assign_sub(self, variable: Variable, value: Any) -> None:
+        """Subtract from a variable."""
+        variable.assign_sub(value)
+
+    def _variables_for(self, grads: Sequence[Any], variables: Any) -> list[Variable]:
+        if variables is not None:
+            variables = list(variables)
+            self.build(variables)
+        elif not self.built:
+            raise ValueError(
+                "When passing `grads` without `variables`, the optimizer must already be built on "
+                "a list of variables. Call `optimizer.build(trainable_variables)` first."
+            )
+        else:
+            variables = self._trainable_variables
         if len(grads) != len(variables):
-            raise ValueError(f"{len(grads)} gradients for {len(variables)} variables")
+            raise ValueError(f"Received {len(grads)} gradients for {len(variables)} variables.")
         for variable in variables:
-            if id(variable) not in self._index:
-                raise ValueError(
-                    f'the variable "{variable.path}" is unknown to the optimizer, which was built '
-                    "for other variables; use a new optimizer, or compile the model again"
-                )
+            self.place_of(variable)
+        return variables
 
-    def _clip(self, gradients: list[Tensor]) -> list[Tensor]:
-        if self.clipvalue is not None:
-            limit = self.clipvalue
-            return [ops.clip(gradient, -limit, limit) for gradient in gradients]
-        if self.clipnorm is not None:
-            return [_scaled(g, _norm([g]), self.clipnorm) for g in gradients]
-        if self.global_clipnorm is not None:
-            norm = _norm(gradients)
-            return [_scaled(g, norm, self.global_clipnorm) for g in gradients]
+    @staticmethod
+    def _present(
+        grads: Sequence[Any], variables: list[Variable]
+    ) -> tuple[list[Tensor], list[Variable]]:
+        """The gradients that exist, as tensors of their variables' types."""
+        missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
+        if len(missing) == len(variables):
+            raise ValueError("No gradients provided for any variable.")
+        if missing:
+            warnings.warn(
+                f"Gradients do not exist for variables {missing} when minimizing the loss. If "
+                "using `model.compile()`, did you forget to provide a `loss` argument?"
+            )
+        pairs = [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
+        return [cast(as_tensor(g), v.dtype) for g, v in pairs], [v for _, v in pairs]
+
+    def _update(self, gradients: list[Tensor], variables: list[Variable]) -> None:
+        """One update of all variables."""
+        gradients = self._clipped(gradients)
+        rate: Any = self.learning_rate
+        if self.decay:
+            steps = ops.cast(self.iterations, config.floatx)
+            rate = rate / (1.0 + self.decay * steps)
+        rates = {v.dtype: cast(as_tensor(rate), v.dtype) for v in variables}
+        self._decay_weights(variables, rates)
+        self.update_steps(gradients, variables, rates)
+
+    def update_steps(
+        self, gradients: list[Tensor], variables: list[Variable], rates: Mapping[str, Tensor]
+    ) -> None:
+        """`update_step` for each variable; ``rates`` is the learning rate in each dtype."""
+        for gradient, variable in zip(gradients, variables, strict=True):
+            self.update_step(gradient, variable, rates[variable.dtype])
+
+    def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
+        if self.clipnorm:
+            return [clip_by_norm(gradient, self.clipnorm) for gradient in gradients]
+        if self.global_clipnorm:
+            return clip_by_global_norm(gradients, self.global_clipnorm)
+        if self.clipvalue:
+            return [ops.clip(g, -self.clipvalue, self.clipvalue) for g in gradients]
         return gradients
 
     def exclude_from_weight_decay(
-        self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None
+        self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
     ) -> None:
-        """Leave variables out of weight decay.
+        """Leave variables out of the weight decay; to be called before the first update.
 
         Args:
-            var_list: Variables.
-            var_names: Regular expressions that are searched in the variables' names.
+            var_list: The variables.
+            var_names: Regular expressions that their names match.
+
+        Raises:
+            ValueError: There were updates already.
         """
-        self._excluded = ({id(v) for v in var_list or []}, list(var_names or []))
+        if self.built:
+            raise ValueError(
+                "`exclude_from_weight_decay()` can only be configured before the optimizer is "
+                "built."
+            )
+        self._excluded = {id(variable) for variable in var_list or ()}
+        names = list(var_names or ())
+        self._excluded_names = re.compile("|".join(names)) if names else None
 
     def _decays(self, variable: Variable) -> bool:
-        identities, patterns = self._excluded
-        return id(variable) not in identities and not any(
-            re.search(pattern, variable.name) for pattern in patterns
-        )
+        names = self._excluded_names
+        by_name = names is not None and names.search(variable.name) is not None
+        return id(variable) not in self._excluded and not by_name
 
-    def _update_averages(self, variables: list[Variable]) -> None:
-        momentum = self.ema_momentum
-        for variable in variables:
-            average = self.slot_of(self._averages, variable)
-            # The first average is the variable itself: a start from zero would be no average.
-            kept = ops.where(self.iterations == 0, 0.0, momentum)
-            kept = cast(kept, variable.dtype)
-            average.assign(average * kept + variable * (1 - kept))
-            if self.ema_overwrite_frequency:
-                due = (self.iterations + 1) % self.ema_overwrite_frequency == 0
-                variable.assign(ops.where(due, average.as_tensor(), variable.as_tensor()))
+    def _decay_weights(self, variables: list[Variable], rates: Mapping[str, Tensor]) -> None:
+        if self.weight_decay is None:
+            return
+        for variable in filter(self._decays, variables):
+            rate = rates[variable.dtype]
+            decay = self.once("decay", variable.dtype, lambda rate=rate: rate * self.weight_decay)
+            variable.assign(variable - variable * decay)
+
+    def _accumulate(self, gradients: list[Tensor], variables: list[Variable]) -> None:
+        """Add gradients up; every so many steps update with their mean and begin anew.
+
+        The update is computed in each step and kept in some, so that a step is one program
+        without branches.
+        """
+        steps = self.gradient_accumulation_steps
+        is_update = ops.equal(ops.mod(self._iterations + 1, steps), 0)
+        sums = [self._accumulated[self.place_of(variable)] for variable in variables]
+        kept = [v for v in self._variables if v is not self._iterations]
+        before = [(variable, variable.value) for variable in (*variables, *kept)]
+        totals = [g + total for g, total in zip(gradients, sums, strict=True)]
+        self._update([total / float(steps) for total in totals], variables)  # type: ignore
+        for variable, old in before:
+            variable.assign(ops.where(is_update, variable.value, old))
+        for sum_, total in zip(sums, totals, strict=True):
+            sum_.assign(ops.where(is_update, ops.zeros_like(total), total))
+
+    def _average(self) -> None:
+        """Move the running means towards the variables."""
+        for variable, average in zip(self._trainable_variables, self._averages, strict=True):
+            started = ops.cast(ops.not_equal(self.iterations, 0), variable.dtype)
+            momentum = started * self.ema_momentum
+            average.assign(momentum * average + (1.0 - momentum) * variable)
+        if self.ema_overwrite_frequency:
+            step = self.iterations + 1
+            due = ops.equal(ops.mod(step, self.ema_overwrite_frequency), 0)
+            for variable, average in zip(self._trainable_variables, self._averages, strict=True):
+                variable.assign(ops.where(due, average, variable))
 
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
-        """Put the moving averages in the place of the weights; called at the end of training."""
-        if self.use_ema and self.built:
-            for variable in var_list:
-                variable.assign(self.slot_of(self._averages, variable))
+        """At the end of training: set variables to their running means, if there are any."""
+        if not self.use_ema:
+            return
+        for variable in var_list:
+            variable.assign(self._averages[self.place_of(variable)])
 
-    # ---------------------------------------------------------------------------------- config
+    def scale_loss(self, loss: Any) -> Any:
+        """The loss times the scale that gradients will be divided by."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
+
+    # ---------------------------------------------------------------------------- saving, settings
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make the same optimizer again, without its state."""
-        if isinstance(self._learning_rate, Variable):
-            rate: Any = float(self._learning_rate.numpy())
-        elif isinstance(self._learning_rate, LearningRateSchedule):
-            rate = schedules.serialize(self._learning_rate)
-        else:
-            rate = 0.5  # what Keras writes for a function, which no file can hold
-        return {
+        """The arguments from which another such optimizer can be made."""
+        rate = self._learning_rate
+        settings = {
             "name": self.name,
-            "learning_rate": rate,
+            "learning_rate": serialize_keras_object(rate)
+            if callable(rate)
+            else float(rate.numpy()),
             "weight_decay": self.weight_decay,
             "clipnorm": self.clipnorm,
             "global_clipnorm": self.global_clipnorm,
@@ -382,21 +466,14 @@ class Optimizer:
             "loss_scale_factor": self.loss_scale_factor,
             "gradient_accumulation_steps": self.gradient_accumulation_steps,
         }
+        return {**settings, "decay": self.decay} if self.decay else settings
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        """The optimizer that `get_config` described."""
-        return cls(**config)
-
-
-def _norm(tensors: list[Tensor]) -> Tensor:
-    """The Euclidean norm of all elements of several tensors."""
-    total = ops.sum(ops.square(tensors[0]))
-    for tensor in tensors[1:]:
-        total = total + ops.sum(ops.square(tensor))
-    return ops.sqrt(total)
-
-
-def _scaled(gradient: Tensor, norm: Tensor, limit: float) -> Tensor:
-    """``gradient`` scaled down so that ``norm`` becomes at most ``limit``."""
-    return gradient * (limit / ops.maximum(norm, limit))
+        """An optimizer from what `get_config` returned, here or in another version of Keras."""
+        settings = {key: value for key, value in config.items() if key not in _FOREIGN}
+        if isinstance(settings.get("learning_rate"), dict):
+            settings["learning_rate"] = deserialize_keras_object(
+                settings["learning_rate"], custom_objects
+            )
+        return cls(**settings)
