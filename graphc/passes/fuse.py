@@ -18,13 +18,13 @@ A body holds elementwise ops, broadcasts and the sources that they need (constan
 Groups grow along the edges of the graph. First what has one operand and one user joins its user.
 Then each contraction takes in its consumers; then every
 edge between two groups is tried, in order. What `check` (in `graphc.passes.space`) refuses, or what
-would make a kernel need its own result, stays apart. Every decision has a reason, in `Fusion`.
+would make a kernel need its own result, stays apart. The report says what was decided, and why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,6 +34,7 @@ from graphc.ir import Graph, Node, Op, TensorType, Value
 from graphc.ir.dims import Dim, product
 from graphc.ops.linalg import Einsum
 from graphc.passes.dead import copy_node, drop_dead
+from graphc.passes.report import Report
 from graphc.passes.space import NoSpaceError, check, is_loop_node, is_source, is_squeeze
 
 #: What is repeated in every kernel that needs it if it is made of sources alone.
@@ -93,30 +94,15 @@ class Fused(Op):
         return run(self.body, arrays)
 
 
-@dataclass
-class Fusion:
-    """What fusion decided.
-
-    Attributes:
-        graph: The graph of `Fused` nodes, and of those that no loop nest can compute.
-        decisions: A sentence for each pair of neighbours that was considered.
-    """
-
-    graph: Graph
-    decisions: list[str] = field(default_factory=list)
-
-
-def fuse(graph: Graph) -> Fusion:
-    """Put nodes that can share a nest of loops together.
+def fuse(graph: Graph, report: Report | None = None) -> Graph:
+    """The graph with what can share a nest of loops put together.
 
     Args:
         graph: Without composite ops; those that are left stay nodes of their own.
-
-    Returns:
-        A graph of the same inputs, outputs and meaning, and the decisions with their reasons.
+        report: Told for each pair of neighbours whether they were fused, and why not.
     """
     graph = _with_plain_sizes(drop_dead(graph))
-    groups = _Groups(graph)
+    groups = _Groups(graph, report or Report())
     for node in graph.nodes:
         groups.join_only_user(node)
     for node in graph.nodes:
@@ -125,7 +111,7 @@ def fuse(graph: Graph) -> Fusion:
     for node in graph.nodes:
         for value in node.inputs:
             groups.try_merge(value.node, node)
-    return Fusion(_rebuild(graph, groups), groups.decisions)
+    return _rebuild(graph, groups)
 
 
 def _with_plain_sizes(graph: Graph) -> Graph:
@@ -155,7 +141,8 @@ class _Groups:
     Sets of groups are bits of integers: bit i stands for the group of the i-th node.
     """
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, report: Report):
+        self.report = report
         self.order = {node: i for i, node in enumerate(graph.nodes)}
         self.users = graph.users()
         self.outputs = set(graph.outputs.values())
@@ -171,8 +158,7 @@ class _Groups:
                     j = self.order[value.node]
                     bits |= self.before[j] | 1 << j
             self.before[i] = bits
-        self.decisions: list[str] = []
-        self.refused: dict[tuple[int, int, int], str] = {}
+        self.refused: set[tuple[int, int, int]] = set()
 
     def join_only_user(self, node: Node) -> None:
         """Compute what one tensor gives where it is used, if that is one place.
@@ -211,15 +197,12 @@ class _Groups:
         if key in self.refused:
             return False
         reason = self._obstacle(a, b)
-        verdict = "not fused" if reason else "fused"
-        because = reason or "they share their loops"
-        self.decisions.append(
-            f"{producer.op.name} -> {consumer.op.name} {consumer.outputs[0].type}: "
-            f"{verdict} because {because}"
-        )
+        what = f"fusion of {producer.op.name} into {consumer.op.name} {consumer.outputs[0].type}"
         if reason:
-            self.refused[key] = reason
+            self.report.refuse(what, reason, consumer.location)
+            self.refused.add(key)
             return False
+        self.report.apply(what, consumer.location)
         self._merge(a, b)
         return True
 

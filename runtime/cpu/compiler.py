@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import sys
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from graphc.config import config
 from graphc.ir import Op
@@ -46,12 +49,14 @@ def claims(op: Op) -> bool:
     return op.name in LOWERINGS or (op.elementwise and op.has_rule("emit"))
 
 
-#: What happens to a program before fusion.
+#: What happens to a program before kernels are made of it.
 CPU_PIPELINE = Pipeline(
     "cpu",
     (
         *PREPARE,
         Decompose(claims),
+        merge_scans,
+        prune_scans,
         expose_windows,
         simplify,
         share_common,
@@ -59,6 +64,7 @@ CPU_PIPELINE = Pipeline(
         prune_scans,
         share_common,
         simplify,
+        fuse,
     ),
 )
 
@@ -87,12 +93,34 @@ def load(program: Program, target: Target) -> Native:
         UnsupportedError: The program holds an op that the backend has no code for.
     """
     key = hashlib.sha256(program.as_text(locations=False).encode()).hexdigest()
-    code = ObjectCache.default().get(
-        key, target, lambda: jit.emit_object(lower(program, target).text(), target)
-    )
+    code = ObjectCache.default().get(key, target, lambda: _compile(program, target))
     library = jit.load_object(code)
     text = ctypes.string_at(library.function("manifest", [], ctypes.c_void_p)())
     return Native(library, Manifest.from_json(text.decode()))
+
+
+def _compile(program: Program, target: Target) -> bytes:
+    """The object code of a program; shows what it is made from if the configuration says so."""
+    start = time.perf_counter()
+    text = lower(program, target).text()
+    middle = time.perf_counter()
+    code = jit.emit_object(text, target)
+    if config.debug >= 1:
+        milliseconds = (1000 * (middle - start), 1000 * (time.perf_counter() - middle))
+        print(
+            "cpu: lowered in {:.1f} ms, compiled in {:.1f} ms".format(*milliseconds),
+            file=sys.stderr,
+        )
+    if config.debug >= 4:
+        print(text, file=sys.stderr)
+    if config.debug >= 5:
+        print(jit.emit_assembly(text, target), file=sys.stderr)
+    if config.dump_folder is not None:
+        folder = Path(config.dump_folder)
+        name = f"{len(list(folder.iterdir())):04}-{program.name}-cpu"
+        (folder / f"{name}.ll").write_text(text, encoding="utf-8")
+        (folder / f"{name}.s").write_text(jit.emit_assembly(text, target), encoding="utf-8")
+    return code
 
 
 def lower(program: Program, target: Target) -> Module:
@@ -105,12 +133,8 @@ def lower(program: Program, target: Target) -> Module:
     Raises:
         UnsupportedError: The program holds an op that the backend has no code for.
     """
-    prepared = CPU_PIPELINE.run(program)
-    fusion = fuse(prepared.graph)
-    if config.debug >= 2:
-        print("\n".join(fusion.decisions))
     module = Module(target, FUNCTIONS)
-    lowering = Lowering(program.with_graph(fusion.graph), module)
+    lowering = Lowering(CPU_PIPELINE.run(program), module)
     lowering.run()
     schedule = _schedule(program, lowering)
     rows = find_rows(lowering)

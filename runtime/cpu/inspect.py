@@ -11,7 +11,6 @@ from graphc.ir.dims import Dim, product
 from graphc.ops.control import Scan
 from graphc.ops.linalg import Einsum
 from graphc.passes import Report
-from graphc.passes.fuse import fuse
 from graphc.passes.manager import pass_name
 from graphc.passes.memory import plan_memory
 from graphc.program import Program
@@ -51,10 +50,6 @@ def stages(program: Program) -> Iterator[Stage]:
         seconds = time.perf_counter() - start
         decisions = tuple(str(report).splitlines())
         yield Stage(pass_name(transform), program.with_graph(graph), decisions, seconds)
-    start = time.perf_counter()
-    fusion = fuse(graph)
-    seconds = time.perf_counter() - start
-    yield Stage("fuse", program.with_graph(fusion.graph), tuple(fusion.decisions), seconds)
 
 
 def llvm_text(program: Program, target: Target | None = None) -> str:

@@ -213,7 +213,7 @@ class Lowering:
 
     def body(self, graph: Graph, operands: Sequence[View]) -> list[Buffer]:
         """Lower the body of an op; gives a moving buffer for each output."""
-        fused = fuse(graph).graph
+        fused = fuse(graph)
         first = len(self.buffers)
         self.views.update(zip(fused.inputs, operands, strict=True))
         for node in fused.nodes:

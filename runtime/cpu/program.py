@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 
 from graphc.config import config
-from graphc.errors import DTypeError, ShapeError
+from graphc.errors import DTypeError, GraphError, ShapeError
 from graphc.ir import dims, numpy_dtype
 from graphc.passes.memory import ALIGNMENT, plan_memory
 from graphc.program import Program
@@ -19,6 +21,9 @@ from graphc.runtime.cpu.kernel import CHUNKS
 from graphc.runtime.cpu.target import Target
 from graphc.runtime.cpu.threads import ThreadPool
 from graphc.runtime.executable import BATCH, Executable
+
+#: How many sizes of inputs an executable keeps memory for.
+KEPT_CONTEXTS = 4
 
 
 class CpuExecutable(Executable):
@@ -41,8 +46,12 @@ class CpuExecutable(Executable):
         self._scratch_bytes = native.library.function(
             "scratch_bytes", [ctypes.c_void_p], ctypes.c_int64
         )
+        self._types = _Types(program)
         self.pool = ThreadPool(threads or config.thread_count)
-        self._contexts: dict[tuple[tuple[str, int], ...], _Context] = {}
+        # Contexts that nobody is using, the latest last; each has memory of its own, so that
+        # several threads of the caller may run the same executable.
+        self._idle: list[_Context] = []
+        self._lock = threading.Lock()
 
     def arena_bytes(self, bindings: Mapping[str, int]) -> int:
         """How much memory intermediate results take.
@@ -56,12 +65,12 @@ class CpuExecutable(Executable):
         self, data: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
         data, bindings = self._bind(data, state)
-        context = self._context(bindings)
-        context.point(self.manifest.data, data)
-        context.point_variables(state)
         results = self._allocate(list(self.program.results), bindings)
-        context.point(self.manifest.results, results)
-        self._call(self._step, context)
+        with self._context(bindings) as context:
+            context.point(self.manifest.data, data)
+            context.point_variables(state)
+            context.point(self.manifest.results, results)
+            self._call(self._step, context)
         return results
 
     def run_steps(
@@ -76,30 +85,55 @@ class CpuExecutable(Executable):
     ) -> dict[str, np.ndarray]:
         data, bindings = self._bind(data, state)
         rows = bindings.get(BATCH, 0)
-        _check_steps(rows, batch_size, steps, begin, order)
+        if BATCH in self.manifest.symbols:
+            _check_steps(rows, batch_size, steps, begin, order)
+        full = {**bindings, BATCH: rows}
         bindings[BATCH] = min(batch_size, rows)
-        context = self._context(bindings)
-        context.point(self.manifest.data, data)
-        context.point_variables(state)
-        row_results = self.row_results()
-        last = [name for name in self.program.results if name not in row_results]
-        scalars = self._allocate(last, bindings)
-        context.point(self.manifest.results, scalars)
-        by_row = {**self.allocate_results(rows, bindings), **(results or {})}
-        kept = context.point_rows({**data, **by_row}, bindings, order)
-        slots = context.slots
-        slots[BATCH_SIZE], slots[ROWS], slots[BEGIN], slots[STEPS] = batch_size, rows, begin, steps
-        slots[ORDER] = 0 if order is None else order.ctypes.data
-        self._call(self._run, context)
-        del kept
-        return scalars
+        by_row = {**self.allocate_results(rows, full), **self._checked(results or {}, full)}
+        last = [name for name in self.program.results if name not in by_row]
+        totals = self._allocate(last, bindings)
+        with self._context(bindings) as context:
+            context.point(self.manifest.data, data)
+            context.point_variables(state)
+            context.point(self.manifest.results, totals)
+            gathered = context.point_rows({**data, **by_row}, bindings, order)
+            slots = context.slots
+            slots[BATCH_SIZE], slots[ROWS] = batch_size, rows
+            slots[BEGIN], slots[STEPS] = begin, steps
+            slots[ORDER] = 0 if order is None else _address(order)
+            self._call(self._run, context)
+            del gathered  # it had to live until here
+        return totals
+
+    def _checked(
+        self, results: Mapping[str, np.ndarray], bindings: Mapping[str, int]
+    ) -> Mapping[str, np.ndarray]:
+        """Arrays of the caller for row results, if they are what the program writes."""
+        known = self.row_results()
+        for name, array in results.items():
+            if name not in known:
+                raise ShapeError(f'"{name}" is no result with a row for each sample: {known}')
+            type = self.program.results[name].type.substitute(bindings)
+            fits = array.shape == type.shape and array.dtype == numpy_dtype(type.dtype)
+            if not (fits and array.flags.c_contiguous and array.flags.writeable):
+                raise ShapeError(
+                    f'result "{name}" needs a writable, contiguous array {type}, '
+                    f"received {array.dtype}{list(array.shape)}"
+                )
+        return results
 
     def _bind(
         self, data: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]
     ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """The data, contiguous, and the sizes of the symbolic dimensions, checked."""
+        missing = [v.name for v in self.program.graph.inputs if v.name not in {**data, **state}]
+        if missing:
+            raise GraphError(f"there is no array for {', '.join(missing)}")
         arrays = {v.name: np.asarray(data[v.name], order="C") for v in self.program.data}
-        bindings = bind(self.program.graph, {**arrays, **state})
+        everything = {**arrays, **state}
+        bindings = self._types.bind(everything)
+        if bindings is None:  # something unusual, or wrong: then this says what
+            bindings = bind(self.program.graph, everything)
         for variable in self.program.variables:
             array = state[variable.name]
             if not array.flags.c_contiguous or not (array.flags.writeable or not variable.update):
@@ -115,12 +149,20 @@ class CpuExecutable(Executable):
             arrays[name] = np.empty(type.shape, numpy_dtype(type.dtype))
         return arrays
 
-    def _context(self, bindings: Mapping[str, int]) -> _Context:
-        key = tuple(sorted(bindings.items()))
-        context = self._contexts.get(key)
-        if context is None:
-            context = self._contexts[key] = _Context(self, bindings)
-        return context
+    @contextmanager
+    def _context(self, bindings: dict[str, int]) -> Iterator[_Context]:
+        """A context for these sizes, for the time of one call."""
+        idle = self._idle
+        with self._lock:
+            matching = [context for context in idle if context.bindings == bindings]
+            context = matching[-1] if matching else None
+            if context is not None:
+                idle.remove(context)
+        context = context or _Context(self, dict(bindings))
+        yield context
+        with self._lock:
+            idle.append(context)
+            del idle[:-KEPT_CONTEXTS]
 
     def _call(self, function: ctypes._CFuncPtr, context: _Context) -> None:
         def call(pool: int) -> None:
@@ -130,10 +172,42 @@ class CpuExecutable(Executable):
         self.pool.run(call)
 
 
+class _Types:
+    """Checks the usual case quickly: sizes that are numbers or symbols."""
+
+    def __init__(self, program: Program):
+        self._expected: list[tuple[str, np.dtype, list[int | str]]] | None = []
+        for value in program.graph.inputs:
+            sizes: list[int | str] = []
+            for dim in value.shape:
+                sizes.append(dim if isinstance(dim, int) else str(dim))
+                if not isinstance(dim, int) and dim != dims.symbol(str(dim)):
+                    self._expected = None
+                    return
+            self._expected.append((value.name, numpy_dtype(value.dtype), sizes))
+
+    def bind(self, arrays: Mapping[str, np.ndarray]) -> dict[str, int] | None:
+        """The sizes of the symbolic dimensions; None if a closer look is needed."""
+        if self._expected is None:
+            return None
+        bindings: dict[str, int] = {}
+        for name, dtype, sizes in self._expected:
+            array = arrays[name]
+            if array.dtype != dtype or array.ndim != len(sizes):
+                return None
+            for expected, size in zip(sizes, array.shape, strict=True):
+                if isinstance(expected, str):
+                    expected = bindings.setdefault(expected, size)
+                if expected != size:
+                    return None
+        return bindings
+
+
 class _Context:
     """The table that native code reads, and the memory it points to, for one binding of sizes."""
 
     def __init__(self, executable: CpuExecutable, bindings: Mapping[str, int]):
+        self.bindings = bindings
         manifest = self.manifest = executable.manifest
         self.slots = np.zeros(manifest.slots, np.int64)
         self.address = self.slots.ctypes.data
@@ -156,12 +230,12 @@ class _Context:
         """Enter the addresses of arrays."""
         for name, array in arrays.items():
             if name in slots:
-                self.slots[slots[name]] = array.ctypes.data
+                self.slots[slots[name]] = _address(array)
 
     def point_variables(self, state: Mapping[str, np.ndarray]) -> None:
         """Enter the addresses of the state, and the size of the batch, which a run changes."""
         for name, slots in self.manifest.variables.items():
-            self.slots[slots] = state[name].ctypes.data
+            self.slots[slots] = _address(state[name])
         if self.batch_slot is not None:
             self.slots[self.batch_slot] = self.batch
 
@@ -174,7 +248,7 @@ class _Context:
         """Enter the addresses of arrays with a row for each sample; gives what has to live on."""
         kept = []
         for tensor in self.manifest.rows:
-            self.slots[tensor.base] = arrays[tensor.name].ctypes.data
+            self.slots[tensor.base] = _address(arrays[tensor.name])
             if tensor.gathered is not None and order is not None:
                 size = dims.evaluate(dims.parse_dim(tensor.row_bytes), bindings)
                 kept.append(_Memory(size * bindings[BATCH]))
@@ -189,6 +263,11 @@ class _Memory:
         self._bytes = np.empty(size + ALIGNMENT, np.uint8)
         start = self._bytes.ctypes.data
         self.address = -(-start // ALIGNMENT) * ALIGNMENT
+
+
+def _address(array: np.ndarray) -> int:
+    # A third of the time that `array.ctypes.data` takes.
+    return array.__array_interface__["data"][0]
 
 
 def _check_steps(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from graphc import runtime
 from graphc.config import config
-from graphc.errors import DTypeError, ShapeError
+from graphc.errors import DTypeError, GraphError, ShapeError
 from graphc.ir import Graph, TensorType, symbol
 from graphc.ops.elementwise import Tanh
 from graphc.ops.gather import Gather
@@ -233,8 +234,43 @@ def test_wrong_arrays_are_refused_before_anything_runs() -> None:
     for bad in (np.arange(1, 9), np.arange(-1, 7), np.arange(5)):
         with pytest.raises(ShapeError, match="8 numbers of rows"):
             executable.run_steps(data, state, 4, 2, order=bad.astype(np.int64))
+    for logits in (np.empty((8, 3), np.float32), np.empty((8, 2)), np.empty((2, 8), np.float32).T):
+        with pytest.raises(ShapeError, match='result "logits" needs a writable, contiguous array'):
+            executable.run_steps(data, state, 4, 2, results={"logits": logits})
+    with pytest.raises(ShapeError, match='"loss" is no result with a row'):
+        executable.run_steps(data, state, 4, 2, results={"loss": np.empty((), np.float32)})
+    with pytest.raises(GraphError, match="there is no array for targets"):
+        executable.run({"x": data["x"]}, state)
     for name, array in before.items():
         np.testing.assert_array_equal(state[name], array)
+
+
+def test_several_threads_may_run_one_executable() -> None:
+    graph = Graph("predict")
+    x = graph.input("x", TensorType((BATCH, 50), "float32"))
+    graph.outputs["y"] = Tanh()(
+        Einsum("bi,io->bo")(x, graph.input("w", TensorType((50, 60), "float32")))
+    )
+    executable = CpuExecutable(Program(graph, (Variable("w"),)), 2)
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(50, 60)).astype(np.float32)
+
+    def predict(seed: int) -> bool:
+        x = np.random.default_rng(seed).normal(size=(seed % 5 + 30, 50)).astype(np.float32)
+        expected = executable.run({"x": x}, {"w": w})["y"]
+        again = [executable.run({"x": x}, {"w": w})["y"] for _ in range(20)]
+        close = np.allclose(expected, np.tanh(x @ w), atol=1e-5)
+        return bool(close) and all(np.array_equal(expected, y) for y in again)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(predict, range(24)))
+
+
+def test_steps_without_rows() -> None:
+    program = variable_program(lambda a: {"a'": a * 2.0}, "a")
+    state = {"a": np.ones(5, np.float32)}
+    CpuExecutable(program, 1).run_steps({}, state, 1, 4)
+    np.testing.assert_array_equal(state["a"], 16)
 
 
 def test_data_may_lie_anyhow() -> None:

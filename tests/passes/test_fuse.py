@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from graphc.errors import ShapeError
 from graphc.ir import Graph, TensorType, parse
 from graphc.ir.verify import verify
-from graphc.passes import Decompose
+from graphc.passes import Decompose, Report
 from graphc.passes.fuse import Fused, fuse
 from graphc.passes.space import NoSpaceError, analyse
 from graphc.reference import evaluate
@@ -21,7 +21,7 @@ from tests.passes.graphs import graphs, inputs_of
 def groups(graph: Graph) -> list[list[str]]:
     """For each node of the fused graph the ops in it, without constants."""
     found = []
-    for node in fuse(graph).graph.nodes:
+    for node in fuse(graph).nodes:
         inner = node.op.body.nodes if isinstance(node.op, Fused) else [node]
         names = [x.op.name for x in inner if x.op.name != "Constant"]
         if names:
@@ -46,12 +46,17 @@ def test_contraction_takes_its_consumers_in() -> None:
         """
     )
     assert groups(graph) == [["Einsum", "Add", "Relu"]]
-    assert "fused because" in fuse(graph).decisions[0]
+    report = Report()
+    fuse(graph, report)
+    assert report.applied == [
+        "fusion of Einsum into Add float32[batch, 300]",
+        "fusion of Add into Relu float32[batch, 300]",
+    ]
 
 
 def test_weight_gradient_never_reaches_memory() -> None:
     program = training_program((70, 90, 33, 10), "adam")
-    graph = fuse(Decompose()(program.graph)).graph
+    graph = fuse(Decompose()(program.graph))
     for node in graph.nodes:
         for value in node.outputs:
             if value.shape == (70, 90):
@@ -86,9 +91,16 @@ def test_what_cannot_share_loops_stays_apart() -> None:
         """
     )
     assert groups(graph) == [["ReduceMax"], ["Sub", "ReduceSum"], ["ReduceSum"]]
-    reasons = " ".join(fuse(graph).decisions)
-    assert "not fused because a result of everything is needed" in reasons
-    assert "not fused because" in reasons.split("ReduceSum float32[batch]")[1]
+    report = Report()
+    fuse(graph, report)
+    assert report.refused == {
+        "fusion of ReduceMax into Sub float32[batch, 10]": (
+            "a result of everything is needed before the next pass over everything"
+        ),
+        "fusion of Sub into ReduceSum float32[batch]": (
+            "what one of them reduces is an axis of what the other one gives"
+        ),
+    }
 
 
 def test_no_kernel_waits_for_itself() -> None:
@@ -102,7 +114,9 @@ def test_no_kernel_waits_for_itself() -> None:
         """
     )
     assert groups(graph) == [["Exp"], ["Reverse"], ["Add"]]
-    assert any("needs the result first" in text for text in fuse(graph).decisions)
+    report = Report()
+    fuse(graph, report)
+    assert any("needs the result first" in reason for reason in report.refused.values())
 
 
 def test_factors_of_a_contraction_are_read_from_memory() -> None:
@@ -118,7 +132,9 @@ def test_factors_of_a_contraction_are_read_from_memory() -> None:
         """
     )
     assert groups(graph) == [["Exp"], ["Einsum", "Mul", "Add"]]
-    assert any("from memory" in text for text in fuse(graph).decisions)
+    report = Report()
+    fuse(graph, report)
+    assert any("from memory" in reason for reason in report.refused.values())
 
 
 def test_masks_are_computed_where_they_are_used() -> None:
@@ -137,7 +153,7 @@ def test_masks_are_computed_where_they_are_used() -> None:
         output b = %4
         """
     )
-    stored = [value.dtype for node in fuse(graph).graph.nodes for value in node.outputs]
+    stored = [value.dtype for node in fuse(graph).nodes for value in node.outputs]
     assert "bool" not in stored
 
 
@@ -225,7 +241,7 @@ def test_one_loop_cannot_be_two_axes() -> None:
 @given(graphs(), st.integers(0, 2**32 - 1))
 def test_fusion_keeps_every_bit(graph: Graph, seed: int) -> None:
     inputs = inputs_of(graph, seed)
-    fused = fuse(graph).graph
+    fused = fuse(graph)
     verify(fused)
     expected, received = evaluate(graph, inputs), evaluate(fused, inputs)
     for name, array in expected.items():
