@@ -18,6 +18,13 @@ _OWN_FOLDERS = tuple(
         os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), "runtime"),
     )
 )
+#: The `graphc` command: what called it is its start-up script, not a user's program.
+_COMMAND = os.path.join(os.path.abspath(graphc.__path__[0]), "cli", "")
+
+
+@cache
+def _is_command(file: str) -> bool:
+    return os.path.abspath(file).startswith(_COMMAND)
 
 
 @cache
@@ -39,6 +46,8 @@ def user_line() -> tuple[str, int]:
         file = frame.f_code.co_filename
         if not _is_own(file):
             return _display(file), frame.f_lineno
+        if _is_command(file):
+            break
         frame = frame.f_back
     return "", 0
 

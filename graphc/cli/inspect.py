@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from graphc.cli.layers import layer_records, show_layers
 from graphc.cli.output import Output, UsageError, bytes_text, significant
 from graphc.cli.programs import PROGRAMS, add_size_arguments, bindings_of, programs_of, sizes_of
 from graphc.cli.subject import Subject, load
@@ -147,7 +148,7 @@ def _model_document(model: Any) -> dict[str, Any]:
         "parameters": model.count_params(),
         "trainable_parameters": trained,
         "compiled": _compiled(model),
-        "layers": list(_layers(model)),
+        "layers": list(layer_records(model)),
     }
 
 
@@ -168,28 +169,6 @@ def _name(identifier: Any) -> Any:
     return getattr(identifier, "name", None) or getattr(identifier, "__name__", str(identifier))
 
 
-def _layers(model: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
-    for layer in model.layers:
-        yield {
-            "name": layer.name,
-            "class": type(layer).__name__,
-            "depth": depth,
-            "output_shape": _output_shape(layer),
-            "parameters": layer.count_params() if layer.built else None,
-            "trainable": bool(layer.trainable),
-        }
-        if getattr(layer, "layers", None):
-            yield from _layers(layer, depth + 1)
-
-
-def _output_shape(layer: Any) -> Any:
-    """The shape of a layer's output; None where there is none, or several calls differ."""
-    try:
-        return layer.output_shape
-    except (AttributeError, ValueError, RuntimeError):
-        return None
-
-
 def _show_file(document: Mapping[str, Any], facts: Mapping[str, Any], output: Output) -> None:
     kind = f"{document['kind']}, {bytes_text(document['bytes'])}"
     output.facts(str(document["file"]), {"file": kind, **facts})
@@ -208,26 +187,7 @@ def _show_model(document: Mapping[str, Any], output: Output) -> None:
         },
         output,
     )
-    rows = [
-        (
-            "  " * layer["depth"] + layer["name"],
-            layer["class"],
-            _shape_text(layer["output_shape"]),
-            "?" if layer["parameters"] is None else f"{layer['parameters']:,}",
-        )
-        for layer in document["layers"]
-    ]
-    output.table("Layers", ("layer", "class", "output shape", "parameters"), rows, "lllr")
-
-
-def _shape_text(shape: Any) -> str:
-    if shape is None:
-        return "?"
-    if isinstance(shape, Mapping):
-        return ", ".join(f"{name}: {_shape_text(part)}" for name, part in shape.items())
-    if shape and isinstance(shape[0], (tuple, list)):
-        return ", ".join(map(_shape_text, shape))
-    return f"({', '.join('None' if size is None else str(size) for size in shape)})"
+    show_layers(document["layers"], output, "Layers")
 
 
 # -------------------------------------------------------------------------------------- programs

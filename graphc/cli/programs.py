@@ -11,6 +11,7 @@ import numpy as np
 
 from graphc.cli.output import CommandError, UsageError
 from graphc.cli.subject import Subject
+from graphc.keras.engine.data import Rows
 from graphc.keras.engine.steps import Steps
 from graphc.keras.sample import DEFAULT_SIZE, draw, sample_rows
 from graphc.program import Program
@@ -111,7 +112,17 @@ def model_program(model: Any, name: str, sizes: Mapping[str, int]) -> Prepared:
         name: One of `PROGRAMS`.
         sizes: Of what it works on.
     """
-    rows = sample_rows(model, sizes, targets=name != "predict")
+    return trace(model, name, sample_rows(model, sizes, targets=name != "predict"))
+
+
+def trace(model: Any, name: str, rows: Rows) -> Prepared:
+    """One of a model's programs, with data and copies of the model's variables.
+
+    Args:
+        model: A Keras model.
+        name: One of `PROGRAMS`.
+        rows: A batch of data.
+    """
     steps = Steps(model)
     program, variables = steps.trace(name, steps.types(name, rows))
     state = {key: variable.array.copy() for key, variable in variables.items()}

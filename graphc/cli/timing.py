@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from graphc.cli.programs import Prepared
 from graphc.config import config
 from graphc.program import Program
 from graphc.runtime import Executable
+
+T = TypeVar("T")
 
 #: How long one measured call of several steps should take, in seconds.
 _CALL = 0.005
@@ -48,22 +51,23 @@ def measure_compilation(
         backend: What for.
         threads: How many threads it may use.
     """
-    with _empty_cache():
-        cold, executable = _timed(lambda: runtime.compile(program, backend, threads))
+    with empty_cache():
+        cold, executable = timed(lambda: runtime.compile(program, backend, threads))
         if backend != "cpu":
             return CompileTimes(cold, None), executable
-        cached, executable = _timed(lambda: runtime.compile(program, backend, threads))
+        cached, executable = timed(lambda: runtime.compile(program, backend, threads))
     return CompileTimes(cold, cached), executable
 
 
-def _timed(make: Callable[[], Executable]) -> tuple[float, Executable]:
+def timed(call: Callable[[], T]) -> tuple[float, T]:
+    """How long a call took in seconds, and its result."""
     begin = time.perf_counter()
-    executable = make()
-    return time.perf_counter() - begin, executable
+    result = call()
+    return time.perf_counter() - begin, result
 
 
 @contextmanager
-def _empty_cache() -> Iterator[None]:
+def empty_cache() -> Iterator[None]:
     """Within the block compiled objects are kept in a folder that is empty at first."""
     before = config.cache_folder
     with tempfile.TemporaryDirectory(prefix="graphc-") as folder:
