@@ -201,3 +201,9 @@ class SparseTopKCategoricalAccuracy(_Accuracy):
         super().__init__(
             sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids
         )
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        if not config["from_sorted_ids"]:  # Keras does not write it down
+            del config["from_sorted_ids"]
+        return config
