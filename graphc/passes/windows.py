@@ -79,7 +79,7 @@ class Windows(Op):
         count = len(self.window)
         for i in reversed(range(count)):
             positions = np.arange(self.window[i])[:: -1 if self.reverse else 1]
-            places = self.starts[i] + np.arange(self.counts[i])[:, None] * self.strides[i]
+            places = self.starts[i] + np.arange(int(self.counts[i]))[:, None] * self.strides[i]
             x = np.take(x, places + positions * self.dilations[i], self.axis + i)
             # The positions go behind the places of all spatial axes.
             x = np.moveaxis(x, self.axis + i + 1, self.axis + count)
@@ -139,23 +139,28 @@ def _padded(
 
 
 def _look(
-    op: Windowed, x: Value, window: Sequence[int], dilations: Sequence[int], number: float = 0.0
+    op: Windowed, x: Value, window: Sequence[Dim], dilations: Sequence[int], number: float = 0.0
 ) -> Value:
     """What the windows of a forward op see of its image."""
     _, spatial, _ = op.split(x.type)
+    window = [int(size) for size in window]
     counts = op.windows(spatial, window, dilations)
-    padded = _padded(op, x, *zip(*op.padding, strict=True), number)
+    before, after = zip(*op.padding, strict=True)
+    padded = _padded(op, x, before, after, number)
     zeros = (0,) * len(window)
     view = Windows(_axis(op), zeros, counts, op.strides, tuple(window), tuple(dilations))
     return view(padded)
 
 
 def _look_back(
-    op: Windowed, y: Value, spatial: Shape, window: Sequence[int], dilations: Sequence[int]
+    op: Windowed, y: Value, spatial: Shape, window: Sequence[Dim], dilations: Sequence[int]
 ) -> Value:
     """For each place of the image, the windows that saw it, in the order of their positions."""
     _, counts, _ = op.split(y.type)
-    before, after, starts = [], [], []
+    window = [int(size) for size in window]
+    before: list[Dim] = []
+    after: list[Dim] = []
+    starts: list[int] = []
     for axis, (size, count) in enumerate(zip(spatial, counts, strict=True)):
         reach = (window[axis] - 1) * dilations[axis]
         left, right = op.padding[axis]
@@ -286,7 +291,7 @@ def _seen_elements(op: Any, y: Value, spatial: Shape) -> Value:
         if left == right == 0:
             seen = graph.constant(op.window[axis], "int32")
         else:
-            shape = [1] * y.rank
+            shape: list[Dim] = [1] * y.rank
             shape[first + axis] = y.shape[first + axis]
             place = graph.apply(Iota(tuple(shape), first + axis, "int32"))
             begin = place * op.strides[axis] + -left

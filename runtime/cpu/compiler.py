@@ -55,8 +55,6 @@ CPU_PIPELINE = Pipeline(
     (
         *PREPARE,
         Decompose(claims),
-        merge_scans,
-        prune_scans,
         expose_windows,
         simplify,
         share_common,

@@ -153,7 +153,10 @@ class _ContractionKernel:
                 group = "rows" if letter in first else "columns"
             groups[group].append(self._axis(loop))
         return Contraction(
-            **{name: tuple(axes) for name, axes in groups.items()},
+            outer=tuple(groups["outer"]),
+            rows=tuple(groups["rows"]),
+            columns=tuple(groups["columns"]),
+            reduction=tuple(groups["reduction"]),
             dtype=x.dtype,
             parameters=tuple(Parameter(self._parameter(dim), "index") for dim in self.sizes),
             staged=len(self.body.nodes) > 6,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from graphc.ir import Graph, Node, TensorType, Value
+from collections.abc import Callable
+from functools import partial
+
+from graphc.ir import Graph, Node, TensorType
 from graphc.ir.dims import Dim, product
 from graphc.ops.gather import Gather, ScatterAdd, missing
 from graphc.ops.movement import Concat, Expand, Pad
 from graphc.runtime.cpu.emitter import Emitter, Register
-from graphc.runtime.cpu.frame import View, dense_strides
+from graphc.runtime.cpu.frame import View
 from graphc.runtime.cpu.lower import KernelWriter, Lowering, loop_nest, lowers
 
 
@@ -92,21 +95,50 @@ def lower_gather(lowering: Lowering, node: Node) -> None:
             with e.if_(found):
                 place = e.mul(e.add(e.mul(outer, size), position), row)
                 source = e.offset(frame.pointer(x), place, x.dtype)
-                _row(e, row, x.dtype, lambda i, lanes, mask: e.store(
-                    e.load(e.offset(source, i, x.dtype), x.dtype, lanes, mask),
-                    e.offset(target, i, x.dtype), mask))  # fmt: skip
+                _row(e, row, x.dtype, partial(_copy, e, source, target, x.dtype))
             with e.if_(e.logical_not(found)):
-                nothing = missing(x.dtype)
-                _row(e, row, x.dtype, lambda i, lanes, mask: e.store(
-                    e.constant(nothing, x.dtype, lanes),
-                    e.offset(target, i, x.dtype), mask))  # fmt: skip
+                _row(e, row, x.dtype, partial(_fill, e, target, x.dtype))
+
+
+def _copy(
+    e: Emitter,
+    source: Register,
+    target: Register,
+    dtype: str,
+    i: Register,
+    lanes: int,
+    mask: Register | None,
+) -> None:
+    x = e.load(e.offset(source, i, dtype), dtype, lanes, mask)
+    e.store(x, e.offset(target, i, dtype), mask)
+
+
+def _fill(
+    e: Emitter, target: Register, dtype: str, i: Register, lanes: int, mask: Register | None
+) -> None:
+    e.store(e.constant(missing(dtype), dtype, lanes), e.offset(target, i, dtype), mask)
+
+
+def _add(
+    e: Emitter,
+    source: Register,
+    target: Register,
+    dtype: str,
+    i: Register,
+    lanes: int,
+    mask: Register | None,
+) -> None:
+    place = e.offset(target, i, dtype)
+    x = e.load(e.offset(source, i, dtype), dtype, lanes, mask)
+    e.store(e.add(e.load(place, dtype, lanes, mask), x), place, mask)
 
 
 @lowers(ScatterAdd)
 def lower_scatter_add(lowering: Lowering, node: Node) -> None:
     """Zeros, to which the slices are added in the order of their indices.
 
-    A unit of work is a block of columns, so that each element is summed by one thread, in order.
+    A unit of work is what lies at one place of the axes before, so that each element is summed by
+    one thread, in order.
     """
     op: ScatterAdd = node.op
     indices = lowering.dense_view(node.inputs[0])
@@ -125,14 +157,16 @@ def lower_scatter_add(lowering: Lowering, node: Node) -> None:
                 target = e.offset(frame.pointer(x), place, x.dtype)
                 slice_ = e.mul(e.add(e.mul(outer, counted), number), row)
                 source = e.offset(frame.pointer(y), slice_, x.dtype)
-                _row(e, row, x.dtype, lambda i, lanes, mask: e.store(
-                    e.add(e.load(e.offset(target, i, x.dtype), x.dtype, lanes, mask),
-                          e.load(e.offset(source, i, x.dtype), x.dtype, lanes, mask)),
-                    e.offset(target, i, x.dtype), mask))  # fmt: skip
+                _row(e, row, x.dtype, partial(_add, e, source, target, x.dtype))
 
 
-def _row(e: Emitter, size: Register, dtype: str, body) -> None:  # type: ignore[no-untyped-def]
-    """Runs over a row, a vector at a time."""
+def _row(
+    e: Emitter,
+    size: Register,
+    dtype: str,
+    body: Callable[[Register, int, Register | None], None],
+) -> None:
+    """Runs over a row: ``body(index, lanes, mask)`` for a vector at a time."""
     lanes = e.target.lanes(dtype)
     whole = e.bitwise_and(size, -lanes)
     with e.loop(0, whole, lanes) as i:
@@ -140,6 +174,3 @@ def _row(e: Emitter, size: Register, dtype: str, body) -> None:  # type: ignore[
     rest = e.sub(size, whole)
     with e.if_(e.compare("gt", rest, 0)):
         body(whole, lanes, e.tail_mask(rest, lanes))
-
-
-__all__ = ["Value", "copy_into", "dense_strides", "fill"]

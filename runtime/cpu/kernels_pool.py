@@ -67,8 +67,8 @@ class Lanes:
     def _place(self, view: View, index: list[Register]) -> tuple[Register, Register]:
         e, frame = self.k.e, self.k.frame
         offset = e.index(0)
-        for position, stride in zip(index, view.strides, strict=True):
-            offset = e.add(offset, e.mul(position, frame.dim(stride)))
+        for position, distance in zip(index, view.strides, strict=True):
+            offset = e.add(offset, e.mul(position, frame.dim(distance)))
         stride = frame.dim(view.strides[self.axis])
         return e.offset(frame.pointer(view), offset, view.dtype), stride
 

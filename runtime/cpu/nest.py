@@ -41,7 +41,7 @@ class Nest:
         self.mask: Register | None = None
         # What was computed at each level and is still good.
         self.memo: list[dict[Value, Register]] = [{}, {}, {}]
-        self.pieces: dict[int, dict[Value, Register]] = {}
+        self.pieces: dict[str, dict[Value, Register]] = {}
         self.origins: dict[int, Register] = {}
         self.written: dict[Value, Access] = {}
         self.totals: _Totals | None = None
@@ -141,7 +141,7 @@ class Nest:
             return following
 
         order = sorted(loops, key=lambda loop: (loop == plan.vector, loop))
-        self.totals = _Totals(e, [target.node for target in sums], initial)
+        self.totals = _Totals(e, [target.node for target in sums if target.node], initial)
         results = self._nested(order, initial, point)
         for target, total in zip(sums, results, strict=True):
             assert target.node is not None
@@ -173,7 +173,7 @@ class Nest:
 
         def lanes(index: Register, mask: Register | None, values: list[Register]) -> list[Register]:
             self.index[loop], self.mask = index, mask
-            self.memo[2] = self.pieces.setdefault(int(index.number), {}) if self._cached else {}
+            self.memo[2] = self.pieces.setdefault(index.text, {}) if self._cached else {}
             return point(values)
 
         results = self._vector_loop(0, plan.sizes[loop], carried, lanes)

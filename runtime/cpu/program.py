@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -32,14 +32,15 @@ class CpuExecutable(Executable):
     Args:
         program: What to compile.
         threads: How many threads it may use; None for `config.threads`.
+        target: What this machine is taken for; None for what it is.
 
     Raises:
         UnsupportedError: The program holds an op that the backend has no code for.
     """
 
-    def __init__(self, program: Program, threads: int | None = None):
+    def __init__(self, program: Program, threads: int | None = None, target: Target | None = None):
         super().__init__(program)
-        native = load(program, Target.host())
+        native = load(program, target or Target.host())
         self.manifest = native.manifest
         self._step = native.library.function("step", [ctypes.c_void_p])
         self._run = native.library.function("run", [ctypes.c_void_p])
@@ -164,7 +165,7 @@ class CpuExecutable(Executable):
             idle.append(context)
             del idle[:-KEPT_CONTEXTS]
 
-    def _call(self, function: ctypes._CFuncPtr, context: _Context) -> None:
+    def _call(self, function: Callable[[int], None], context: _Context) -> None:
         def call(pool: int) -> None:
             context.slots[POOL] = pool
             function(context.address)

@@ -105,8 +105,8 @@ class _Order:
     def sorted(self) -> list[int]:
         """The kernels in an order that keeps to it; as they were where it does not matter."""
         waiting = [0] * len(self.kernels)
-        for following in self.after:
-            for kernel in following:
+        for later in self.after:
+            for kernel in later:
                 waiting[kernel] += 1
         ready = [i for i, count in enumerate(waiting) if not count]
         order = []

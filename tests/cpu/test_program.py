@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -176,6 +178,17 @@ def test_threads_change_no_bit() -> None:
             np.testing.assert_array_equal(other[name], array, name)
     expected, _ = run_reference(program, data, state)
     assert_equal({name: outcomes[0][name] for name in expected}, expected, 1e-4)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="needs an x86-64 processor")
+@pytest.mark.parametrize("make", (Target.x86_64_v3, Target.x86_64_baseline))
+def test_narrower_vectors_compute_the_same(make: Callable[[], Target]) -> None:
+    for program in (training_program(MIDDLE, "adam"), wide_program()):
+        data, state = inputs_for(program, {"batch": 37})
+        expected, after = run_reference(program, data, state)
+        results = CpuExecutable(program, 1, make()).run(data, state)
+        assert_equal(results, expected, 1e-4)
+        assert_equal({name: state[name] for name in after}, after, 1e-3)
 
 
 def test_second_compilation_comes_from_the_cache(
