@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import io
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +62,7 @@ def explain() -> tuple[Provider, ...]:
     return tuple(_explain(module, name, name in built) for name in names)
 
 
+@cache
 def _explain(module: Any, name: str, built: bool) -> Provider:
     version = module.__version__
     if not built:
@@ -82,7 +86,9 @@ def _problem(module: Any, name: str) -> str | None:
         if missing is not None:
             return missing
     try:
-        session = module.InferenceSession(_tiny_model(), providers=[name])
+        # ONNX Runtime prints what it then goes on without.
+        with contextlib.redirect_stdout(io.StringIO()):
+            session = module.InferenceSession(_tiny_model(), providers=[name])
         session.run(None, {"x": np.zeros(1, np.float32)})
     except Exception as error:  # the runtime has a family of exceptions without a common base
         return str(error).splitlines()[0]

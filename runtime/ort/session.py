@@ -14,13 +14,31 @@ from graphc.ir import dims, numpy_dtype
 from graphc.passes import Pipeline, share_common, simplify
 from graphc.passes.layout import channels_first
 from graphc.program import Program
+from graphc.runtime.ort import cuda
 from graphc.runtime.ort.library import onnxruntime
 from graphc.runtime.ort.providers import CPU, CUDA
 
 #: CUDA's kernels are registered for exactly these versions: a newer one moves nodes to the CPU.
 OPSET, IR_VERSION = 18, 10
 
-PIPELINE = Pipeline("onnxruntime", (simplify, share_common, channels_first, simplify, share_common))
+PIPELINES = {
+    "cpu": Pipeline(
+        "onnxruntime", (simplify, share_common, channels_first, simplify, share_common)
+    ),
+    "cuda": Pipeline(
+        "onnxruntime",
+        (
+            simplify,
+            share_common,
+            cuda.expand,
+            simplify,
+            cuda.replace_missing,
+            channels_first,
+            simplify,
+            share_common,
+        ),
+    ),
+}
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -44,12 +62,12 @@ class Options:
         """The providers with their own options, as ONNX Runtime takes them."""
         if self.device == "cpu":
             return [CPU]
-        cuda = {
+        settings = {
             "use_tf32": str(int(self.use_tf32)),
             # The default tries out all algorithms for each new shape, which takes up to a second.
             "cudnn_conv_algo_search": "HEURISTIC",
         }
-        return [(CUDA, cuda)]
+        return [(CUDA, settings)]
 
 
 class Session:
@@ -66,7 +84,9 @@ class Session:
     def __init__(self, program: Program, options: Options):
         self.program = program
         self.device = options.device
-        proto = to_onnx(program, opset=OPSET, ir_version=IR_VERSION, pipeline=PIPELINE)
+        proto = to_onnx(
+            program, opset=OPSET, ir_version=IR_VERSION, pipeline=PIPELINES[self.device]
+        )
         self._session = _load(proto.SerializeToString(), options)
 
     def binding(self) -> Any:
