@@ -1,4 +1,4 @@
-"""keras.metrics against Keras on JAX: over several batches, weighted, compiled; configs and names."""
+"""keras.metrics against Keras on JAX: batches, weights, compiled; configs and names."""
 
 import warnings
 
