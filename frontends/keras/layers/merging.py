@@ -125,11 +125,18 @@ class Subtract(_Elementwise):
 
 @public("keras.layers")
 class Multiply(_Elementwise):
-    """The product of the inputs; a step that is masked in one of them counts as 1."""
+    """The product of the inputs.
+
+    A step that is masked in one of them counts as 1; masked in all of them it gives 0.
+    """
 
     def combine(self, inputs: list[Tensor]) -> Any:
         factors = [x if x.mask is None else ops.where(_kept(x), x, 1) for x in inputs]
-        return functools.reduce(ops.multiply, factors)
+        product = functools.reduce(ops.multiply, factors)
+        if any(x.mask is None for x in inputs):
+            return product
+        kept = functools.reduce(ops.logical_or, map(_kept, inputs))
+        return ops.where(kept, product, 0)
 
 
 @public("keras.layers")

@@ -38,9 +38,7 @@ def test_layer(real_keras, make, shape):
 @pytest.mark.parametrize("dtype", ["int32", "uint8", "float32"])
 def test_embedding(real_keras, shape, dtype):
     inputs = np.random.default_rng(0).integers(0, 5, shape).astype(dtype)
-    run_layer_test(
-        real_keras, lambda k: k.layers.Embedding(5, 3, mask_zero=True), inputs=[inputs]
-    )
+    run_layer_test(real_keras, lambda k: k.layers.Embedding(5, 3, mask_zero=True), inputs=[inputs])
 
 
 def test_embedding_keras2_spellings():

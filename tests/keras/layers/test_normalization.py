@@ -85,9 +85,12 @@ def test_half_precision(real_keras):
         lambda k: k.layers.BatchNormalization(dtype="float16"),
         lambda k: k.layers.LayerNormalization(dtype="float16"),
     ):
-        ours, theirs = make(keras)(x, training=True) if make(keras).name.startswith(
-            "batch"
-        ) else make(keras)(x), make(real_keras)
+        ours, theirs = (
+            make(keras)(x, training=True)
+            if make(keras).name.startswith("batch")
+            else make(keras)(x),
+            make(real_keras),
+        )
         expected = theirs(x, training=True) if theirs.name.startswith("batch") else theirs(x)
         assert ours.dtype == "float16"
         np.testing.assert_allclose(np.asarray(ours), np.asarray(expected), rtol=2e-2, atol=2e-2)
