@@ -238,6 +238,8 @@ class Lowering:
             view = self.copy(view)
         view.buffer.name = "output"
         view.buffer.kind = kind
+        # The shape that it was computed in may hide that the first dimension is the batch.
+        view.buffer.type = value.type
         return view.buffer
 
 

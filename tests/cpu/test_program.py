@@ -17,6 +17,7 @@ from graphc.ir import Graph, TensorType, symbol
 from graphc.ops.elementwise import Tanh
 from graphc.ops.gather import Gather
 from graphc.ops.linalg import Einsum
+from graphc.ops.movement import Reshape
 from graphc.ops.reduce import ReduceMean, ReduceSum
 from graphc.program import Program, Variable, run_reference
 from graphc.runtime.cpu import compiler
@@ -294,3 +295,14 @@ def test_data_may_lie_anyhow() -> None:
     x = np.arange(24, dtype=np.float32).reshape(4, 6)
     result = executable.run({"x": x.T[::2], "scale": np.float32(3)}, {})
     np.testing.assert_array_equal(result["y"], x.T[::2] * 3)
+
+
+def test_results_computed_in_another_shape_have_a_row_for_each_sample() -> None:
+    graph, time = Graph("steps_of_sequences"), symbol("time")
+    x = graph.input("x", TensorType((BATCH, time, 3)))
+    steps = Tanh()(Reshape((BATCH * time, 3))(x))
+    graph.outputs = {"y": Reshape((BATCH, time, 3))(steps)}
+    data = np.random.default_rng(0).normal(size=(10, 5, 3)).astype(np.float32)
+    y = np.full_like(data, np.nan)
+    CpuExecutable(Program(graph), 1).run_steps({"x": data}, {}, 4, 3, results={"y": y})
+    np.testing.assert_allclose(y, np.tanh(data), rtol=1e-5)
