@@ -1,7 +1,12 @@
-"""Nested structures of lists, tuples and dicts (`keras.tree`, https://keras.io/api/utils/tree/)."""
+"""Nested structures of lists, tuples and dicts (`keras.tree`, https://keras.io/api/utils/tree/).
+
+The leaves of a dict come in the order of its sorted keys, as in Keras, whose files depend on it; an
+`OrderedDict` keeps its own order.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -11,9 +16,19 @@ def is_nested(structure: Any) -> bool:
     return isinstance(structure, (list, tuple, Mapping))
 
 
+def ordered_keys(mapping: Mapping[Any, Any]) -> list[Any]:
+    """The keys of a dict in the order in which its leaves come."""
+    if isinstance(mapping, OrderedDict):
+        return list(mapping)
+    try:
+        return sorted(mapping)
+    except TypeError:  # keys that have no order
+        return list(mapping)
+
+
 def _leaves(structure: Any) -> Iterator[Any]:
     if isinstance(structure, Mapping):
-        for key in structure:
+        for key in ordered_keys(structure):
             yield from _leaves(structure[key])
     elif isinstance(structure, (list, tuple)):
         for item in structure:
@@ -26,7 +41,7 @@ def flatten(structure: Any) -> list[Any]:
     """The leaves of a structure, in order; None is no leaf.
 
     Example:
-        >>> flatten({"a": 1, "b": [2, (3, None)]})
+        >>> flatten({"b": [2, (3, None)], "a": 1})
         [1, 2, 3]
     """
     return list(_leaves(structure))
@@ -54,10 +69,11 @@ def map_structure(function: Callable[..., Any], structure: Any, *others: Any) ->
         *others: Structures of the same shape.
     """
     if isinstance(structure, Mapping):
-        items = {
+        made = {
             key: map_structure(function, structure[key], *[other[key] for other in others])
-            for key in structure
+            for key in ordered_keys(structure)
         }
+        items = {key: made[key] for key in structure}
         return type(structure)(items) if type(structure) is not dict else items
     if isinstance(structure, (list, tuple)):
         parts = [

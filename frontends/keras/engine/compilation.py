@@ -74,7 +74,7 @@ class Compilation:
         if self.metrics is not None:
             found.append(self.metrics)
         if self.losses is not None:
-            found += [tracker for tracker in self.losses.trackers if tracker]
+            found += self.losses.metrics
         return found
 
     def loss(self, y: Any, y_pred: Any, sample_weight: Any, batch_size: Tensor) -> Tensor | None:

@@ -50,6 +50,14 @@ class CompileLoss:
                 metrics.Mean(name=name) if function else None
                 for name, function in zip(_tracker_names(names), self.losses, strict=True)
             ]
+        self._given_order = [f"{name}_loss" for name in loss] if isinstance(loss, dict) else []
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The running means, in the order of the losses in the dict that holds them."""
+        found = [tracker for tracker in self.trackers if tracker]
+        order = {name: place for place, name in enumerate(self._given_order)}
+        return sorted(found, key=lambda tracker: order.get(tracker.name, len(order)))
 
     def __call__(
         self,

@@ -179,7 +179,7 @@ class Functional(Model):
                     f'model "{self.name}" needs an input "{missing[0]}"; '
                     f"received {', '.join(map(str, inputs))}"
                 )
-            flat = [inputs[key] for key in self.inputs_structure]
+            flat = [inputs[key] for key in tree.ordered_keys(self.inputs_structure)]
         else:
             flat = tree.flatten(inputs)
         if len(flat) != len(self.inputs):

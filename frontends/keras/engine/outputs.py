@@ -27,7 +27,7 @@ class Outputs:
         if isinstance(structure, Mapping) and all(
             not tree.is_nested(v) for v in structure.values()
         ):
-            self.keys: list[str] | None = list(structure)
+            self.keys: list[str] | None = tree.ordered_keys(structure)
         else:
             self.keys = None
         self.names = list(names) if names and len(names) == self.count else (self.keys or [])

@@ -112,7 +112,7 @@ def input_names(types: Types) -> list[str]:
 
     def visit(path: str, item: Any) -> None:
         if isinstance(item, Mapping):
-            for key in item:
+            for key in tree.ordered_keys(item):
                 visit(f"{path}/{key}" if path else str(key), item[key])
         elif isinstance(item, (list, tuple)):
             for index, part in enumerate(item):

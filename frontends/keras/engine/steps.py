@@ -104,13 +104,20 @@ class Steps:
         axes of inputs and targets belong together.
         """
         types = types_of_data(rows.parts())
-        inputs = getattr(self._model, "inputs", None) if self._model.built else None
-        if kind == "predict" and inputs:
-            wanted = readable_types(inputs)
-            given = tree.flatten(types["x"])
-            if len(given) == len(wanted):
-                merged = [_merge(type, want) for type, want in zip(given, wanted, strict=True)]
-                types["x"] = tree.pack_sequence_as(types["x"], merged)
+        model = self._model
+        inputs = getattr(model, "inputs", None) if model.built else None
+        if kind != "predict" or not inputs:
+            return types
+        wanted = readable_types(inputs)
+        structure = getattr(model, "inputs_structure", None)
+        if isinstance(types["x"], dict) and not isinstance(structure, dict):
+            # Data by the names of inputs, for a model whose inputs are a list.
+            by_name = dict(zip(model.input_names, wanted, strict=True))
+            wanted = [by_name.get(name) for name in tree.ordered_keys(types["x"])]
+        given = tree.flatten(types["x"])
+        if len(given) == len(wanted):
+            merged = [_merge(type, want) for type, want in zip(given, wanted, strict=True)]
+            types["x"] = tree.pack_sequence_as(types["x"], merged)
         return types
 
     @property
@@ -202,6 +209,8 @@ def batch_size_of(x: Any) -> Tensor:
     return as_tensor(float(size)) if isinstance(size, int) else apply(Size((0,)), first)
 
 
-def _merge(given: TensorType, wanted: TensorType) -> TensorType:
+def _merge(given: TensorType, wanted: TensorType | None) -> TensorType:
     """The type of an input: the data's dtype, the model's shape where the ranks agree."""
-    return wanted.with_dtype(given.dtype) if given.rank == wanted.rank else given
+    if wanted is None or given.rank != wanted.rank:
+        return given
+    return wanted.with_dtype(given.dtype)

@@ -281,22 +281,24 @@ class Trainer:
         self.steps_for("train", feed.first)
         self._warn_of_changes()
         callbacks = self._callback_list(callbacks, verbose, epochs, feed.steps, add_history=True)
-        return self._fit(feed, validation_feed, callbacks, initial_epoch, epochs, validation_freq)
+        planned = range(initial_epoch, epochs)
+        return self._train_epochs(planned, feed, callbacks, validation_feed, validation_freq)
 
-    def _fit(
+    def _train_epochs(
         self,
+        epochs: range,
         feed: Feed,
-        validation: Feed | None,
         callbacks: CallbackList,
-        initial_epoch: int,
-        epochs: int,
+        validation: Feed | None,
         validation_freq: Any,
     ) -> Any:
         self.stop_training = False
         logs: dict[str, Any] = {}
         callbacks.on_train_begin()
+        # A callback that restores a backup says only now where to go on.
+        epochs = range(self._initial_epoch or epochs.start, epochs.stop)
         try:
-            for epoch in range(self._initial_epoch or initial_epoch, epochs):
+            for epoch in epochs:
                 self.reset_metrics()
                 callbacks.on_epoch_begin(epoch)
                 runner = Runner(self, "train", callbacks)
@@ -311,7 +313,7 @@ class Trainer:
                 if self.stop_training:
                     break
         finally:
-            if epochs > 0:
+            if epochs.stop > 0:
                 self.optimizer.finalize_variable_values(self.trained_variables)
         callbacks.on_train_end(logs)
         return self.history

@@ -5,10 +5,13 @@ from graphc.keras.utils.file_utils import get_file
 from graphc.keras.utils.io_utils import print_msg
 from graphc.keras.utils.numerical_utils import normalize, to_categorical
 from graphc.keras.utils.progbar import Progbar
+from graphc.keras.utils.py_dataset import PyDataset, Sequence
 from graphc.keras.utils.sequence_utils import pad_sequences
 
 __all__ = [
     "Progbar",
+    "PyDataset",
+    "Sequence",
     "get_file",
     "normalize",
     "pad_sequences",
