@@ -299,7 +299,7 @@ def test_data_may_lie_anyhow() -> None:
 
 def test_results_computed_in_another_shape_have_a_row_for_each_sample() -> None:
     graph, time = Graph("steps_of_sequences"), symbol("time")
-    x = graph.input("x", TensorType((BATCH, time, 3)))
+    x = graph.input("x", TensorType((BATCH, time, 3), "float32"))
     steps = Tanh()(Reshape((BATCH * time, 3))(x))
     graph.outputs = {"y": Reshape((BATCH, time, 3))(steps)}
     data = np.random.default_rng(0).normal(size=(10, 5, 3)).astype(np.float32)
