@@ -12,12 +12,14 @@ after::
 
 `Windows` copies nothing in a backend that reads through strides, so this is the implicit matrix
 product that convolution libraries write by hand; and because it is an Einsum, what follows becomes
-its epilogue. The transposed convolution looks through reversed windows at its operand, spread out
-by the strides. The maximum's gradient, which asks for the first of equals, stays an op.
+its epilogue. The transposed convolution looks through reversed windows at its operand; with strides
+it is one such contraction for each place between two windows, and the results are interleaved. The
+maximum's gradient, which asks for the first of equals, stays an op.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -25,12 +27,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import ShapeError
-from graphc.ir import Graph, Op, TensorType, Value
-from graphc.ir.dims import Dim, Shape
+from graphc.ir import Graph, Op, TensorType, Value, filled
+from graphc.ir.dims import Dim, Shape, ceil_divide
 from graphc.ops.conv import Conv, ConvKernelGradient, ConvTranspose
 from graphc.ops.elementwise import Cast, Max, Min
 from graphc.ops.linalg import Einsum
-from graphc.ops.movement import Iota, Pad, Reshape
+from graphc.ops.movement import Concat, Iota, Pad, Reshape, Slice, insert_axis
 from graphc.ops.pool import AveragePool, AveragePoolGradient, MaxPool
 from graphc.ops.reduce import ReduceMax, ReduceSum
 from graphc.ops.window import Windowed
@@ -143,12 +145,12 @@ def _look(
 ) -> Value:
     """What the windows of a forward op see of its image."""
     _, spatial, _ = op.split(x.type)
-    window = [int(size) for size in window]
-    counts = op.windows(spatial, window, dilations)
+    sizes = [int(size) for size in window]
+    counts = op.windows(spatial, sizes, dilations)
     before, after = zip(*op.padding, strict=True)
     padded = _padded(op, x, before, after, number)
-    zeros = (0,) * len(window)
-    view = Windows(_axis(op), zeros, counts, op.strides, tuple(window), tuple(dilations))
+    zeros = (0,) * len(sizes)
+    view = Windows(_axis(op), zeros, counts, op.strides, tuple(sizes), tuple(dilations))
     return view(padded)
 
 
@@ -157,12 +159,12 @@ def _look_back(
 ) -> Value:
     """For each place of the image, the windows that saw it, in the order of their positions."""
     _, counts, _ = op.split(y.type)
-    window = [int(size) for size in window]
+    sizes = [int(size) for size in window]
     before: list[Dim] = []
     after: list[Dim] = []
     starts: list[int] = []
     for axis, (size, count) in enumerate(zip(spatial, counts, strict=True)):
-        reach = (window[axis] - 1) * dilations[axis]
+        reach = (sizes[axis] - 1) * dilations[axis]
         left, right = op.padding[axis]
         stride = op.strides[axis]
         before.append(max(reach - left, 0))
@@ -171,9 +173,9 @@ def _look_back(
         after.append(size + (left - 1 + max(right - reach, 0)) - (count - 1) * stride)
     gaps = [stride - 1 for stride in op.strides]
     padded = _padded(op, y, before, after, gaps=gaps)
-    ones = (1,) * len(window)
+    ones = (1,) * len(sizes)
     view = Windows(
-        _axis(op), tuple(starts), spatial, ones, tuple(window), tuple(dilations), reverse=True
+        _axis(op), tuple(starts), spatial, ones, tuple(sizes), tuple(dilations), reverse=True
     )
     return view(padded)
 
@@ -215,9 +217,15 @@ def _conv(op: Conv, x: Value, kernel: Value) -> Value:
 
 
 def _conv_transpose(op: ConvTranspose, y: Value, kernel: Value) -> Value:
+    if all(stride == 1 for stride in op.strides):
+        seen = _look_back(op, y, op.spatial, kernel.shape[:-2], op.dilations)
+        return _contract_back(op, seen, kernel)
+    return _cropped(op, _phases(op, y, kernel, []))
+
+
+def _contract_back(op: ConvTranspose, seen: Value, kernel: Value) -> Value:
     count, groups = len(op.strides), op.groups
     g = "g" if groups > 1 else ""
-    seen = _look_back(op, y, op.spatial, kernel.shape[:-2], op.dilations)
     seen = _grouped(seen, _channel_axis(op, seen), groups)
     kernel = _grouped(kernel, kernel.rank - 1, groups)
     equation = (
@@ -225,6 +233,103 @@ def _conv_transpose(op: ConvTranspose, y: Value, kernel: Value) -> Value:
         f"{_letters(op, count, g + 'c', False)}"
     )
     return _joined(op, Einsum(equation)(seen, kernel))
+
+
+def _phases(op: ConvTranspose, y: Value, kernel: Value, places: list[int]) -> Value:
+    """The result at the given places between windows, along the axes behind them at all places.
+
+    The image is ``ceil(size / stride)`` strides long along each axis.
+    """
+    axis = len(places)
+    if axis == len(op.strides):
+        return _phase(op, y, kernel, places)
+    stride = op.strides[axis]
+    parts = [_phases(op, y, kernel, [*places, place]) for place in range(stride)]
+    if stride == 1:
+        return parts[0]
+    where = _axis(op) + axis
+    shape = parts[0].shape
+    joined = Concat(where + 1)(*[insert_axis(part, where + 1) for part in parts])
+    return Reshape((*shape[:where], shape[where] * stride, *shape[where + 1 :]))(joined)
+
+
+def _phase(op: ConvTranspose, y: Value, kernel: Value, places: list[int]) -> Value:
+    """The result at every stride-th place: only every so-many-th kernel position reaches it."""
+    _, counts, _ = op.split(y.type)
+    spatial, lefts, dilations = [], [], []
+    starts: list[Dim] = [0] * kernel.rank
+    steps = [1] * kernel.rank
+    for axis, place in enumerate(places):
+        stride, dilation = op.strides[axis], op.dilations[axis]
+        left = place + op.padding[axis][0]
+        step = stride // math.gcd(stride, dilation)
+        size = int(kernel.shape[axis])  # type: ignore[arg-type]
+        reached = [k for k in range(min(step, size)) if (left - k * dilation) % stride == 0]
+        spatial.append(ceil_divide(op.spatial[axis], stride))
+        if not reached:
+            type = op.image(y.shape[0], _long(op), kernel.shape[-2] * op.groups, y.dtype)
+            return filled(y.graph, type, 0)
+        starts[axis], steps[axis] = reached[0], step
+        lefts.append((left - reached[0] * dilation) // stride)
+        dilations.append(step * dilation // stride)
+    part = Slice(tuple(starts), kernel.shape, tuple(steps))(kernel)
+    seen = _look_behind(op, y, tuple(spatial), counts, part.shape[:-2], lefts, dilations)
+    return _contract_back(op, seen, part)
+
+
+def _long(op: ConvTranspose) -> Shape:
+    """The number of strides along each axis."""
+    return tuple(
+        ceil_divide(size, stride) for size, stride in zip(op.spatial, op.strides, strict=True)
+    )
+
+
+def _cropped(op: ConvTranspose, x: Value) -> Value:
+    """The image without what stands behind its end in the last stride."""
+    first = _axis(op)
+    stops = (*x.shape[:first], *op.spatial, *x.shape[first + len(op.spatial) :])
+    if stops == x.shape:
+        return x
+    return Slice((0,) * x.rank, stops, (1,) * x.rank)(x)
+
+
+def _look_behind(
+    op: Windowed,
+    y: Value,
+    spatial: Shape,
+    counts: Shape,
+    window: Sequence[Dim],
+    lefts: Sequence[int],
+    dilations: Sequence[int],
+) -> Value:
+    """Reversed windows of stride 1: position k at place q sees ``y[q + left - k * dilation]``."""
+    sizes = [int(size) for size in window]  # type: ignore[arg-type]
+    before: list[Dim] = []
+    after: list[Dim] = []
+    starts: list[int] = []
+    for size, count, width, left, dilation in zip(
+        spatial, counts, sizes, lefts, dilations, strict=True
+    ):
+        reach = (width - 1) * dilation
+        before.append(max(reach - left, 0))
+        starts.append(max(left - reach, 0))
+        missing = size + left - count
+        if isinstance(missing, int):
+            after.append(max(missing, 0))
+        else:
+            # Of symbolic sizes nobody knows which is larger; the difference is bounded.
+            slack = sum(map(sum, op.padding)) + max(-left, 0) + 2
+            after.append(missing + slack)
+    view = Windows(
+        _axis(op),
+        tuple(starts),
+        spatial,
+        (1,) * len(sizes),
+        tuple(sizes),
+        tuple(dilations),
+        reverse=True,
+    )
+    return view(_padded(op, y, before, after))
 
 
 def _conv_kernel_gradient(op: ConvKernelGradient, x: Value, dy: Value) -> Value:

@@ -6,15 +6,23 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from graphc.ir import Graph, Node, Value, is_float
+from graphc.ir import Graph, Node, TensorType, Value, is_float
 from graphc.ir.dims import Dim
 from graphc.ops.linalg import Einsum
 from graphc.ops.movement import Iota
 from graphc.ops.reduce import ReduceMax, ReduceMin, ReduceProd, ReduceSum
 from graphc.runtime.cpu.emitter import Emitter, Register
-from graphc.runtime.cpu.frame import Frame
+from graphc.runtime.cpu.frame import Buffer, Frame, View
 from graphc.runtime.cpu.loops import BLOCK, UNROLLED, Access, LoopPlan
 from graphc.runtime.cpu.registers import HALVES
+
+#: What is rather written to memory and read again than computed twice.
+EXPENSIVE = frozenset(
+    (
+        *("Exp", "Expm1", "Log", "Log1p", "Tanh", "Sigmoid", "Erf", "Sin", "Cos"),
+        *("Pow", "Mod", "Threefry"),
+    )
+)
 
 #: Steps of a loop whose sums are added up before they meet the other sums.
 SUMMED_AT_ONCE = 128
@@ -37,6 +45,8 @@ class Nest:
         self.plan = plan
         self.body = body
         self.passes = _passes(plan)
+        self.kept = {} if self._cached else self._keep()
+        self.places: dict[int, Register] = {}
         self.index: dict[int, Register] = {}
         self.mask: Register | None = None
         # What was computed at each level and is still good.
@@ -49,6 +59,9 @@ class Nest:
     def write(self, begin: Register, end: Register) -> None:
         """The code for a range of work units."""
         e, plan = self.e, self.plan
+        for value, access in self.kept.items():
+            size = access.view.buffer.type.shape[0]
+            self.places[id(access)] = e.stack(value.dtype, int(size))  # type: ignore[arg-type]
         if plan.outer:
             with e.loop(begin, end) as unit:
                 self._set_outer(unit)
@@ -64,6 +77,36 @@ class Nest:
             else:
                 last = e.minimum(e.mul(end, BLOCK), self.frame.dim(size))
                 self._unit(e.mul(begin, BLOCK), last)
+
+    def _keep(self) -> dict[Value, Access]:
+        """Rows of what is expensive to compute and needed in a later pass too, on the stack."""
+        plan: LoopPlan = self.plan
+        kept: dict[Value, Access] = {}
+        if not plan.vector_is_reduced:
+            return kept
+        stored = {value for value, _ in plan.outputs}
+        for number, runs in enumerate(self.passes):
+            stack = [x for _, targets in runs for target in targets for x in target.operands]
+            while stack:
+                value = stack.pop()
+                if plan.level(value) < 2 or value.node is None:
+                    continue
+                if plan.depth[value] < number and value in (stored | set(kept)):
+                    continue
+                if plan.depth[value] < number and value.op.name in EXPENSIVE:
+                    kept[value] = _row_access(plan, value)
+                    continue
+                stack.extend(value.node.inputs)
+        for value, access in kept.items():
+            loops = plan.loops[value] & plan.reduced
+            target = _Target(None, [value], access)
+            for found, targets in self.passes[plan.depth[value]]:
+                if found == loops:
+                    targets.append(target)
+                    break
+            else:
+                self.passes[plan.depth[value]].append((loops, [target]))
+        return kept
 
     def _set_outer(self, unit: Register) -> None:
         e, plan = self.e, self.plan
@@ -108,7 +151,7 @@ class Nest:
     def _set_origins(self) -> None:
         """Addresses at this point of the outer loops."""
         e = self.e
-        self.origins = {}
+        self.origins = dict(self.places)
         accesses = [*self.plan.inputs.values(), *(access for _, access in self.plan.outputs)]
         for access in accesses:
             pointer = self.frame.pointer(access.view)
@@ -406,6 +449,17 @@ def _passes(plan: LoopPlan) -> list[list[tuple[frozenset[int], list[_Target]]]]:
             runs.setdefault(loops, []).append(_Target(None, [value], access))
     count = max(passes, default=-1) + 1
     return [list(passes.get(level, {}).items()) for level in range(count)]
+
+
+def _row_access(plan: LoopPlan, value: Value) -> Access:
+    """A place for a row of a value."""
+    strides: list[Dim] = [0] * len(plan.sizes)
+    size: Dim = 1
+    for loop in sorted(plan.loops[value] & plan.reduced, reverse=True):
+        strides[loop] = size
+        size = size * plan.sizes[loop]
+    buffer = Buffer(-1, TensorType((size,), value.dtype), "stack")
+    return Access(View.whole(buffer), strides)
 
 
 def _sum_dtype(dtype: str) -> str:

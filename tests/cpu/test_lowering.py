@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
+from graphc.autodiff import gradients
 from graphc.errors import UnsupportedError
 from graphc.ir import (
     DTYPES,
@@ -39,7 +40,7 @@ from graphc.ops.movement import (
     Transpose,
 )
 from graphc.ops.nn import LayerNormalization, Softmax
-from graphc.ops.pool import MaxPool
+from graphc.ops.pool import AveragePool, MaxPool
 from graphc.ops.reduce import ArgMax, ReduceMax, ReduceMean, ReduceMin, ReduceProd, ReduceSum
 from graphc.program import Program
 from graphc.reference import evaluate
@@ -325,6 +326,20 @@ def test_convolutions_and_their_gradients(
     check_program(program_of(build, image, kernel, y), batches(0, 1, 5), tolerance=1e-4)
 
 
+@pytest.mark.parametrize("stride", (1, 2, 3))
+@pytest.mark.parametrize("padding", ((0, 0), (2, 3)))
+def test_gradients_over_symbolic_time(stride: int, padding: tuple[int, int]) -> None:
+    conv = Conv(strides=(stride,), padding=(padding,), dilations=(1,))
+    pool = AveragePool(window=(2,), strides=(stride,), padding=((0, 1),))
+
+    def build(x: Value, kernel: Value) -> list[Value]:
+        loss = ReduceSum((0, 1, 2))(Tanh()(pool(conv(x, kernel))))
+        return [loss, *gradients(loss, [x, kernel])]  # type: ignore[list-item]
+
+    program = program_of(build, f32(BATCH, TIME, 5), f32(3, 5, 7))
+    check_program(program, [{"batch": b, "time": t} for b, t in ((1, 5), (3, 9), (2, 20))], 1e-4)
+
+
 def test_pool_of_symbolic_image() -> None:
     pool = MaxPool(window=(3,), strides=(2,), padding=((1, 1),))
     program = program_of(lambda x: Relu()(pool(x)), f32(BATCH, TIME, 5))
@@ -381,7 +396,12 @@ def test_unknown_ops_are_named_with_their_place() -> None:
         del Op.registry["Mystery"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+)
 @given(graphs(most=18), st.integers(0, 2**32 - 1))
 def test_random_graphs(graph: Graph, seed: int) -> None:
     note(as_text(graph))

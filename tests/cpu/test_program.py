@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 
 from graphc import runtime
+from graphc.autodiff import gradients
 from graphc.config import config
 from graphc.errors import DTypeError, GraphError, ShapeError
-from graphc.ir import Graph, TensorType, symbol
-from graphc.ops.elementwise import Tanh
+from graphc.ir import Graph, TensorType, filled, symbol
+from graphc.ops.control import scan
+from graphc.ops.conv import Conv
+from graphc.ops.elementwise import Relu, Tanh
 from graphc.ops.gather import Gather
 from graphc.ops.linalg import Einsum
-from graphc.ops.movement import Reshape
+from graphc.ops.movement import Reshape, Transpose
+from graphc.ops.pool import MaxPool
 from graphc.ops.reduce import ReduceMean, ReduceSum
 from graphc.program import Program, Variable, run_reference
 from graphc.runtime.cpu import compiler
@@ -164,15 +168,37 @@ def wide_program() -> Program:
     return Program(graph, (Variable("w", "w'"),))
 
 
-def test_threads_change_no_bit() -> None:
-    program = wide_program()
-    data, state = inputs_for(program, {"batch": 700})
+def image_program() -> Program:
+    """A convolution, a pool, a recurrent loop over the rows, and all their gradients."""
+    graph = Graph("images")
+    x = graph.input("x", TensorType((BATCH, 14, 14, 3), "float32"))
+    kernel = graph.input("kernel", TensorType((3, 3, 3, 16), "float32"))
+    w = graph.input("w", TensorType((7 * 16, 7 * 16), "float32"))
+    y = Relu()(Conv(strides=(1, 1), padding=((1, 1), (1, 1)), dilations=(1, 1))(x, kernel))
+    y = MaxPool(window=(2, 2), strides=(2, 2), padding=((0, 0), (0, 0)))(y)
+    rows = Transpose((1, 0, 2))(Reshape((BATCH, 7, 7 * 16))(y))
+    first = filled(graph, TensorType((BATCH, 7 * 16), "float32"), 0)
+    (last,), _ = scan(
+        lambda h, s, c: ([Tanh()(Einsum("bi,io->bo")(h[0], c[0]) + s[0])], []), [first], [rows], [w]
+    )
+    loss = ReduceMean((0, 1))(last * last)
+    graph.outputs["loss"] = loss
+    weights = [x, kernel, w]
+    for weight, slope in zip(weights, gradients(loss, weights), strict=True):
+        graph.outputs[f"d{weight.name}"] = slope
+    return Program(graph)
+
+
+@pytest.mark.parametrize(("make", "rows"), [(wide_program, 700), (image_program, 300)])
+def test_threads_change_no_bit(make: Callable[[], Program], rows: int) -> None:
+    program = make()
+    data, state = inputs_for(program, {"batch": rows})
     outcomes = []
     for threads in (1, 2, 4):
         after = copied(state)
         executable = CpuExecutable(program, threads)
         results = executable.run(data, after)
-        executable.run_steps(data, after, 256, 3)
+        executable.run_steps(data, after, 256, rows // 256 + 1)
         outcomes.append({**results, **after})
     for other in outcomes[1:]:
         for name, array in outcomes[0].items():
