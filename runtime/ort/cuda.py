@@ -14,9 +14,8 @@ import numpy as np
 from graphc.ir import Graph, Op, Value
 from graphc.ops.elementwise import cast
 from graphc.ops.gather import Gather
-from graphc.ops.movement import Slice, insert_axis
+from graphc.ops.movement import Slice, Split, reshape_to
 from graphc.ops.recurrent import GRU, LSTM, Recurrent, SimpleRNN
-from graphc.ops.reduce import ReduceSum
 from graphc.passes import Decompose
 from graphc.passes.report import Report
 from graphc.passes.rewrite import Match, Rule, rewrite
@@ -71,17 +70,20 @@ def _is_rotation(match: Match) -> bool:
 def _exclusive_or(match: Match) -> Value:
     """The exclusive or of each pair of bytes is looked up, and the bytes joined again."""
     x, y = match["x"], match["y"]
-    places = match.constant(2 ** (8 * np.arange(4, dtype=np.uint64)))
+    rank = max(x.rank, y.rank)
+    places = match.constant(2 ** (8 * np.arange(4, dtype=np.uint64)).reshape(4, *[1] * rank))
     pair = _bytes(x, places) * 256 + _bytes(y, places)
     numbers = np.arange(256, dtype=np.uint32)
     table = match.constant(np.bitwise_xor.outer(numbers, numbers).reshape(-1))
-    looked_up = Gather(0)(table, cast(pair, "int32"))
-    return ReduceSum((looked_up.rank - 1,))(looked_up * places)
+    looked_up = Gather(0)(table, cast(pair, "int32")) * places
+    first, second, third, fourth = Split(0, 4)(looked_up)
+    return reshape_to(first + second + (third + fourth), match.type.shape)
 
 
 def _bytes(x: Value, places: Value) -> Value:
-    """The bytes of words along a new last axis, the lowest one first."""
-    shifted = insert_axis(x, x.rank) / places
+    """The bytes of words along a new first axis, the lowest one first."""
+    shape = (*[1] * (places.rank - x.rank), *x.shape)
+    shifted = reshape_to(x, shape) / places
     return shifted - shifted / 256 * 256
 
 
