@@ -15,7 +15,14 @@ import numpy as np
 
 from graphc import keras, runtime
 from graphc.cli.layers import layer_records, show_layers
-from graphc.cli.output import CommandError, Output, bytes_text, seconds_text, significant
+from graphc.cli.output import (
+    CommandError,
+    Output,
+    bytes_text,
+    count_text,
+    seconds_text,
+    significant,
+)
 from graphc.cli.programs import Prepared, model_program, positive, trace
 from graphc.cli.timing import Repeated, empty_cache, measure_compilation, timed
 from graphc.config import config
@@ -265,8 +272,8 @@ def _show_summary(document: dict[str, Any], output: Output) -> None:
     again = f"; {seconds_text(cached)} from the cache in later processes" if cached else ""
     rows = [
         ("import", "graphc and keras, in a process of its own", document["import_seconds"]),
-        ("trace", f"the training step: {document['operations']} operations, gradients and Adam "
-         "included", document["trace_seconds"]),
+        ("trace", f"the training step: {document['operations']} operations, gradients "
+         "and Adam", document["trace_seconds"]),
         ("compile", f"to native code{again}", document["compile_seconds"]),
         ("fit", f"{document['epochs']} epochs, {document['steps']:,} steps of {BATCH} images, "
          f"validation included", document["fit_seconds"]),
@@ -276,24 +283,24 @@ def _show_summary(document: dict[str, Any], output: Output) -> None:
         "How long it took",
         ("step", "what", "time"),
         [(name, what, seconds_text(seconds)) for name, what, seconds in rows],
-        "llr",
+        "wlr",
     )
     count = len(digits.load_data()[1][1])
     per_image = document["predict_all_us"] / count
     rows = [
         ("training step", f"{significant(document['us_per_step'])} us",
-         f"{significant(document['train_samples_per_second'])} images/s"),
+         f"{count_text(document['train_samples_per_second'])} images/s"),
         (f"predict {count} images", f"{significant(document['predict_all_us'])} us",
-         f"{significant(1e6 / per_image)} images/s"),
+         f"{count_text(1e6 / per_image)} images/s"),
         ("predict 1 image", f"{significant(document['predict_one_us'])} us",
-         f"{significant(1e6 / document['predict_one_us'])} images/s"),
+         f"{count_text(1e6 / document['predict_one_us'])} images/s"),
     ]  # fmt: skip
     output.table(
         f"How fast it is, with {threads} thread{'s' * (threads > 1)}", ("", "time", ""), rows, "lrr"
     )
     rows = [
         (
-            file["file"],
+            Path(file["file"]).name,
             bytes_text(file["bytes"]),
             seconds_text(file["write_seconds"]),
             "" if file["read_seconds"] is None else seconds_text(file["read_seconds"]),
@@ -301,7 +308,9 @@ def _show_summary(document: dict[str, Any], output: Output) -> None:
         )
         for file in document["files"]
     ]
-    output.table("Files", ("file", "size", "written in", "read in", "check"), rows, "lrrrl")
+    folder = Path(document["files"][0]["file"]).parent
+    columns = ("file", "size", "written", "read", "against the trained model")
+    output.table(f"Files in {folder}", columns, rows, "wrrrl")
     output.heading("Result")
     output.line(
         f"  {100 * document['test_accuracy']:.1f}% of the test images are recognized "
@@ -317,7 +326,7 @@ def _verdict(file: dict[str, Any]) -> str:
     if file["file"].endswith(".onnx"):
         if difference is None:
             return "not run: ONNX Runtime is not installed (extras gpu and ort)"
-        return f"ONNX Runtime differs by at most {difference:.1g}"
+        return f"differs by {difference:.1g} in ONNX Runtime"
     if difference == 0:
-        return "loaded again: the same bits"
-    return f"loaded again: differs by {difference:.2g}"
+        return "loaded: the same bits"
+    return f"loaded: differs by {difference:.2g}"

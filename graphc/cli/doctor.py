@@ -154,7 +154,7 @@ def _show_packages(packages: list[dict[str, Any]], output: Output) -> None:
         rows.append((package["name"], package["version"] or "-", verdict, package["reason"]))
     columns = ("package", "version", "loads", "why not")
     shown = 4 if any(row[3] for row in rows) else 3
-    output.table("Packages", columns[:shown], [row[:shown] for row in rows])
+    output.table("Packages", columns[:shown], [row[:shown] for row in rows], "wwwl"[:shown])
 
 
 # ------------------------------------------------------------------------------------- processor
@@ -265,7 +265,7 @@ def _show_rest(document: Mapping[str, Any], output: Output) -> None:
         (provider["name"], "yes" if provider["loads"] else "no", provider["reason"])
         for provider in document["providers"]
     ]
-    output.table("ONNX Runtime", ("provider", "loads", "why"), rows)
+    output.table("ONNX Runtime", ("provider", "loads", "why"), rows, "wwl")
     cache = document["cache"]
     where = cache["folder"] or "none: compiled programs are not kept"
     output.facts(

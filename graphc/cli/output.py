@@ -101,7 +101,7 @@ class Output:
         self.console.print(grid)
 
     def table(
-        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], numbers: str = ""
+        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], kinds: str = ""
     ) -> None:
         """Rows below names of columns.
 
@@ -109,8 +109,8 @@ class Output:
             title: The heading; may be empty.
             columns: Their names.
             rows: Values for each column.
-            numbers: The columns with numbers, as letters ``r`` in a word with a letter for each
-                column (``"lrr"``): these stand at the right and do not wrap.
+            kinds: A letter for each column: ``l`` for text, which wraps where it is narrow, ``w``
+                for a word and ``r`` for a number at the right, which do not. Text by default.
         """
         if self.silent:
             return
@@ -119,11 +119,19 @@ class Output:
 
         if title:
             self.heading(title)
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold cyan")
-        for name, kind in zip(columns, numbers.ljust(len(columns), "l"), strict=True):
-            right = kind == "r"
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            show_edge=False,
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+            header_style="bold cyan",
+        )
+        for name, kind in zip(columns, kinds.ljust(len(columns), "l"), strict=True):
             table.add_column(
-                name, justify="right" if right else "left", no_wrap=right, overflow="fold"
+                name,
+                justify="right" if kind == "r" else "left",
+                no_wrap=kind != "l",
+                overflow="fold",
             )
         for row in rows:
             table.add_row(*map(_cell, row))
@@ -188,3 +196,11 @@ def significant(number: float, digits: int = 3) -> str:
         return "0"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(number))))
     return f"{number:,.{decimals}f}"
+
+
+def count_text(number: float) -> str:
+    """A large number with a letter for its size: ``"1.42 M"``."""
+    for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= factor:
+            return f"{significant(number / factor)} {unit}"
+    return significant(number)
