@@ -13,6 +13,7 @@ import numpy as np
 from graphc.errors import FileFormatError
 from graphc.ir import numpy_dtype
 
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # HDF5 cannot keep longer attributes in an object's header, so lists of names are cut in pieces.
 _LONGEST_ATTRIBUTE = 64512
 # No compression of HDF5's shrinks more than this (deflate: 1032).
@@ -31,11 +32,18 @@ def open_hdf5(source: Path | bytes) -> Iterator[Any]:
     """
     import h5py
 
-    head = source[:8] if isinstance(source, bytes) else source.open("rb").read(8)
-    if head != b"\x89HDF\r\n\x1a\n":
+    if not starts_as_hdf5(source):
         raise FileFormatError("it does not start with the signature of HDF5")
     with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
         yield file
+
+
+def starts_as_hdf5(source: Path | bytes) -> bool:
+    """Whether a file, or its content, has the signature of HDF5."""
+    if isinstance(source, bytes):
+        return source.startswith(_SIGNATURE)
+    with source.open("rb") as file:
+        return file.read(len(_SIGNATURE)) == _SIGNATURE
 
 
 @contextmanager

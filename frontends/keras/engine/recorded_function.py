@@ -15,14 +15,92 @@ from graphc.keras.saving.registry import deserialize_keras_object, serialize_ker
 
 #: The parameters, of any function, that Keras's classes take when they are called.
 _OF_THE_CALL = frozenset(
-    ["x", "x1", "x2", "xs", "y", "a", "b", "condition", "constant_values", "fill_value", "index", "indices", "init", "init_val", "inputs", "key", "loop_vars", "operands", "output", "pred", "predictions", "start", "start_indices", "step", "stop", "target", "targets", "values", "variable", "weights"]
+    [
+        "x",
+        "x1",
+        "x2",
+        "xs",
+        "y",
+        "a",
+        "b",
+        "condition",
+        "constant_values",
+        "fill_value",
+        "index",
+        "indices",
+        "init",
+        "init_val",
+        "inputs",
+        "key",
+        "loop_vars",
+        "operands",
+        "output",
+        "pred",
+        "predictions",
+        "start",
+        "start_indices",
+        "step",
+        "stop",
+        "target",
+        "targets",
+        "values",
+        "variable",
+        "weights",
+    ]
 )
 _CORE = frozenset(
-    ["cast", "cond", "convert_to_tensor", "fori_loop", "map", "scan", "scatter", "slice", "stop_gradient", "switch", "unstack", "while_loop"]
+    [
+        "cast",
+        "cond",
+        "convert_to_tensor",
+        "fori_loop",
+        "map",
+        "scan",
+        "scatter",
+        "slice",
+        "stop_gradient",
+        "switch",
+        "unstack",
+        "while_loop",
+    ]
 )
 _MATH = frozenset(["erf", "in_top_k", "logsumexp", "rsqrt", "top_k"])
 _NN = frozenset(
-    ["binary_crossentropy", "categorical_crossentropy", "celu", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "log_sigmoid", "log_softmax", "moments", "multi_hot", "normalize", "one_hot", "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_categorical_crossentropy", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "tanh_shrink", "threshold"]
+    [
+        "binary_crossentropy",
+        "categorical_crossentropy",
+        "celu",
+        "elu",
+        "gelu",
+        "glu",
+        "hard_shrink",
+        "hard_sigmoid",
+        "hard_silu",
+        "hard_tanh",
+        "leaky_relu",
+        "log_sigmoid",
+        "log_softmax",
+        "moments",
+        "multi_hot",
+        "normalize",
+        "one_hot",
+        "relu",
+        "relu6",
+        "selu",
+        "sigmoid",
+        "silu",
+        "soft_shrink",
+        "softmax",
+        "softplus",
+        "softsign",
+        "sparse_categorical_crossentropy",
+        "sparse_plus",
+        "sparse_sigmoid",
+        "sparsemax",
+        "squareplus",
+        "tanh_shrink",
+        "threshold",
+    ]
 )
 
 

@@ -27,7 +27,7 @@ from graphc.keras.saving.compiling import (
 )
 from graphc.keras.saving.configs import KERAS_VERSION, model_from_dict
 from graphc.keras.saving.registry import serialize_keras_object
-from graphc.keras.saving.upgrade import upgrade_optimizer_weights, upgrade_weights
+from graphc.keras.saving.upgrade_weights import upgrade_optimizer_weights, upgrade_weights
 from graphc.keras.saving.weights import Assignments, assign, fit
 from graphc.serialize import hdf5
 from graphc.serialize.errors import check_is_file, reading

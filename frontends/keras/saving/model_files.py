@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from graphc.errors import FileFormatError
 from graphc.export.files import write_atomically
 from graphc.keras.saving import keras_archive, legacy_h5
 from graphc.serialize.errors import check_is_file
+from graphc.serialize.hdf5 import starts_as_hdf5
 
 _H5_ENDINGS = (".h5", ".hdf5")
 
@@ -86,21 +86,11 @@ def load_model(
         >>> model = keras.models.load_model("mnist.keras")
     """
     path = check_is_file(filepath)
-    if is_hdf5(path):
+    if starts_as_hdf5(path):
         return legacy_h5.load_file(path, custom_objects, compile)
     if zipfile.is_zipfile(path) or str(path).endswith(".keras"):
         return keras_archive.load_archive(path, custom_objects, compile)
     raise FileFormatError(
-        f'"{filepath}" is no model of Keras: it starts with {_head(path)!r}, and not as a .keras '
-        "file (a zip archive) or an HDF5 file does"
+        f'"{filepath}" is no model of Keras: it starts neither as a .keras file (a zip archive) '
+        "nor as an HDF5 file does"
     )
-
-
-def is_hdf5(path: Path) -> bool:
-    """Whether a file starts as HDF5 files do."""
-    return _head(path) == b"\x89HDF\r\n\x1a\n"
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(8)

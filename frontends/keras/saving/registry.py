@@ -409,6 +409,25 @@ def _find(name: str, config: dict[str, Any], module_objects: Mapping[str, Any] |
     places = _public_objects.get(name, {})
     if not places:
         _unknown(name, config)
+    return _nearest(places, module)
+
+
+def find_class(config: Mapping[str, Any]) -> type | None:
+    """The class of this package that a dictionary names; None for others, and for users' own."""
+    name = str(config["class_name"])
+    if get_registered_object(name) is not None:
+        return None
+    module = str(config.get("module") or "")
+    if module.split(".")[0] not in (*_KERAS_PACKAGES, "") or ".ops" in module:
+        return None
+    places = _public_objects.get(name, {})
+    if not places:
+        return None
+    found = _nearest(places, module)
+    return found if inspect.isclass(found) else None
+
+
+def _nearest(places: Mapping[str, Any], module: str) -> Any:
     return places[min(places, key=lambda place: _distance(place, module))]
 
 

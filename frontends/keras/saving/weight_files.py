@@ -9,10 +9,10 @@ from graphc.errors import FileFormatError
 from graphc.export.files import write_atomically
 from graphc.keras.saving import legacy_h5
 from graphc.keras.saving.keras_archive import weights_in_archive
-from graphc.keras.saving.model_files import check_may_write, is_hdf5
+from graphc.keras.saving.model_files import check_may_write
 from graphc.keras.saving.weights import Assignments, read_weights, write_weights
 from graphc.serialize.errors import check_is_file, reading
-from graphc.serialize.hdf5 import open_hdf5
+from graphc.serialize.hdf5 import open_hdf5, starts_as_hdf5
 
 
 def write_weights_file(model: Any, filepath: str | os.PathLike[str], overwrite: bool) -> None:
@@ -35,7 +35,7 @@ def read_weights_file(
 ) -> Assignments:
     """What a file says about the weights of a model; see `Model.load_weights`."""
     path = check_is_file(filepath)
-    if not is_hdf5(path):
+    if not starts_as_hdf5(path):
         if by_name:
             raise ValueError("by_name=True works for files of Keras 2 (.h5) only")
         return weights_in_archive(filepath, model, skip_mismatch)
