@@ -66,7 +66,7 @@ class Outputs:
         known = [self.keys or self.names, self.names]
         names = next((n for n in known if n and set(value) <= set(n)), None)
         if names is None:
-            if self.count == 1 and len(value) == 1:
+            if self.count == 1 and len(value) == 1 and not known[0]:
                 return list(value.values())
             offered = known[0]
             unknown = next(key for key in value if key not in offered)

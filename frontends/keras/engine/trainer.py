@@ -293,6 +293,7 @@ class Trainer:
         validation_freq: Any,
     ) -> Any:
         self.stop_training = False
+        self._initial_epoch = None
         logs: dict[str, Any] = {}
         callbacks.on_train_begin()
         # A callback that restores a backup says only now where to go on.
