@@ -14,6 +14,7 @@ from graphc.eager.tensor import Tensor
 from graphc.export.check import Comparison, check_format, compare, has_onnxruntime
 from graphc.export.files import write_atomically
 from graphc.export.onnx import IR_VERSION, LAYOUT_PIPELINE, OPSET, to_onnx
+from graphc.ir import dims
 from graphc.keras import tree
 from graphc.keras.engine.keras_tensor import KerasTensor, keras_tensors
 from graphc.keras.engine.programs import input_names, readable_types, trace_program
@@ -94,13 +95,18 @@ def input_structure(model: Any, signature: Any = None) -> Any:
     if structure is None and getattr(model, "functional", None) is not None:
         structure = model.functional.inputs_structure
     if structure is None:
-        structure = model.symbolic_inputs()
+        # The model saw data: its number of rows does not matter.
+        structure = tree.map_structure(_with_open_batch, model.symbolic_inputs())
     if structure is None:
         raise ValueError(
             f'model "{model.name}" has not seen the shape of its input yet: call it once, build it '
             f"or pass input_signature=keras.Input(shape=(...)) to export"
         )
     return structure
+
+
+def _with_open_batch(tensor: KerasTensor) -> KerasTensor:
+    return KerasTensor(tensor.type.with_shape((dims.symbol("batch"), *tensor.type.shape[1:])))
 
 
 def _as_keras_tensor(item: Any) -> KerasTensor:

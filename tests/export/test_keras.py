@@ -188,6 +188,25 @@ def test_dict_inputs_and_outputs_of_a_subclassed_model(path: Path) -> None:
     assert {value.name for value in proto.graph.output} == {"scores", "joined"}
 
 
+def test_a_subclassed_model_that_saw_data_takes_any_number_of_rows(path: Path) -> None:
+    class Model(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = [layers.Dense(4, activation="relu") for _ in range(2)]
+            self.norm = layers.BatchNormalization()
+
+        def call(self, x: Any, training: Any = None) -> Any:
+            for layer in self.hidden:
+                x = layer(x) + x
+            return self.norm(x, training=training)
+
+    model = Model()
+    model(np.zeros((3, 4), np.float32))
+    proto = exported(model, path)
+    assert sizes(proto.graph.input[0]) == ["batch", 4]
+    assert sizes(proto.graph.output[0]) == ["batch", 4]
+
+
 def test_nested_models_have_paths(path: Path) -> None:
     inner = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="last")], name="encoder")
     x = keras.Input((4,))
