@@ -210,6 +210,13 @@ from graphc.keras.ops.sorting import (
     sort,
     top_k,
 )
+from graphc.keras.ops.windows import (
+    average_pool,
+    conv,
+    depthwise_conv,
+    max_pool,
+    separable_conv,
+)
 
 __all__ = [
     "abs",
@@ -227,6 +234,7 @@ __all__ = [
     "argmin",
     "argsort",
     "average",
+    "average_pool",
     "binary_crossentropy",
     "bitwise_and",
     "bitwise_or",
@@ -239,6 +247,7 @@ __all__ = [
     "clip",
     "concatenate",
     "cond",
+    "conv",
     "convert_to_numpy",
     "convert_to_tensor",
     "copy",
@@ -247,6 +256,7 @@ __all__ = [
     "count_nonzero",
     "cumprod",
     "cumsum",
+    "depthwise_conv",
     "diag",
     "diagonal",
     "divide",
@@ -308,6 +318,7 @@ __all__ = [
     "map",
     "matmul",
     "max",
+    "max_pool",
     "maximum",
     "mean",
     "meshgrid",
@@ -345,6 +356,7 @@ __all__ = [
     "scan",
     "scatter",
     "selu",
+    "separable_conv",
     "shape",
     "sigmoid",
     "sign",
