@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -163,7 +163,7 @@ def index_limits(graph: Graph) -> dict[Value, int]:
     return limits
 
 
-def _session(proto: ModelProto) -> object:
+def _session(proto: ModelProto) -> Any:
     try:
         import onnxruntime
     except ImportError:
@@ -182,9 +182,9 @@ def _session(proto: ModelProto) -> object:
         raise ExportError(f"ONNX Runtime does not accept the exported model: {error}") from None
 
 
-def _run(session: object, data: Arrays, sizes: Mapping[str, int]) -> list[np.ndarray]:
+def _run(session: Any, data: Arrays, sizes: Mapping[str, int]) -> list[np.ndarray]:
     try:
-        return session.run(None, data)  # type: ignore[attr-defined]
+        return session.run(None, data)
     except Exception as error:
         raise ExportError(
             f"ONNX Runtime cannot run the exported model with {sizes or 'its fixed sizes'}: {error}"

@@ -36,7 +36,7 @@ class Context:
         self.graph = graph
         self._main = main or self
         self._sizes: Sizes | None = None
-        self._location = main._location if main else Location()
+        self._location: Location = main._location if main else Location()
 
     @property
     def opset(self) -> int:

@@ -116,7 +116,7 @@ class Forms:
             if value.shape[-1] == 1:
                 return plain
             return self.turn_axis(value, value.rank - 1, form)
-        padded: list[Dim] = [1] * (len(shape) - value.rank) + list(value.shape)
+        padded: list[Dim] = [*[1] * (len(shape) - value.rank), *value.shape]
         if value.rank == len(shape):
             return self.get(value, form)
         return Transpose(form.permutation)(reshape_to(plain, padded))

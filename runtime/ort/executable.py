@@ -49,8 +49,7 @@ class OrtExecutable(Executable):
         self._sessions: dict[tuple[tuple[str, int], ...], Session] = {}
         types = {v.name: program.type(v.name) for v in program.variables if v.update is not None}
         self._spare = {
-            name: np.empty(type.shape, numpy_dtype(type.dtype))  # type: ignore[arg-type]
-            for name, type in types.items()
+            name: np.empty(type.shape, numpy_dtype(type.dtype)) for name, type in types.items()
         }
         if self.options.device == "cpu":
             self._session({})
