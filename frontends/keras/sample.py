@@ -45,7 +45,7 @@ def sample_rows(model: Any, sizes: Mapping[str, int], targets: bool = True) -> R
             "compile() before it is saved"
         )
     types = [value.type for value in program.results.values()]
-    outputs = Outputs([None] * len(types), getattr(model, "output_names", None))
+    outputs = Outputs(list(range(len(types))), getattr(model, "output_names", None))
     wanted = outputs.flatten(model.loss, "loss") if len(types) > 1 else [_only(model.loss)]
     y = [_target(rng, loss, type, sizes) for loss, type in zip(wanted, types, strict=True)]
     return make_rows(x, y if len(y) > 1 else y[0])

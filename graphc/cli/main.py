@@ -15,6 +15,7 @@ import difflib
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -103,7 +104,8 @@ def _dispatch(arguments: list[str]) -> int:
 def _run(verb: str, rest: list[str]) -> int:
     as_json = "--json" in rest
     try:
-        with _only_json_on_stdout(as_json) as stdout:
+        with _only_json_on_stdout(as_json) as stdout, warnings.catch_warnings():
+            warnings.showwarning = _warn
             # Loaded here, so that a wrong environment variable is an error like others.
             module = importlib.import_module(f"graphc.cli.{verb}")
             arguments = _parser(verb, module.add_arguments).parse_args(rest)
@@ -133,6 +135,11 @@ def _only_json_on_stdout(wanted: bool) -> Iterator[Any]:
     stdout = sys.stdout
     with contextlib.redirect_stdout(sys.stderr) if wanted else contextlib.nullcontext():
         yield stdout
+
+
+def _warn(message: Warning | str, *_: Any) -> None:
+    """A warning as one line, without the line of code that gave it."""
+    print(f"graphc: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):

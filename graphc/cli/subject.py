@@ -14,7 +14,7 @@ from graphc.errors import FileFormatError, ParseError
 from graphc.ir import parse
 from graphc.onnx.description import Description, describe
 from graphc.program import Program, parse_program
-from graphc.serialize.errors import check_is_file
+from graphc.serialize.errors import check_is_file, reading
 
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 CONFIG_SUFFIXES = (".json", ".yaml", ".yml")
@@ -65,7 +65,8 @@ def load(path: str) -> Subject:
     if suffix in CONFIG_SUFFIXES:
         read = keras.models.model_from_json if suffix == ".json" else keras.models.model_from_yaml
         kind = f"architecture in {'JSON' if suffix == '.json' else 'YAML'}, without weights"
-        return Subject(file, kind, model=read(read_text(file)))
+        with reading(file, "the architecture of a model"):
+            return Subject(file, kind, model=read(read_text(file)))
     if suffix == ".onnx":
         return Subject(file, "ONNX file", onnx=describe(file))
     if suffix in TEXT_SUFFIXES:
