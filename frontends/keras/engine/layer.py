@@ -211,8 +211,8 @@ class Layer(Parts):
         return bool(training)
 
     @functools.cached_property
-    def _call_parameters(self) -> frozenset[str]:
-        return frozenset(inspect.signature(self.call).parameters)
+    def _call_parameters(self) -> tuple[str, ...]:
+        return tuple(inspect.signature(self.call).parameters)
 
     def _to_tensors(self, argument: Any) -> Any:
         """NumPy arrays and variables as tensors, floating-point ones in the layer's dtype."""
@@ -288,20 +288,24 @@ class Layer(Parts):
 
     def _build_from(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Build for the shapes of the tensors of a call."""
-        shapes = [_shapes_of(value) for value in args if _is_tensor_structure(value)]
-        named = {k: _shapes_of(v) for k, v in kwargs.items() if _is_tensor_structure(v)}
-        named.pop("mask", None)
+        # Several parameters, as of `build(self, query_shape, key_shape)`, name arguments of call.
+        arguments = {**dict(zip(self._call_parameters, args, strict=False)), **kwargs}
+        arguments.pop("mask", None)
+        shapes = {k: _shapes_of(v) for k, v in arguments.items() if _is_tensor_structure(v)}
         parameters = [
             p.name
             for p in inspect.signature(self.build).parameters.values()
             if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
         ]
-        shapes += [named[f] for f in self._call_parameters if f in named and len(parameters) > 1]
+        named = {f"{k}_shape": shape for k, shape in shapes.items()}
+        named = {name: named[name] for name in parameters if name in named}
         with computing_at_once():
-            if len(parameters) > 1:
-                self.build(*shapes[: len(parameters)])
+            if len(parameters) == 1 or not named:
+                self.build(*list(shapes.values())[: len(parameters)] or [None])
+            elif list(named) == parameters[: len(named)]:
+                self.build(*named.values())
             else:
-                self.build(shapes[0] if shapes else None)
+                self.build(**named)
         self.built = True
 
     def add_weight(

@@ -379,33 +379,36 @@ class GroupNormalization(_Normalization):
 
 @public("keras.layers")
 class RMSNormalization(BuiltinLayer):
-    """Divides by the root of the mean square along an axis (Zhang and Sennrich, 2019).
+    """Divides by the root of the mean square along axes (Zhang and Sennrich, 2019).
 
     Args:
-        axis: The axis.
+        axis: The axis or axes.
         epsilon: Added to the mean square.
         **kwargs: For `Layer`.
     """
 
     arguments = ("axis", "epsilon")
 
-    def __init__(self, axis: int = -1, epsilon: float = 1e-6, **kwargs: Any):
+    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any):
         super().__init__(**kwargs)
-        self.axis = axis
+        self.axis = list(axis) if isinstance(axis, (list, tuple)) else [axis]
         self.epsilon = epsilon
+
+    def _axes(self, rank: int) -> list[int]:
+        return sorted(_axis_of(axis, rank, self) for axis in self.axis)
 
     def build(self, input_shape: Any) -> None:
         """Create the factors."""
-        axis = _axis_of(self.axis, len(input_shape), self)
-        self.scale = self.add_weight((input_shape[axis],), "ones", name="scale")
+        shape = [input_shape[axis] for axis in self._axes(len(input_shape))]
+        self.scale = self.add_weight(shape, "ones", name="scale")
 
     def call(self, inputs: Any) -> Any:
         """The normalized input."""
         x = _wide(inputs)
-        axis = _axis_of(self.axis, x.ndim, self)
-        shape = [dim if a == axis else 1 for a, dim in enumerate(x.dims)]
+        axes = self._axes(x.ndim)
+        shape = [dim if axis in axes else 1 for axis, dim in enumerate(x.dims)]
         factors = ops.reshape(cast(self.scale.as_tensor(), x.dtype), shape)
-        y = ops.rms_normalization(x, factors, axis=axis, epsilon=self.epsilon)
+        y = ops.rms_normalization(x, factors, axis=axes, epsilon=self.epsilon)
         return cast(y, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
