@@ -269,7 +269,7 @@ def _order(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> list[Node]:
         for tensor in reversed(node.inputs):
             if tensor.node is None:
                 raise ValueError(f"{tensor!r} is no result of a layer and not among the inputs")
-            if id(tensor) not in starts:
+            if id(tensor) not in starts or isinstance(tensor.node.operation, InputLayer):
                 stack.append((tensor.node, False))
     # Inputs that no output needs belong to the model all the same.
     for tensor in inputs:
