@@ -82,8 +82,9 @@ class Gather(Op):
             ):
                 x = np.asarray(rng.normal(size=shape) * 9).astype(dtype)
                 indices = np.asarray(np.abs(places) if index_dtype == "uint8" else places)
-                known = bool(np.all((indices >= -shape[axis]) & (indices < shape[axis])))
-                yield Sample(cls(axis), (x, indices.astype(index_dtype)), differentiable=known)
+                known = _all_known(indices, shape[axis])
+                operands = (x, indices.astype(index_dtype))
+                yield Sample(cls(axis), operands, differentiable=known, portable=known)
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,9 @@ class ScatterAdd(Op):
                 indices = np.asarray(places)
                 y_shape = (*shape[:axis], *indices.shape, *shape[axis + 1 :])
                 y = np.asarray(rng.normal(size=y_shape)).astype(dtype)
-                yield Sample(cls(axis, shape[axis]), (indices.astype(index_dtype), y))
+                operands = (indices.astype(index_dtype), y)
+                known = _all_known(indices, shape[axis])
+                yield Sample(cls(axis, shape[axis]), operands, portable=known)
 
 
 def missing(dtype: str) -> float | int | bool:
@@ -204,6 +207,11 @@ def _places(indices: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     known = np.asarray((wide >= -size) & (wide < size), bool)
     places = np.asarray(wide[known], np.int64)
     return np.where(places < 0, places + size, places), known
+
+
+def _all_known(indices: np.ndarray, size: int) -> bool:
+    """Whether no index is out of range; ONNX Runtime refuses those that are."""
+    return bool(np.all((indices >= -size) & (indices < size)))
 
 
 def _cases() -> Iterable[tuple[tuple[int, ...], int, Any]]:
