@@ -3,6 +3,7 @@
 from graphc.ops import (
     activation,
     barrier,
+    circular,
     choice,
     control,
     conv,
@@ -21,6 +22,7 @@ from graphc.ops import (
 __all__ = [
     "activation",
     "barrier",
+    "circular",
     "choice",
     "control",
     "conv",

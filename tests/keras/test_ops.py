@@ -70,6 +70,9 @@ UNARY = [
     "arcsinh",
     "arctanh",
     "arccosh",
+    "arcsin",
+    "arccos",
+    "arctan",
     "relu",
     "relu6",
     "sigmoid",
@@ -132,6 +135,7 @@ BINARY = [
     "divide_no_nan",
     "logaddexp",
     "hypot",
+    "arctan2",
 ]
 
 #: name, arguments (arrays are what is traced), keyword arguments

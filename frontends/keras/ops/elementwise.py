@@ -11,6 +11,7 @@ from graphc.errors import DTypeError
 from graphc.ir import Op, is_float
 from graphc.keras.ops.arguments import float_tensor
 from graphc.keras.ops.recording import operation
+from graphc.ops import circular as graph_circular
 from graphc.ops import elementwise as graph_ops
 from graphc.ops import logic as graph_logic
 
@@ -223,8 +224,31 @@ def cos(x: Any) -> Tensor:
 @operation
 def tan(x: Any) -> Tensor:
     """The tangent."""
-    tensor = float_tensor(x)
-    return operate("true_divide", sin(tensor), cos(tensor))
+    return _unary(graph_circular.Tan(), x)
+
+
+@operation
+def arcsin(x: Any) -> Tensor:
+    """The angle from -pi/2 to pi/2 whose sine is x."""
+    return _unary(graph_circular.Asin(), x)
+
+
+@operation
+def arccos(x: Any) -> Tensor:
+    """The angle from 0 to pi whose cosine is x."""
+    return _unary(graph_circular.Acos(), x)
+
+
+@operation
+def arctan(x: Any) -> Tensor:
+    """The angle from -pi/2 to pi/2 whose tangent is x."""
+    return _unary(graph_circular.Atan(), x)
+
+
+@operation
+def arctan2(x1: Any, x2: Any) -> Tensor:
+    """The angle from -pi to pi of the point with ordinate ``x1`` and abscissa ``x2``."""
+    return apply(graph_circular.Atan2(), *(float_tensor(x) for x in promoted(x1, x2)))
 
 
 @operation
