@@ -6,6 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphc.keras import tree
+from graphc.keras.engine.functional import Functional
+from graphc.keras.engine.input_layer import InputLayer
+from graphc.keras.engine.keras_tensor import KerasTensor, RecordedFunction, record
+from graphc.keras.engine.sequential import Sequential
 from graphc.keras.saving.configs import model_from_dict
 from graphc.serialize.errors import reading
 from graphc.serialize.text import read_json, read_yaml
@@ -69,18 +73,65 @@ def clone_model(
             configuration.
 
     Raises:
-        ValueError: A subclassed model.
+        ValueError: A subclassed model, or the number of inputs differs.
 
     Example:
         >>> student = keras.models.clone_model(teacher)
     """
-    if not hasattr(model, "layers") or not (hasattr(model, "nodes") or hasattr(model, "_stack")):
+    copy = clone_function or _copy
+    if isinstance(model, Sequential):
+        first = tree.flatten(input_tensors) or [
+            _fresh(layer) for layer in model._stack[:1] if isinstance(layer, InputLayer)
+        ]
+        layers = [copy(layer) for layer in model.layers]
+        return Sequential([*first, *layers], name=model.name, trainable=model.trainable)
+    if not isinstance(model, Functional):
         raise ValueError(
             f"clone_model takes functional and sequential models, not {type(model).__name__}: "
             "make another one by its constructor"
         )
-    return model.clone(clone_function or _copy, tree.flatten(input_tensors))
+    return _clone_functional(model, tree.flatten(input_tensors), copy)
+
+
+def _clone_functional(
+    model: Functional, inputs: list[KerasTensor], copy: Callable[[Any], Any]
+) -> Functional:
+    inputs = inputs or [_fresh(tensor.node.operation).output for tensor in model.inputs]
+    if len(inputs) != len(model.inputs):
+        raise ValueError(f"the model has {len(model.inputs)} inputs, received {len(inputs)}")
+    tensors = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
+    operations: dict[int, Any] = {}
+    for node in model.nodes:
+        if id(node.outputs[0]) in tensors:
+            continue
+        old = node.operation
+        args, kwargs = node.arguments(lambda tensor: tensors[id(tensor)])
+        if isinstance(old, RecordedFunction):
+            results = record(RecordedFunction(old.function, old.name), args, kwargs)
+        else:
+            if id(old) not in operations:
+                operations[id(old)] = copy(old)
+            results = operations[id(old)](*args, **kwargs)
+        tensors.update(
+            (id(before), after)
+            for before, after in zip(node.outputs, tree.flatten(results), strict=True)
+        )
+    return Functional(
+        tree.map_structure(lambda tensor: tensors[id(tensor)], model.inputs_structure),
+        tree.map_structure(lambda tensor: tensors[id(tensor)], model.outputs_structure),
+        name=model.name,
+        trainable=model.trainable,
+    )
+
+
+def _fresh(layer: Any) -> InputLayer:
+    """An input like the one of a layer or of its recorded call."""
+    if isinstance(layer, InputLayer):
+        return InputLayer(batch_shape=layer.batch_shape, dtype=layer.dtype, name=layer.name)
+    return InputLayer(batch_shape=layer.output_shape, dtype=layer.output.dtype)
 
 
 def _copy(layer: Any) -> Any:
+    if isinstance(layer, (Sequential, Functional)):
+        return clone_model(layer)
     return type(layer).from_config(layer.get_config())

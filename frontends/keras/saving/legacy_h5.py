@@ -26,7 +26,7 @@ from graphc.keras.saving.compiling import (
     training_config,
 )
 from graphc.keras.saving.configs import KERAS_VERSION, model_from_dict
-from graphc.keras.saving.registry import serialize_keras_object
+from graphc.keras.saving.registry import get_registered_name, serialize_keras_object
 from graphc.keras.saving.upgrade_weights import upgrade_optimizer_weights, upgrade_weights
 from graphc.keras.saving.weights import Assignments, assign, fit
 from graphc.serialize import hdf5
@@ -46,7 +46,10 @@ def file_of(model: Any, include_optimizer: bool = True) -> bytes:
         model: The model.
         include_optimizer: Whether the arguments of `compile` and the optimizer's state belong in.
     """
-    config = {"class_name": type(model).__name__, "config": model.get_config()}
+    config = {"class_name": get_registered_name(type(model)), "config": model.get_config()}
+    build_config = model.get_build_config()
+    if build_config is not None:  # for subclassed models; Keras has no use for it
+        config["build_config"] = build_config
     buffer = io.BytesIO()
     with hdf5.create_hdf5(buffer) as file:
         file.attrs["keras_version"] = KERAS_VERSION

@@ -9,6 +9,23 @@ import numpy as np
 
 from graphc.eager.variable import Variable
 
+#: What Keras 2 called its slots.
+_SLOTS = frozenset(
+    [
+        "accum_grad",
+        "accum_var",
+        "accumulator",
+        "linear",
+        "m",
+        "mg",
+        "momentum",
+        "rms",
+        "v",
+        "velocity",
+        "vhat",
+    ]
+)
+
 
 def upgrade_weights(
     layer: Any, weights: Sequence[Variable], arrays: list[np.ndarray]
@@ -61,7 +78,7 @@ def upgrade_optimizer_weights(
     if [array.shape for array in arrays] == [variable.shape for variable in variables]:
         return list(arrays)
     head: dict[str, np.ndarray] = {}
-    slots: list[tuple[str, np.ndarray]] = []
+    slots: list[tuple[str | None, np.ndarray]] = []
     for name, array in zip(names, arrays, strict=True):
         is_step = "iter" in name.split("/")[-1] and not array.ndim
         if is_step or "learning_rate" in name.split("/")[-1]:
@@ -76,32 +93,33 @@ def upgrade_optimizer_weights(
     return [*({**fresh, **head}[name] for name in fresh), *ordered]
 
 
-def _slot(name: str) -> str:
-    """Which kind of slot a name such as ``Adam/dense/kernel/m:0`` is of."""
-    return name.removesuffix(":0").split("/")[-1]
+def _slot(name: str) -> str | None:
+    """Which kind of slot ``Adam/dense/kernel/m:0`` or ``Adam/m/dense/kernel:0`` is, if any."""
+    parts = name.removesuffix(":0").split("/")
+    return next((part for part in (parts[-1], *parts[1:2]) if part in _SLOTS), None)
 
 
 def _by_variable(
-    slots: list[tuple[str, np.ndarray]], wanted: Sequence[Variable]
+    slots: list[tuple[str | None, np.ndarray]], wanted: Sequence[Variable]
 ) -> list[np.ndarray] | None:
     """Arrays in the order of the wanted variables; None if none of the usual orders fits."""
     shapes = [variable.shape for variable in wanted]
     # Multi-backend Keras 2 kept an empty place for each maximum that Adam does not take.
     if len(slots) > len(wanted):
         slots = [slot for slot in slots if slot[1].shape != (1,) or (1,) in shapes]
-    if len(slots) != len(wanted) or not slots:
-        return [] if not slots and not wanted else None
+    if len(slots) != len(wanted):
+        return None
+    kinds = [kind for kind, _ in slots]
     arrays = [array for _, array in slots]
-    kinds = list(dict.fromkeys(kind for kind, _ in slots))
-    orders = [arrays]
-    for count in dict.fromkeys((len(kinds), 2, 3)):
-        if len(arrays) % count == 0:
-            length = len(arrays) // count
-            grouped = [arrays[k * length + i] for i in range(length) for k in range(count)]
-            # Names that come in runs say for certain that slots of one kind stand together.
-            runs = [kind for kind, _ in slots[:length]]
-            is_certain = count == len(kinds) and len(set(runs)) == 1 and length > 1
-            orders.insert(0 if is_certain else len(orders), grouped)
+    orders = [
+        [arrays[kind * length + i] for i in range(length) for kind in range(count)]
+        for count in (2, 3)
+        if not len(arrays) % count and (length := len(arrays) // count)
+    ]
+    if None not in kinds and len(set(kinds[:2])) == 2:
+        orders.insert(0, arrays)  # the names say that slots of one variable stand together
+    else:
+        orders.append(arrays)
     for order in orders:
         if [array.shape for array in order] == shapes:
             return order
