@@ -31,6 +31,8 @@ def reading(path: str | os.PathLike[str] | None, kind: str) -> Iterator[None]:
         if place and str(error).startswith(place):
             raise
         raise FileFormatError(f"{place}{error}") from error
+    except KeyError as error:
+        raise FileFormatError(f"{place}{error} is missing in it") from error
     except Exception as error:
         what = str(error) or "it is damaged"
         raise FileFormatError(f"{place}{what} ({type(error).__name__})") from error

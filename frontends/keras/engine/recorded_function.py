@@ -1,7 +1,8 @@
 """Operations of functional models in files: layers, and functions of `keras.ops`.
 
 In Keras's files a function is an object of a class: `ops.mean(x, axis=1)` is ``Mean(axis=1)``
-called on ``x``. Tensors, and numbers in their place, are arguments of the call; the rest is the object's.
+called on ``x``. Tensors, and numbers in their place, are arguments of the call; the rest is the
+object's.
 """
 
 from __future__ import annotations

@@ -37,6 +37,6 @@ def model_from_dict(config: dict[str, Any], custom_objects: Mapping[str, Any] | 
     """
     with CustomObjectScope(custom_objects), object_sharing_scope():
         model = deserialize_keras_object(upgrade_config(config))
-    if not isinstance(model, Parts):
+    if not (isinstance(model, Parts) and hasattr(model, "get_layer")):
         raise FileFormatError(f"it describes no model, but {model!r:.200}")
     return model

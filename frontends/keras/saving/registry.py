@@ -315,7 +315,9 @@ def deserialize_keras_object(
         return config
     if "class_name" not in config or "config" not in config:
         return {key: deserialize_keras_object(x, None, safe_mode) for key, x in config.items()}
-    if str(config["class_name"]).startswith("__"):
+    if not isinstance(config["class_name"], str):
+        raise _DeserializationError(f"`class_name` should be text: {config!r:.200}")
+    if config["class_name"].startswith("__"):
         return _deserialize_data(config)
     if config["class_name"] == "function":
         return _find(str(config["config"]), config, module_objects)
