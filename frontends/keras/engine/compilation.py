@@ -27,6 +27,8 @@ class Compilation:
         outputs: The model's outputs; None before the first batch.
         losses: The losses; None before the first batch.
         metrics: The metrics; None before the first batch.
+        own_metrics: Those that the model's layers brought along when a step was traced last; None
+            before.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Compilation:
         self.outputs: Outputs | None = None
         self.losses: CompileLoss | None = None
         self.metrics: CompileMetrics | None = None
+        self.own_metrics: list[Any] | None = None
 
     def resolve(self, names: Sequence[str] | None, y: Any, y_pred: Any) -> Outputs:
         """Find the outputs, and a loss and metrics for each, at the first batch.

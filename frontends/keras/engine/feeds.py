@@ -60,7 +60,7 @@ class RowsFeed:
         self.first = rows
         self.batch_size = int(batch_size)
         self.steps = steps or -(-rows.count // self.batch_size)
-        self._all = -(-rows.count // self.batch_size)
+        self.all_steps = -(-rows.count // self.batch_size)
         self._shuffle = shuffle
         self._generator = np.random.Generator(np.random.Philox(next_seed())) if shuffle else None
         self._begin = 0
@@ -70,11 +70,11 @@ class RowsFeed:
         """The steps of an epoch."""
         if self._begin == 0:
             self._order = self._new_order()
-        steps = min(self.steps, self._all - self._begin)
+        steps = min(self.steps, self.all_steps - self._begin)
         if steps < self.steps:
             _warn_out_of_data()
         yield Run(self.rows, self.batch_size, self._begin, steps, self._order)
-        self._begin = (self._begin + steps) % self._all
+        self._begin = (self._begin + steps) % self.all_steps
 
     def restart(self) -> None:
         """Begin with the first rows again."""

@@ -175,6 +175,7 @@ class Steps:
         with call_context.entered(training) as context:
             y_pred = model(x, training=training)
             model.compilation.resolve(getattr(model, "output_names", None), y, y_pred)
+            model.compilation.own_metrics = model.find_own_metrics()
             # What layers added is among `model.losses` while the loss is computed.
             object.__setattr__(model, "_losses", context.losses)
             try:

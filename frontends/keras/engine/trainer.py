@@ -179,9 +179,14 @@ class Trainer:
     @property
     def metrics(self) -> list[Any]:
         """All metrics: the loss's running mean, those given to `compile`, those of layers."""
-        found = self.compilation.all_metrics if self.compilation else []
-        own = super().metrics  # type: ignore[misc]
-        return found + [metric for metric in own if all(metric is not known for known in found)]
+        if self.compilation is None:
+            return self.find_own_metrics()
+        own = self.compilation.own_metrics
+        return self.compilation.all_metrics + (self.find_own_metrics() if own is None else own)
+
+    def find_own_metrics(self) -> list[Any]:
+        """The metrics that are attributes of the model or of its layers."""
+        return super().metrics  # type: ignore[misc]
 
     @property
     def metrics_names(self) -> list[str]:
@@ -382,6 +387,8 @@ class Trainer:
             Arrays in the structure of the model's outputs.
         """
         feed = _feed(self._data(x), batch_size, steps)
+        if isinstance(feed, RowsFeed) and feed.all_steps == 1 and verbose == 0 and not callbacks:
+            return self._predict_at_once(feed.rows)  # a row now and then: latency is what counts
         self.steps_for("predict", feed.first)
         callbacks = self._callback_list(callbacks, verbose, 1, feed.steps)
         self.stop_predicting = False
@@ -448,7 +455,9 @@ class Trainer:
         Args:
             x: Inputs.
         """
-        rows = make_rows(x)
+        return self._predict_at_once(make_rows(x))
+
+    def _predict_at_once(self, rows: Rows) -> Any:
         compiled = self.steps_for("predict", rows)
         results = compiled.executable.run(rows.arrays, compiled.state)
         return tree.pack_sequence_as(compiled.structure, list(results.values()))
