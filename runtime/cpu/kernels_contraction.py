@@ -111,8 +111,12 @@ class _ContractionKernel:
         """Generate the contraction, and the kernel that calls it."""
         lowering, names = self.lowering, self.names
         contraction = self._contraction()
-        symbol = f"c{len(lowering.all_kernels)}"
-        native = generate(lowering.module, symbol, contraction, self._epilogue)
+        # Equal layers share one function: it gets addresses and sizes as arguments.
+        native = lowering.contractions.get((contraction, self.body))
+        if native is None:
+            symbol = f"c{len(lowering.contractions)}"
+            native = generate(lowering.module, symbol, contraction, self._epilogue)
+            lowering.contractions[contraction, self.body] = native
         a, b = (self.operands[x] for x in self.node.inputs)
         views = [view for _, view in self.results] + [self.operands[x] for x in self.loaded]
 
@@ -128,7 +132,7 @@ class _ContractionKernel:
             pointers += [k.e.constant(0, "pointer") for _ in self.counters]
             runtime = [k.frame.dim(dim) for dim in self.sizes]
             runtime += [sizes[name] for name in native.sizes]
-            k.e.call(symbol, None, *pointers, *runtime, k.scratch, k.begin, k.end)
+            k.e.call(native.name, None, *pointers, *runtime, k.scratch, k.begin, k.end)
         kernel = lowering.kernels[-1]
         kernel.scratch = lambda frame: native.emit_scratch_bytes(frame.e, names.registers(frame))
         kernel.shares = self._shares()

@@ -26,7 +26,7 @@ from graphc.runtime.cpu.frame import View
 from graphc.runtime.cpu.registers import HALVES
 from graphc.runtime.cpu.target import ITEM_SIZES, Target
 
-#: Elements of a vector loop that form a unit of work where there is no outer loop.
+#: Elements of a vector loop that form a unit of work where nothing else is looped over.
 BLOCK = 4096
 #: Sizes of at most so many vectors are unrolled.
 UNROLLED = 4
@@ -86,7 +86,13 @@ class LoopPlan:
             return product(self.sizes[loop] for loop in self.outer)
         if self.vector is None or self.vector_is_reduced:
             return 1
-        return ceil_divide(self.sizes[self.vector], BLOCK)
+        return ceil_divide(self.sizes[self.vector], self.block)
+
+    @property
+    def block(self) -> int:
+        """How much of the vector loop is a unit of work, where there is no outer loop."""
+        # What is reduced is a lot of work for each vector.
+        return self.lanes if self.reduced else BLOCK
 
     @property
     def elements(self) -> Dim:

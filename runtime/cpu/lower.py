@@ -32,6 +32,7 @@ from graphc.ir import Graph, Node, Op, TensorType, Value
 from graphc.ir.dims import Dim, Shape, product
 from graphc.passes.fuse import fuse
 from graphc.program import Program
+from graphc.runtime.cpu.contraction import Contraction, Native
 from graphc.runtime.cpu.emitter import Emitter, Module, Register
 from graphc.runtime.cpu.frame import FIRST_FREE, Buffer, Frame, Layout, View, dense_strides
 from graphc.runtime.cpu.kernel import Kernel
@@ -98,6 +99,8 @@ class Lowering:
         first = FIRST_FREE + len(symbols)
         self.layout = Layout({name: FIRST_FREE + i for i, name in enumerate(symbols)}, first)
         self.outputs: dict[str, Buffer] = {}
+        #: Generated contractions, by what they compute and their epilogue.
+        self.contractions: dict[tuple[Contraction, Graph], Native] = {}
 
     def run(self) -> None:
         """Lower every node, and give every output a buffer of its own."""

@@ -13,7 +13,7 @@ from graphc.ops.movement import Iota
 from graphc.ops.reduce import ReduceMax, ReduceMin, ReduceProd, ReduceSum
 from graphc.runtime.cpu.emitter import Emitter, Register
 from graphc.runtime.cpu.frame import Buffer, Frame, View
-from graphc.runtime.cpu.loops import BLOCK, UNROLLED, Access, LoopPlan
+from graphc.runtime.cpu.loops import UNROLLED, Access, LoopPlan
 from graphc.runtime.cpu.registers import HALVES
 
 #: What is rather written to memory and read again than computed twice.
@@ -71,12 +71,12 @@ class Nest:
                 self._unit(0, plan.sizes[plan.vector] if plan.vector is not None else 1)
         else:
             size = plan.sizes[plan.vector]
-            if isinstance(size, int) and size <= BLOCK:
+            if isinstance(size, int) and size <= plan.block:
                 with e.loop(begin, end):
                     self._unit(0, size)
             else:
-                last = e.minimum(e.mul(end, BLOCK), self.frame.dim(size))
-                self._unit(e.mul(begin, BLOCK), last)
+                last = e.minimum(e.mul(end, plan.block), self.frame.dim(size))
+                self._unit(e.mul(begin, plan.block), last)
 
     def _keep(self) -> dict[Value, Access]:
         """Rows of what is expensive to compute and needed in a later pass too, on the stack."""

@@ -245,6 +245,17 @@ def test_code_does_not_depend_on_chance() -> None:
     assert len(texts) == 1
 
 
+def test_equal_layers_share_their_contractions() -> None:
+    target = Target.host()
+    counts = [
+        compiler.lower(training_program((64,) * layers, "adam"), target).text().count("define")
+        for layers in (5, 6, 12)
+    ]
+    kernels_per_layer = counts[1] - counts[0]
+    assert counts[2] - counts[1] == 6 * kernels_per_layer
+    assert kernels_per_layer < 16
+
+
 # --------------------------------------------------------------------------------------- the face
 
 
