@@ -7,6 +7,7 @@ ONNX Runtime is free to write a new value before the last reader of the old one 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ from graphc.ir import numpy_dtype
 from graphc.program import Program
 from graphc.reference import bind
 from graphc.runtime.executable import BATCH, Executable
-from graphc.runtime.ort.providers import CUDA, available, explain
+from graphc.runtime.ort.providers import CUDA, explain
 from graphc.runtime.ort.session import Options, Session, place
 
 Arrays = Mapping[str, np.ndarray]
@@ -180,8 +181,13 @@ def _device(wanted: str) -> str:
         raise ValueError(f'the device is one of "auto", "cpu", "cuda", not {wanted!r}')
     if wanted == "cpu":
         return "cpu"
-    works = CUDA in available()
-    if wanted == "cuda" and not works:
-        reason = next(provider.reason for provider in explain() if provider.name == CUDA)
-        raise ValueError(f"ONNX Runtime's CUDA provider does not work here: {reason}")
-    return "cuda" if works else "cpu"
+    provider = next(provider for provider in explain() if provider.name == CUDA)
+    if provider.loads:
+        return "cuda"
+    if wanted == "cuda":
+        raise ValueError(f"ONNX Runtime's CUDA provider does not work here: {provider.reason}")
+    if provider.wanted:
+        warnings.warn(
+            f"ONNX Runtime runs on the CPU although there is a GPU: {provider.reason}", stacklevel=4
+        )
+    return "cpu"

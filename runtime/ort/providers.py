@@ -34,11 +34,13 @@ class Provider:
         name: ONNX Runtime's name for it.
         loads: Whether it works here.
         reason: Why it does, or does not.
+        wanted: Whether it should: the device is there, or it needs none.
     """
 
     name: str
     loads: bool
     reason: str
+    wanted: bool = True
 
 
 def available() -> tuple[str, ...]:
@@ -65,6 +67,10 @@ def explain() -> tuple[Provider, ...]:
 @cache
 def _explain(module: Any, name: str, built: bool) -> Provider:
     version = module.__version__
+    if name in _LIBRARIES and not _has_driver():
+        return Provider(
+            name, False, "there is no NVIDIA driver (libcuda.so.1 does not load)", False
+        )
     if not built:
         return Provider(
             name,
@@ -76,6 +82,14 @@ def _explain(module: Any, name: str, built: bool) -> Provider:
     if problem is not None:
         return Provider(name, False, problem)
     return Provider(name, True, f"ONNX Runtime {version}")
+
+
+def _has_driver() -> bool:
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def _problem(module: Any, name: str) -> str | None:
@@ -99,10 +113,6 @@ def _problem(module: Any, name: str) -> str | None:
 
 def _missing_library(module: Any, library: str) -> str | None:
     """What a provider's library lacks to be loaded."""
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return "there is no NVIDIA driver (libcuda.so.1 does not load)"
     path = Path(module.__file__).parent / "capi" / library
     if not path.exists():
         return None

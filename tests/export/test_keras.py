@@ -126,6 +126,18 @@ def test_layers_in_a_sequential_model(name: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", LAYERS)
+def test_layers_in_a_functional_model(name: str, path: Path) -> None:
+    make, shape, expected = LAYERS[name]
+    x = keras.Input(shape, name="x")
+    layer = make()
+    proto = exported(keras.Model({"x": x}, {"y": layer(x)}), path)
+    assert operations(proto) == expected
+    assert [value.name for value in proto.graph.input] == ["x"]
+    for node in proto.graph.node[1:-1]:
+        assert node.name.startswith(f"{layer.name}/")
+
+
+@pytest.mark.parametrize("name", LAYERS)
 def test_layers_in_a_subclassed_model(name: str, path: Path) -> None:
     make, shape, expected = LAYERS[name]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from tests.ort.programs import MODELS, arrays_for, program
 pytest.importorskip("onnxruntime")
 
 from graphc.runtime.ort.executable import OrtExecutable  # noqa: E402
+from graphc.runtime.ort.providers import CUDA, Provider  # noqa: E402
 from graphc.runtime.ort.session import Options  # noqa: E402
 
 CPU = Options(device="cpu", threads=1)
@@ -142,6 +145,39 @@ def test_bfloat16_is_refused() -> None:
     graph.outputs["y"] = graph.input("x", TensorType((2,), "bfloat16"))
     with pytest.raises(DTypeError, match='"x" is bfloat16'):
         OrtExecutable(Program(graph), CPU)
+
+
+def test_inputs_that_nothing_reads() -> None:
+    graph = Graph("g")
+    x = graph.input("x", TensorType((BATCH, 2), "float32"))
+    graph.input("y", TensorType((BATCH,), "int32"))
+    kept = graph.input("kept", TensorType((3,), "float32"))
+    graph.input("unread", TensorType((), "float32"))
+    graph.outputs = {"z": x * 2.0, "kept'": kept}
+    subject = Program(graph, (Variable("kept", "kept'"), Variable("unread")))
+    data = {"x": np.ones((3, 2), np.float32), "y": np.zeros(3, np.int32)}
+    state = {"kept": np.arange(3, dtype=np.float32), "unread": np.array(0, np.float32)}
+    np.testing.assert_array_equal(OrtExecutable(subject, CPU).run(data, state)["z"], data["x"] * 2)
+    np.testing.assert_array_equal(state["kept"], [0, 1, 2])
+
+
+def test_a_gpu_that_does_not_work_is_not_passed_over_in_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken = Provider(CUDA, False, "libcudnn.so.9 does not load")
+    monkeypatch.setattr("graphc.runtime.ort.executable.explain", lambda: (broken,))
+    with pytest.warns(UserWarning, match="although there is a GPU: libcudnn.so.9"):
+        assert OrtExecutable(predictor()).options.device == "cpu"
+    with pytest.raises(ValueError, match="does not work here: libcudnn.so.9"):
+        OrtExecutable(predictor(), Options(device="cuda"))
+
+
+def test_no_gpu_is_no_reason_to_complain(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = Provider(CUDA, False, "there is no NVIDIA driver", wanted=False)
+    monkeypatch.setattr("graphc.runtime.ort.executable.explain", lambda: (absent,))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert OrtExecutable(predictor()).options.device == "cpu"
 
 
 def test_devices() -> None:
