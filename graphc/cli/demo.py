@@ -8,12 +8,14 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from graphc import keras, runtime
+import graphc.keras as keras
+from graphc import runtime
 from graphc.cli.layers import layer_records, show_layers
 from graphc.cli.output import (
     CommandError,
@@ -77,8 +79,10 @@ def run(arguments: argparse.Namespace, output: Output) -> dict[str, Any]:
     keras.utils.set_random_seed(SEED)
     demo = _Demo(output, folder)
     with empty_cache():
-        for stage in (demo.prepare, demo.compile, lambda: demo.train(epochs), demo.predict):
-            stage()
+        demo.prepare()
+        demo.compile()
+        demo.train(epochs)
+        demo.predict()
         demo.save()
         demo.export()
     demo.summarize()
@@ -96,10 +100,15 @@ class _Demo:
     def __init__(self, output: Output, folder: Path):
         self.output = output
         self.folder = folder
-        self.document: dict[str, Any] = {"backend": config.backend, "threads": config.thread_count}
         (x, self.y), (x_test, self.y_test) = digits.load_data()
         self.x, self.x_test = (images[..., None].astype("float32") / 16 for images in (x, x_test))
         self.model = _make_model()
+        self.document: dict[str, Any] = {
+            "backend": config.backend,
+            "threads": config.thread_count,
+            "train_images": len(x),
+            "test_images": len(x_test),
+        }
         self.expected = np.empty(0)
 
     def prepare(self) -> None:
@@ -175,8 +184,8 @@ class _Demo:
         self.document["files"] = []
         for suffix in (".keras", ".h5"):
             path = self.folder / f"digits{suffix}"
-            saved, _ = timed(lambda path=path: self.model.save(path))
-            loaded, model = timed(lambda path=path: keras.models.load_model(path))
+            saved, _ = timed(partial(self.model.save, path))
+            loaded, model = timed(partial(keras.models.load_model, path))
             received = model.predict(self.x_test, verbose=0)
             self._add_file(path, saved, loaded, largest_difference(self.expected, received))
 
@@ -268,49 +277,9 @@ def largest_difference(expected: np.ndarray, received: np.ndarray) -> float:
 
 
 def _show_summary(document: dict[str, Any], output: Output) -> None:
-    cached = document["cached_seconds"]
-    again = f"; {seconds_text(cached)} from the cache in later processes" if cached else ""
-    rows = [
-        ("import", "graphc and keras, in a process of its own", document["import_seconds"]),
-        ("trace", f"the training step: {document['operations']} operations, gradients "
-         "and Adam", document["trace_seconds"]),
-        ("compile", f"to native code{again}", document["compile_seconds"]),
-        ("fit", f"{document['epochs']} epochs, {document['steps']:,} steps of {BATCH} images, "
-         f"validation included", document["fit_seconds"]),
-    ]  # fmt: skip
-    threads = document["threads"]
-    output.table(
-        "How long it took",
-        ("step", "what", "time"),
-        [(name, what, seconds_text(seconds)) for name, what, seconds in rows],
-        "wlr",
-    )
-    count = len(digits.load_data()[1][1])
-    per_image = document["predict_all_us"] / count
-    rows = [
-        ("training step", f"{significant(document['us_per_step'])} us",
-         f"{count_text(document['train_samples_per_second'])} images/s"),
-        (f"predict {count} images", f"{significant(document['predict_all_us'])} us",
-         f"{count_text(1e6 / per_image)} images/s"),
-        ("predict 1 image", f"{significant(document['predict_one_us'])} us",
-         f"{count_text(1e6 / document['predict_one_us'])} images/s"),
-    ]  # fmt: skip
-    output.table(
-        f"How fast it is, with {threads} thread{'s' * (threads > 1)}", ("", "time", ""), rows, "lrr"
-    )
-    rows = [
-        (
-            Path(file["file"]).name,
-            bytes_text(file["bytes"]),
-            seconds_text(file["write_seconds"]),
-            "" if file["read_seconds"] is None else seconds_text(file["read_seconds"]),
-            _verdict(file),
-        )
-        for file in document["files"]
-    ]
-    folder = Path(document["files"][0]["file"]).parent
-    columns = ("file", "size", "written", "read", "against the trained model")
-    output.table(f"Files in {folder}", columns, rows, "wrrrl")
+    _show_times(document, output)
+    _show_speed(document, output)
+    _show_files(document["files"], output)
     output.heading("Result")
     output.line(
         f"  {100 * document['test_accuracy']:.1f}% of the test images are recognized "
@@ -319,6 +288,53 @@ def _show_summary(document: dict[str, Any], output: Output) -> None:
     )
     saved = document["files"][0]["file"]
     output.line(f"\n  Look further:  graphc inspect {saved}\n                 graphc bench {saved}")
+
+
+def _show_times(document: dict[str, Any], output: Output) -> None:
+    backend, cached = document["backend"], document["cached_seconds"]
+    compiled = "to native code" if backend == "cpu" else f"for the backend {backend}"
+    if cached is not None:
+        compiled += f"; {seconds_text(cached)} from the cache in later processes"
+    epochs = f"{document['epochs']} epoch{'s' * (document['epochs'] > 1)}"
+    whats = {
+        "import": "graphc and keras, in a process of its own",
+        "trace": f"the training step: {document['operations']} operations, gradients and Adam",
+        "compile": compiled,
+        "fit": f"{epochs}, {document['steps']:,} steps of {BATCH} images, validation included",
+    }
+    rows = [(name, what, seconds_text(document[f"{name}_seconds"])) for name, what in whats.items()]
+    output.table("How long it took", ("step", "what", "time"), rows, "wlr")
+
+
+def _show_speed(document: dict[str, Any], output: Output) -> None:
+    threads, count = document["threads"], document["test_images"]
+    all_at_once, one = document["predict_all_us"], document["predict_one_us"]
+    measured = [
+        ("training step", document["us_per_step"], document["train_samples_per_second"]),
+        (f"predict {count} images", all_at_once, count * 1e6 / all_at_once),
+        ("predict 1 image", one, 1e6 / one),
+    ]
+    rows = [
+        (name, f"{significant(time)} us", f"{count_text(speed)} images/s")
+        for name, time, speed in measured
+    ]
+    title = f"How fast it is, with {threads} thread{'s' * (threads > 1)}"
+    output.table(title, ("", "time", ""), rows, "lrr")
+
+
+def _show_files(files: list[dict[str, Any]], output: Output) -> None:
+    rows = [
+        (
+            Path(file["file"]).name,
+            bytes_text(file["bytes"]),
+            seconds_text(file["write_seconds"]),
+            "" if file["read_seconds"] is None else seconds_text(file["read_seconds"]),
+            _verdict(file),
+        )
+        for file in files
+    ]
+    columns = ("file", "size", "written", "read", "against the trained model")
+    output.table(f"Files in {Path(files[0]['file']).parent}", columns, rows, "wrrrl")
 
 
 def _verdict(file: dict[str, Any]) -> str:

@@ -218,12 +218,10 @@ def _show_programs(programs: list[dict[str, Any]], output: Output) -> None:
     for program in programs:
         wanted = ", ".join(f"{name} {size}" for name, size in program["sizes"].items())
         operations = ", ".join(f"{name} {n}" for name, n in program["operations"].items())
-        kernels = program.get("kernels")
-        native = program.get("unsupported") or (
-            f"{len(kernels)} kernels for {program['nodes']} operations"
-        )
+        native = program.get("unsupported", "")
         memory = f"{bytes_text(program['state_bytes'])} of state"
-        if kernels is not None:
+        if "kernels" in program:
+            native = f"{len(program['kernels'])} kernels for {program['nodes']} operations"
             memory += f", {bytes_text(program['arena_bytes'])} for intermediate results"
         output.facts(
             f'Program "{program["name"]}"' + (f" at {wanted}" if wanted else ""),
@@ -280,13 +278,13 @@ def _show_onnx(document: Mapping[str, Any], output: Output) -> None:
         },
         output,
     )
-    rows = [("input", name, type) for name, type in document["inputs"].items()]
-    rows += [("output", name, type) for name, type in document["outputs"].items()]
-    output.table("Inputs and outputs", ("", "name", "type"), rows)
-    rows = [(name, f"{count:,}") for name, count in document["operations"].items()]
-    output.table("Operations", ("operation", "times"), rows, "lr")
-    rows = [
+    ends = [("input", name, type) for name, type in document["inputs"].items()]
+    ends += [("output", name, type) for name, type in document["outputs"].items()]
+    output.table("Inputs and outputs", ("", "name", "type"), ends, "wll")
+    counts = [(name, f"{count:,}") for name, count in document["operations"].items()]
+    output.table("Operations", ("operation", "times"), counts, "lr")
+    tensors = [
         (tensor["name"], f"{tensor['dtype']}{list(tensor['shape'])}", bytes_text(tensor["bytes"]))
         for tensor in document["tensors"]
     ]
-    output.table("Parameters", ("tensor", "type", "size"), rows, "llr")
+    output.table("Parameters", ("tensor", "type", "size"), tensors, "llr")

@@ -105,7 +105,7 @@ def _run(verb: str, rest: list[str]) -> int:
     as_json = "--json" in rest
     try:
         with _only_json_on_stdout(as_json) as stdout, warnings.catch_warnings():
-            warnings.showwarning = _warn
+            warnings.showwarning = _warn  # type: ignore[assignment]
             # Loaded here, so that a wrong environment variable is an error like others.
             module = importlib.import_module(f"graphc.cli.{verb}")
             arguments = _parser(verb, module.add_arguments).parse_args(rest)

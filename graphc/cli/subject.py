@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graphc import keras
 from graphc.cli.output import UsageError
 from graphc.errors import FileFormatError, ParseError
 from graphc.ir import parse
+from graphc.keras import models
 from graphc.onnx.description import Description, describe
 from graphc.program import Program, parse_program
 from graphc.serialize.errors import check_is_file, reading
@@ -61,9 +61,9 @@ def load(path: str) -> Subject:
     suffix = file.suffix.lower()
     if suffix in MODEL_SUFFIXES:
         kind = "Keras archive" if suffix == ".keras" else "HDF5 file of Keras"
-        return Subject(file, kind, model=keras.models.load_model(file))
+        return Subject(file, kind, model=models.load_model(file))
     if suffix in CONFIG_SUFFIXES:
-        read = keras.models.model_from_json if suffix == ".json" else keras.models.model_from_yaml
+        read = models.model_from_json if suffix == ".json" else models.model_from_yaml
         kind = f"architecture in {'JSON' if suffix == '.json' else 'YAML'}, without weights"
         with reading(file, "the architecture of a model"):
             return Subject(file, kind, model=read(read_text(file)))

@@ -86,8 +86,8 @@ def multiply_adds(
         bindings: Sizes of the symbolic dimensions.
         dtypes: The element types that count.
     """
-    graph = CPU_PIPELINE.run(program.graph)
-    return dims.evaluate(_graph_work(graph, dtypes), bindings)
+    *_, last = stages(program)
+    return dims.evaluate(_graph_work(last.program.graph, dtypes), bindings)
 
 
 def _graph_work(graph: Graph, dtypes: Sequence[str]) -> Dim:
