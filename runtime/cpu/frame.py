@@ -25,7 +25,8 @@ class Buffer:
     Attributes:
         index: Its number.
         type: What it holds.
-        kind: ``"data"``, ``"variable"``, ``"result"``, ``"arena"`` or ``"constant"``.
+        kind: ``"data"``, ``"variable"``, ``"result"``, ``"arena"``, ``"constant"``, ``"moving"``
+            (native code sets its slot before each use) or ``"stack"`` (of a kernel).
         name: Of data, variables and results the name in the program; of constants the symbol.
     """
 
@@ -96,8 +97,7 @@ class Layout:
 
     Attributes:
         symbols: Slots of the symbolic dimensions, by name.
-        buffers: The slot of each buffer, by number; None for constants.
-        size: The number of slots.
+        first_buffer: The slot of the first buffer; the others follow it.
     """
 
     symbols: dict[str, int]

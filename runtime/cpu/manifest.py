@@ -71,6 +71,8 @@ class Manifest:
         results: Slots that hold the address of a result.
         rows: The tensors of which each step sees some rows.
         kernels: Names of the kernels in the order in which they run.
+        work: How many elementary operations the kernels are that threads may share, each number
+            once, as texts of dimensions.
     """
 
     slots: int
@@ -81,6 +83,11 @@ class Manifest:
     results: dict[str, int]
     rows: list[RowTensor]
     kernels: list[str]
+    work: list[str]
+
+    def largest_work(self, bindings: Mapping[str, int]) -> int:
+        """Elementary operations of the largest kernel that threads may share."""
+        return max((dims.evaluate(dims.parse_dim(x), bindings) for x in self.work), default=0)
 
     def as_json(self) -> str:
         """The text that `from_json` reads."""
@@ -135,6 +142,7 @@ def make_manifest(lowering: Lowering, schedule: Schedule, rows: list[Rows]) -> M
             for x in rows
         ],
         kernels=[lowering.kernels[number].name for number in schedule.order],
+        work=sorted({str(kernel.work) for kernel in lowering.all_kernels if not kernel.serial}),
     )
 
 

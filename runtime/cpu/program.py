@@ -17,7 +17,7 @@ from graphc.program import Program
 from graphc.reference import bind
 from graphc.runtime.cpu.compiler import load
 from graphc.runtime.cpu.frame import BATCH_SIZE, BEGIN, ORDER, POOL, ROWS, SCRATCH, STEPS
-from graphc.runtime.cpu.kernel import CHUNKS
+from graphc.runtime.cpu.kernel import CHUNKS, PARALLEL_WORK
 from graphc.runtime.cpu.target import Target
 from graphc.runtime.cpu.threads import ThreadPool
 from graphc.runtime.executable import BATCH, Executable
@@ -170,7 +170,11 @@ class CpuExecutable(Executable):
             context.slots[POOL] = pool
             function(context.address)
 
-        self.pool.run(call)
+        # Threads that have nothing to do would only get in the way of others.
+        if context.is_large:
+            self.pool.run(call)
+        else:
+            call(0)
 
 
 class _Types:
@@ -224,6 +228,7 @@ class _Context:
         scratch = (executable._scratch_bytes(self.address) + 2 * ALIGNMENT) * parts
         self.scratch = _Memory(scratch)
         self.slots[SCRATCH] = self.scratch.address
+        self.is_large = manifest.largest_work(bindings) >= PARALLEL_WORK
         self.batch_slot = manifest.symbols.get(BATCH)
         self.batch = bindings.get(BATCH, 0)
 
