@@ -17,10 +17,12 @@ class CallContext:
     Attributes:
         training: The flag that layers see which are not told.
         losses: What layers added with `add_loss`, and penalties on activity.
+        is_outermost: Whether no other call is around this one.
     """
 
-    def __init__(self, training: bool):
+    def __init__(self, training: bool, is_outermost: bool = True):
         self.training = training
+        self.is_outermost = is_outermost
         self.losses: list[Tensor] = []
 
     def add_regularized(self, penalty: Tensor, batch: Any, output: Tensor) -> None:
@@ -38,7 +40,7 @@ _current: ContextVar[CallContext | None] = ContextVar("graphc_call", default=Non
 def entered(training: bool) -> Iterator[CallContext]:
     """Run a call with this training flag; losses go to the outermost call's list."""
     outer = _current.get()
-    context = CallContext(training)
+    context = CallContext(training, outer is None)
     if outer is not None:
         context.losses = outer.losses
     token = _current.set(context)

@@ -185,7 +185,7 @@ class Steps:
             model.compilation.tracker.update_state(loss, sample_weight=batch_size_of(x))
             logs = model.compute_metrics(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight)
         logs = model.get_metrics_result() if logs is None else logs
-        return loss, {name: as_tensor(value) for name, value in logs.items()}
+        return loss, {name: as_tensor(value) for name, value in _flat(logs).items()}
 
 
 def _compute_loss(
@@ -201,6 +201,14 @@ def _compute_loss(
             "add_loss() in a layer"
         )
     return as_tensor(0.0 if loss is None else loss)
+
+
+def _flat(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """Logs with the results of metrics that have several taken apart."""
+    flat: dict[str, Any] = {}
+    for name, value in logs.items():
+        flat.update(_flat(value) if isinstance(value, Mapping) else {name: value})
+    return flat
 
 
 def batch_size_of(x: Any) -> Tensor:
