@@ -23,7 +23,7 @@ from graphc.ir import (
     symbol,
     type_of,
 )
-from graphc.ops.control import while_loop
+from graphc.ops.control import cond, scan, while_loop
 from graphc.ops.conv import Conv, ConvKernelGradient, ConvTranspose
 from graphc.ops.elementwise import Cast, Exp, Max, Relu, Tanh, Where
 from graphc.ops.gather import Gather, ScatterAdd
@@ -376,6 +376,20 @@ def test_loop_inside_a_loop() -> None:
     executable = CpuExecutable(program, 1)
     for start in (0.0, 2.0, 9.0):
         data = {"x0": np.ones(5, np.float32), "x1": np.array(start, np.float32)}
+        assert_equal(executable.run(data, {}), evaluate(program.graph, data))
+
+
+def test_bodies_hand_operands_on() -> None:
+    def build(x: Value, choice: Value) -> list[Value]:
+        y = Exp()(x)
+        picked = cond(choice, lambda a, b: [a, b], lambda a, b: [b, a * 2.0], y, x)
+        finals, stacks = scan(lambda c, s, k: ([k[0]], [k[0], c[0]]), [x], [], [y], steps=3)
+        return [*picked, *finals, *stacks, y + 1.0]
+
+    program = program_of(build, f32(BATCH), TensorType((), "bool"))
+    executable = CpuExecutable(program, 1)
+    for choice in (True, False):
+        data = {"x0": np.linspace(-1, 1, 20, dtype=np.float32), "x1": np.array(choice)}
         assert_equal(executable.run(data, {}), evaluate(program.graph, data))
 
 
