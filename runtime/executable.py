@@ -21,10 +21,14 @@ class Executable(ABC):
 
     Args:
         program: The program that was compiled.
+
+    Attributes:
+        device: Where it runs: ``"cpu"`` or ``"cuda"``.
     """
 
-    def __init__(self, program: Program):
+    def __init__(self, program: Program, device: str = "cpu"):
         self.program = program
+        self.device = device
 
     @abstractmethod
     def run(

@@ -16,7 +16,14 @@ from graphc.cli.output import (
     seconds_text,
     significant,
 )
-from graphc.cli.programs import Prepared, add_size_arguments, positive, programs_of, sizes_of
+from graphc.cli.programs import (
+    PROGRAMS,
+    Prepared,
+    add_size_arguments,
+    positive,
+    programs_of,
+    sizes_of,
+)
 from graphc.cli.subject import load
 from graphc.cli.timing import Repeated, measure_compilation
 from graphc.config import config
@@ -24,8 +31,9 @@ from graphc.errors import GraphcError
 from graphc.program import Program
 from graphc.reference import bind
 from graphc.runtime import BACKENDS
-from graphc.runtime.cpu.inspect import multiply_adds, sizes, state_bytes
+from graphc.runtime.cpu.inspect import multiply_adds, state_bytes
 from graphc.runtime.cpu.peak import peak
+from graphc.runtime.cpu.program import CpuExecutable
 from graphc.runtime.cpu.target import Target
 from graphc.runtime.executable import BATCH
 
@@ -48,7 +56,6 @@ processor's multiply-add units can do, measured in the same run; only contractio
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the verb takes."""
-    parser.description = __doc__.split(": ", 1)[1]
     parser.epilog = EPILOG
     parser.add_argument("file", metavar="FILE", help="a model, or a program in text form")
     parser.add_argument(
@@ -64,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", metavar="S", default="1", help="time for each measurement (default: 1)"
     )
-    add_size_arguments(parser)
+    add_size_arguments(parser, several=True)
 
 
 @dataclass
@@ -74,6 +81,7 @@ class _Task:
     program: str
     backend: str
     batch: int
+    device: str
     repeated: Repeated
     work: int
     memory: int | None
@@ -81,8 +89,8 @@ class _Task:
 
 def run(arguments: argparse.Namespace, output: Output) -> dict[str, Any]:
     """Measure, and show the figures."""
-    backends = _backends(arguments.backend)
-    names = arguments.program.split(",") if arguments.program else None
+    backends = _choices(arguments.backend, BACKENDS, "--backend")
+    names = _choices(arguments.program, PROGRAMS, "--program") if arguments.program else None
     batches = [positive(text, "--batch") for text in arguments.batch.split(",")]
     threads = positive(arguments.threads, "--threads") if arguments.threads else None
     seconds = _seconds(arguments.seconds)
@@ -120,12 +128,12 @@ def run(arguments: argparse.Namespace, output: Output) -> dict[str, Any]:
     return document
 
 
-def _backends(text: str) -> list[str]:
+def _choices(text: str, known: tuple[str, ...], option: str) -> list[str]:
     names = text.split(",")
     for name in names:
-        if name not in BACKENDS:
-            raise UsageError(f"--backend takes some of {', '.join(BACKENDS)}, not {name!r}")
-    return names
+        if name not in known:
+            raise UsageError(f"{option} takes some of {', '.join(known)}, not {name!r}")
+    return list(dict.fromkeys(names))
 
 
 def _seconds(text: str) -> float:
@@ -166,9 +174,17 @@ def _tasks(
             repeated = Repeated(executable, prepared, batch, many=bool(_updates(program)))
             bound = bind(program.graph, {**prepared.data, **prepared.state})
             work = multiply_adds(program, bound, ("float32",))
-            memory = state_bytes(program, bound) + sizes(program, bound).arena_bytes
+            memory = None
+            if isinstance(executable, CpuExecutable):
+                memory = state_bytes(program, bound) + executable.arena_bytes(bound)
             yield _Task(
-                program.name, backend, batch, repeated, work, memory if backend == "cpu" else None
+                program.name,
+                backend,
+                batch,
+                executable.device,
+                repeated,
+                work,
+                memory,
             )
 
 
@@ -179,10 +195,14 @@ def _updates(program: Program) -> list[str]:
 
 def _result(task: _Task, limit: float) -> dict[str, Any]:
     """The figures of a task; ``limit`` is in multiply-adds a second."""
+    # The limit is that of the processor: of a GPU it says nothing.
+    comparable = task.work and task.device == "cpu"
     median, p90, p99 = (task.repeated.percentile(share) for share in (50, 90, 99))
+    share = task.work / median / limit if comparable else None
     return {
         "program": task.program,
         "backend": task.backend,
+        "device": task.device,
         "batch": task.batch,
         "steps_per_call": task.repeated.steps,
         "calls": len(task.repeated.seconds),
@@ -191,7 +211,7 @@ def _result(task: _Task, limit: float) -> dict[str, Any]:
         "p99_us": p99 * 1e6,
         "samples_per_second": task.batch / median,
         "multiply_adds": task.work,
-        "share_of_peak": task.work / median / limit if task.work else None,
+        "share_of_peak": share,
         "memory_bytes": task.memory,
     }
 
@@ -224,7 +244,7 @@ def _show(document: dict[str, Any], output: Output) -> None:
         (
             result["program"],
             result["batch"],
-            result["backend"],
+            result["backend"] + f" ({result['device']})" * (result["device"] != "cpu"),
             *(significant(result[name]) for name in ("p50_us", "p90_us", "p99_us")),
             count_text(result["samples_per_second"]),
             _percent(result["share_of_peak"]),

@@ -58,7 +58,6 @@ print(time.perf_counter() - begin)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the verb takes."""
-    parser.description = __doc__.split(": ", 1)[1]
     parser.epilog = EPILOG
     parser.add_argument(
         "--epochs", metavar="N", default="15", help="passes over the data (default: 15)"

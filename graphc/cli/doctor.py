@@ -56,7 +56,6 @@ The exit code is 1 if something that graphc needs does not work.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the verb takes."""
-    parser.description = __doc__.split(": ", 1)[1]
     parser.epilog = EPILOG
 
 

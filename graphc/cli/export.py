@@ -28,7 +28,6 @@ at all.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the verb takes."""
-    parser.description = __doc__.split(": ", 1)[1]
     parser.epilog = EPILOG
     parser.add_argument("file", metavar="FILE", help="a .keras, .h5, .json or .yaml file")
     parser.add_argument("out", metavar="OUT", help="the file to write")

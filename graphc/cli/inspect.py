@@ -38,7 +38,6 @@ Reads .keras, .h5, .json, .yaml, .onnx, and .txt files that --ir or GRAPHC_DUMP 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the verb takes."""
-    parser.description = __doc__.split(": ", 1)[1]
     parser.epilog = EPILOG
     parser.add_argument("file", metavar="FILE", help="the file to look into")
     parser.add_argument(

@@ -154,6 +154,7 @@ def _parser(
 ) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=f"graphc {verb}",
+        description=f"{VERBS[verb][0].upper()}{VERBS[verb][1:]}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -35,17 +35,25 @@ class Prepared:
     state: dict[str, np.ndarray]
 
 
-def add_size_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare how sizes that a model leaves open are given."""
+def add_size_arguments(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """Declare how sizes that a model leaves open are given.
+
+    Args:
+        parser: Where.
+        several: Whether the verb takes a list of sizes of the batch.
+    """
     parser.add_argument(
-        "--batch", metavar="N", default=str(DEFAULT_SIZE), help="rows in a batch (default: 32)"
+        "--batch",
+        metavar="LIST" if several else "N",
+        default=str(DEFAULT_SIZE),
+        help=f"rows in a batch{', such as 1,32,256' * several} (default: {DEFAULT_SIZE})",
     )
     parser.add_argument(
         "--size",
         metavar="NAME=N",
         action="append",
         default=[],
-        help="the size of another open axis, such as time=100 (default: 32)",
+        help=f"the size of another open axis, such as time=100 (default: {DEFAULT_SIZE})",
     )
 
 

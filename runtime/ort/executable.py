@@ -38,9 +38,9 @@ class OrtExecutable(Executable):
     """
 
     def __init__(self, program: Program, options: Options | None = None):
-        super().__init__(program)
         options = options or Options()
         self.options = replace(options, device=_device(options.device))
+        super().__init__(program, self.options.device)
         for value in program.graph.inputs:
             if value.dtype == "bfloat16":
                 raise DTypeError(

@@ -85,6 +85,8 @@ def test_an_option_before_the_verb(graphc: Run) -> None:
         (("inspect", "a.keras", "--size", "time"), "as in time=100, not 'time'"),
         (("inspect", "a.keras", "--size", "time=-1"), "--size time has to be a whole number"),
         (("bench", "a.keras", "--backend", "gpu"), "cpu, onnxruntime, reference, not 'gpu'"),
+        (("bench", "a.keras", "--program", "learn"), "predict, evaluate, train, not 'learn'"),
+        (("bench", "a.keras", "--batch", "1,0"), "--batch has to be a whole number"),
         (("bench", "a.keras", "--seconds", "0"), "--seconds has to be a number above 0"),
         (("bench", "a.keras", "--seconds", "nan"), "--seconds has to be a number above 0"),
         (("bench", "a.keras", "--threads", "0"), "--threads has to be a whole number"),
