@@ -116,8 +116,10 @@ class GraphReader:
             skipped = not is_old and is_functional(self._layers.get(name))
             return self._tensor(name, call - skipped, index)
 
-        self.inputs = _map_references(find, config["input_layers"])
-        self.outputs = _map_references(find, config["output_layers"])
+        ends = [config["input_layers"], config["output_layers"]]
+        if is_old:  # Keras 2 put a single tensor into a list as well
+            ends = [end[0] if isinstance(end, list) and len(end) == 1 else end for end in ends]
+        self.inputs, self.outputs = (_map_references(find, end) for end in ends)
 
     def _first_calls(
         self, config: dict[str, Any], waiting: list[tuple[str, list[_Call]]]
@@ -215,10 +217,7 @@ def _is_reference(value: Any) -> bool:
 
 
 def _map_references(function: Callable[[list[Any]], Any], structure: Any) -> Any:
-    """``function`` of each ``[name, call, index]`` in a structure of them.
-
-    A list with one entry, as Keras 2 wrote for a single input, is still a list.
-    """
+    """``function`` of each ``[name, call, index]`` in a structure of them."""
     if _is_reference(structure):
         return function(structure)
     if isinstance(structure, dict):

@@ -7,7 +7,11 @@ from typing import Any
 
 from graphc.eager.trace import computing_at_once
 from graphc.keras import losses, metrics, optimizers
-from graphc.keras.saving.registry import CustomObjectScope, serialize_keras_object
+from graphc.keras.saving.registry import (
+    CustomObjectScope,
+    get_registered_object,
+    serialize_keras_object,
+)
 from graphc.keras.saving.upgrade import upgrade_config
 
 _NAMES = ("loss", "loss_weights", "metrics", "weighted_metrics")
@@ -109,4 +113,8 @@ def _nested(config: Any, deserialize: Callable[[Any], Any]) -> Any:
         return {key: _nested(item, deserialize) for key, item in config.items()}
     if isinstance(config, (list, tuple)):
         return [_nested(item, deserialize) for item in config]
+    if isinstance(config, str):
+        # The user's own objects are known by name only while the file is being read.
+        own = get_registered_object(config)
+        return config if own is None else own
     return config

@@ -10,8 +10,9 @@ from graphc.keras.engine.parts import Parts
 from graphc.keras.saving.registry import (
     CustomObjectScope,
     deserialize_keras_object,
-    object_sharing_scope,
     serialize_keras_object,
+    sharing_when_reading,
+    sharing_when_writing,
 )
 from graphc.keras.saving.upgrade import upgrade_config
 
@@ -21,7 +22,7 @@ KERAS_VERSION = "3.15.0"
 
 def model_to_dict(model: Any) -> dict[str, Any]:
     """The architecture of a model, and how it is compiled, as Keras 3 writes it."""
-    with object_sharing_scope():
+    with sharing_when_writing():
         return serialize_keras_object(model)
 
 
@@ -35,7 +36,7 @@ def model_from_dict(config: dict[str, Any], custom_objects: Mapping[str, Any] | 
     Raises:
         FileFormatError: It describes no model.
     """
-    with CustomObjectScope(custom_objects), object_sharing_scope():
+    with CustomObjectScope(custom_objects), sharing_when_reading():
         model = deserialize_keras_object(upgrade_config(config))
     if not (isinstance(model, Parts) and hasattr(model, "get_layer")):
         raise FileFormatError(f"it describes no model, but {model!r:.200}")

@@ -32,7 +32,10 @@ _registered_objects: dict[str, Any] = {}
 _registered_names: dict[Any, str] = {}
 
 _scoped_objects: ContextVar[Mapping[str, Any] | None] = ContextVar("custom_objects", default=None)
-_shared_objects: ContextVar[dict[Any, Any] | None] = ContextVar("shared_objects", default=None)
+#: By identity: objects written so far, and their dictionaries.
+_written: ContextVar[dict[int, tuple[Any, Any]] | None] = ContextVar("written", default=None)
+#: By the mark in a file: objects read so far.
+_read: ContextVar[dict[Any, Any] | None] = ContextVar("read", default=None)
 
 #: Where a name without a module is looked for first.
 _PREFERENCE = (
@@ -148,13 +151,23 @@ custom_object_scope = CustomObjectScope
 
 
 @contextmanager
-def object_sharing_scope() -> Iterator[None]:
-    """Within the block an object that occurs twice is written with a mark, and read as one."""
-    token = _shared_objects.set({})
+def sharing_when_writing() -> Iterator[None]:
+    """Within the block an object that is written twice gets a mark."""
+    token = _written.set({})
     try:
         yield
     finally:
-        _shared_objects.reset(token)
+        _written.reset(token)
+
+
+@contextmanager
+def sharing_when_reading() -> Iterator[None]:
+    """Within the block dictionaries with the same mark become one object."""
+    token = _read.set({})
+    try:
+        yield
+    finally:
+        _read.reset(token)
 
 
 # --------------------------------------------------------------------------------------- writing
@@ -266,13 +279,13 @@ def _serialize_object(obj: Any) -> dict[str, Any]:
 
 
 def _mark_if_shared(obj: Any, config: dict[str, Any]) -> None:
-    seen = _shared_objects.get()
+    seen = _written.get()
     if seen is None:
         return
     if id(obj) in seen:
-        config["shared_object_id"] = seen[id(obj)]["shared_object_id"] = id(obj)
+        config["shared_object_id"] = seen[id(obj)][1]["shared_object_id"] = id(obj)
     else:
-        seen[id(obj)] = config
+        seen[id(obj)] = (obj, config)  # with the object, so that its identity stays taken
 
 
 # --------------------------------------------------------------------------------------- reading
@@ -361,7 +374,7 @@ def _deserialize_data(config: dict[str, Any]) -> Any:
 
 
 def _deserialize_object(config: dict[str, Any], module_objects: Mapping[str, Any] | None) -> Any:
-    shared = _shared_objects.get()
+    shared = _read.get()
     mark = config.get("shared_object_id")
     if shared is not None and mark in shared:
         return shared[mark]

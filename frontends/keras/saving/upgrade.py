@@ -148,7 +148,7 @@ def _with_todays_arguments(name: str, kind: type, settings: dict[str, Any]) -> d
     accepted = _accepted(kind)
     for key in list(settings):
         new = _ARGUMENTS.get(key)
-        if new in accepted and key not in accepted:
+        if new in accepted and new not in settings:
             value = settings.pop(key)
             settings[new] = _VALUES.get(value, value) if isinstance(value, str) else value
     if {"nb_row", "nb_col"} <= settings.keys():
@@ -160,6 +160,9 @@ def _with_todays_arguments(name: str, kind: type, settings: dict[str, Any]) -> d
         settings["reduction"] = "sum_over_batch_size"
     if isinstance(settings.get("fn"), str):
         settings["fn"] = _function(settings["fn"])
+    if name == "Embedding" and settings.get("input_length") is not None:
+        settings.setdefault("batch_input_shape", [None, settings["input_length"]])
+        del settings["input_length"]
     if name in ("GRU", "GRUCell"):
         settings.setdefault("reset_after", False)  # Keras 2.0 had only this
     if name == "Lambda":
