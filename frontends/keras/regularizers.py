@@ -159,7 +159,7 @@ class OrthogonalRegularizer(Regularizer):
             )
         rows = inputs if self.mode == "rows" else ops.transpose(inputs)
         rows = ops.normalize(rows, axis=1)
-        size = rows.shape[0]
+        size = len(rows)
         cosines = ops.matmul(rows, ops.transpose(rows)) * (1.0 - ops.eye(size, dtype=rows.dtype))
         pairs = size * (size - 1.0) / 2.0
         return self.factor * 0.5 * ops.sum(ops.absolute(cosines)) / pairs

@@ -61,7 +61,7 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
 
 def _rank_of_target(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """How many classes have a larger score than the target's; the number of classes if no score."""
-    classes = y_pred.shape[-1]
+    classes: Any = y_pred.shape[-1]
     chosen = ops.one_hot(cast(y_true, "int32"), classes, dtype="bool")
     score = ops.sum(ops.where(chosen, y_pred, 0.0), axis=-1, keepdims=True)
     larger = ops.sum(cast(y_pred > score, "int32"), axis=-1)

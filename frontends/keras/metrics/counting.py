@@ -133,7 +133,7 @@ def _sums_above_even(predicted: Tensor, weight: Tensor, thresholds: Sequence[flo
     bucket = cast(ops.ceil(limited * float(count - 1)), "int32")
     if labels != 1:
         bucket = bucket + ops.arange(labels, dtype="int32") * count
-    size = count * labels  # type: ignore[operator]
+    size = count * labels
     flat = ops.reshape(bucket, (-1,)), ops.reshape(weight, (-1,))
     sums = ops.reshape(apply(ScatterAdd(0, size), *flat), (labels, count))
     # Threshold t is passed by the buckets above t; a first one below 0 by every bucket.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.config import config
-from graphc.eager import Tensor, as_tensor, cast
+from graphc.eager import Tensor, Variable, as_tensor, cast
 from graphc.keras import ops
 from graphc.keras.metrics.metric import Metric
 from graphc.keras.metrics.regression import check_matrices
@@ -32,6 +32,10 @@ class FBetaScore(Metric):
     """
 
     _direction = "up"
+    true_positives: Variable
+    false_positives: Variable
+    false_negatives: Variable
+    intermediate_weights: Variable
 
     def __init__(
         self,

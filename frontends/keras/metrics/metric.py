@@ -121,6 +121,10 @@ class Metric:
             if isinstance(metric, Metric):
                 metric.reset_state()
 
+    def reset_states(self) -> None:
+        """The same as `reset_state` (Keras 2)."""
+        self.reset_state()
+
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Take a batch into account; to be defined by subclasses."""
         raise NotImplementedError(f"{type(self).__name__} has to define update_state()")

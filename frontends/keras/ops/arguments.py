@@ -16,7 +16,7 @@ from graphc.ir import Value, dims, is_float, numpy_dtype
 from graphc.ir.dims import Dim, Shape
 from graphc.ir.graph import filled
 from graphc.ir.types import TensorType
-from graphc.ops.movement import Iota, Reshape, Size
+from graphc.ops.movement import Iota, Reshape
 
 
 def one_axis(axis: Any, rank: int, function: str) -> int:
@@ -107,7 +107,7 @@ def completed_shape(shape: Any, size: Dim, function: str) -> Shape:
 def filled_tensor(shape: Shape, number: Any, dtype: str) -> Tensor:
     """A tensor full of one number; part of the graph if its shape is not known yet."""
     if all(isinstance(dim, int) for dim in shape):
-        return Tensor(np.full(shape, number, numpy_dtype(dtype)))  # type: ignore[arg-type]
+        return Tensor(np.full(shape, number, numpy_dtype(dtype)))
     graph = _graph(shape)
     return Tensor(filled(graph, TensorType(shape, dtype), number))
 
@@ -117,14 +117,6 @@ def counted(size: Dim, dtype: str) -> Tensor:
     if isinstance(size, int):
         return Tensor(np.arange(size).astype(numpy_dtype(dtype)))
     return Tensor(_graph((size,)).apply(Iota((size,), 0, dtype)))
-
-
-def size_tensor(dim: Dim, dtype: str) -> Tensor:
-    """A size as a scalar tensor."""
-    if isinstance(dim, int):
-        return Tensor(np.array(dim, numpy_dtype(dtype)))
-    graph = _graph((dim,))
-    return Tensor(Size((0,), dtype)(graph.apply(Iota((dim,), 0, "int32"))))
 
 
 def _graph(shape: Shape) -> Any:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from graphc.eager import Tensor, apply, as_tensor
+from graphc.eager import Tensor, apply, as_tensor, size_tensor
 from graphc.eager import cast as eager_cast
 from graphc.errors import ShapeError
 from graphc.ir.dims import Dim, SymbolicDim
-from graphc.keras.ops.arguments import resolved_dtype, size_tensor
+from graphc.keras.ops.arguments import resolved_dtype
 from graphc.keras.ops.movement import reshape, stack
 from graphc.keras.ops.recording import operation
 from graphc.ops.barrier import StopGradient

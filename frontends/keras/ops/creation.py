@@ -10,7 +10,7 @@ import numpy as np
 from graphc.config import config
 from graphc.eager import Tensor, apply, apply_function, as_tensor, operate
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import dims, is_integer
+from graphc.ir import dims, is_integer, numpy_dtype
 from graphc.keras.ops.arguments import (
     counted,
     dim_of,
@@ -95,10 +95,10 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
         line = counted(dim_of(high, "arange") - low, resolved_dtype(dtype or "int32"))
         return line if low == 0 else operate("add", line, low)
     low, high, step = (x.item() if isinstance(x, Tensor) else x for x in (low, high, step))
-    line = np.arange(low, high, step)
+    numbers = np.arange(low, high, step)
     if dtype is None:
-        dtype = config.floatx if line.dtype.kind == "f" else "int32"
-    return Tensor(line.astype(np.float64 if dtype == "bfloat16" else resolved_dtype(dtype)))
+        dtype = config.floatx if numbers.dtype.kind == "f" else "int32"
+    return Tensor(numbers.astype(numpy_dtype(resolved_dtype(dtype))))
 
 
 def linspace(
@@ -111,8 +111,8 @@ def linspace(
     axis: int = 0,
 ) -> Any:
     """So many evenly spaced numbers from ``start`` to ``stop``."""
-    low, high = (np.asarray(x) for x in (start, stop))
-    line, step = np.linspace(low, high, num, endpoint, True, axis=axis)
+    low, high = (np.asarray(x, np.float64) for x in (start, stop))
+    line, step = np.linspace(low, high, num, endpoint=endpoint, retstep=True, axis=axis)
     tensor = Tensor(np.asarray(line)).astype(resolved_dtype(dtype))
     return (tensor, float(step)) if retstep else tensor
 

@@ -204,7 +204,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
         cuts = [part * i for i in range(1, count)]
     else:
         cuts = [dim_of(cut, "split") for cut in indices_or_sections]
-        cuts = [min(cut, size) if isinstance(size, int) else cut for cut in cuts]  # type: ignore
+        cuts = [min(cut, size) if isinstance(size, int) else cut for cut in cuts]
     bounds = [0, *cuts, size]
     return [
         apply_function(lambda v, a=a, b=b: narrow(v, place, a, b), tensor)
@@ -345,8 +345,8 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
         raise ValueError(
             f"pad: `mode` should be 'constant', 'reflect', 'symmetric' or 'edge'. Received: {mode}"
         )
-    for axis, (before, after) in enumerate(widths):
-        tensor = _mirrored(tensor, axis, before, after, mode)
+    for axis, ends in enumerate(widths):
+        tensor = _mirrored(tensor, axis, *ends, mode)
     return tensor
 
 

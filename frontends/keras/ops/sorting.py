@@ -24,7 +24,7 @@ from graphc.keras.ops.reduction import sum as reduce_sum
 def _order(x: Tensor, descending: bool) -> Tensor:
     """int32 positions that sort the last axis; equal elements keep their order, NaN is last."""
     if not x.is_symbolic:
-        keys = -x.data if descending and is_float(x.dtype) else x.data  # type: ignore[operator]
+        keys = -x.data if descending and is_float(x.dtype) else x.data
         if descending and not is_float(x.dtype):
             flipped = np.argsort(np.flip(x.data, -1), axis=-1, kind="stable")  # type: ignore
             return Tensor((x.shape[-1] - 1 - np.flip(flipped, -1)).astype("int32"))  # type: ignore

@@ -88,7 +88,7 @@ def _convolve(
     data_format: str | None,
     dilation_rate: Any,
     function: str,
-    groups: int | None = None,
+    groups: Any = None,
 ) -> Tensor:
     count = _image(x, function)
     layout = _layout(data_format, function)
@@ -103,12 +103,12 @@ def _convolve(
     channels = x.dims[-1 if layout == "last" else 1]
     inputs = kernel.dims[-2]
     if groups is None:
-        if not isinstance(channels, int) or channels % int(inputs):  # type: ignore[arg-type]
+        if not isinstance(channels, int) or channels % int(inputs):
             raise ShapeError(
                 f"{function}: the number of input channels, {channels}, is no multiple of the "
                 f"kernel's {inputs}. Received: inputs.shape={x.shape}, kernel.shape={kernel.shape}"
             )
-        groups = channels // int(inputs)  # type: ignore[arg-type]
+        groups = channels // int(inputs)
     pads = _padding(padding, x, layout, window, steps, dilations, function)
     op = Conv(strides=steps, padding=pads, dilations=dilations, groups=groups, layout=layout)
     return apply(op, x, kernel)
@@ -168,7 +168,7 @@ def depthwise_conv(
     grouped = reshape(weights, (*window, 1, channels * multiplier))
     return _convolve(
         x, grouped, strides, padding, data_format, dilation_rate, "depthwise_conv", channels
-    )  # type: ignore[arg-type]
+    )
 
 
 @operation

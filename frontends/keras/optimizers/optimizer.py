@@ -400,10 +400,9 @@ class Optimizer(OptimizerState):
     def _decay_weights(self, variables: list[Variable], rates: Mapping[str, Tensor]) -> None:
         if self.weight_decay is None:
             return
+        shares = {dtype: rate * self.weight_decay for dtype, rate in rates.items()}
         for variable in filter(self._decays, variables):
-            rate = rates[variable.dtype]
-            decay = self.once("decay", variable.dtype, lambda rate=rate: rate * self.weight_decay)
-            variable.assign(variable - variable * decay)
+            variable.assign(variable - variable * shares[variable.dtype])
 
     def _accumulate(self, gradients: list[Tensor], variables: list[Variable]) -> None:
         """Add gradients up; every so many steps update with their mean and begin anew.

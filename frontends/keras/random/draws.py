@@ -19,6 +19,7 @@ from graphc.ir.dims import Shape
 from graphc.keras import ops
 from graphc.keras.ops.arguments import one_axis, resolved_dtype, shape_of
 from graphc.keras.ops.recording import operation
+from graphc.keras.random.seed_generator import shared_generator
 from graphc.keras.random_seed import next_seed
 from graphc.ops import random as graph_ops
 
@@ -34,12 +35,9 @@ def seed_key(seed: Any) -> Tensor:
     if hasattr(seed, "next"):
         return seed.next()
     if seed is None:
-        # One that is drawn while a program is built is the same in each of its runs.
+        # A number that is drawn while a program is built would be the same in each of its runs.
         if current_trace() is not None:
-            raise ValueError(
-                "random numbers of a compiled program need `seed=keras.random.SeedGenerator()` "
-                "(kept as an attribute of the layer), or they would be the same in every step"
-            )
+            return shared_generator().next()
         seed = next_seed()
     if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool):
         raise ValueError(

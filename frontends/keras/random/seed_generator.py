@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from graphc.eager import Tensor, Variable
 from graphc.keras.engine.naming import unique_name
-from graphc.keras.random_seed import next_seed
+from graphc.keras.random_seed import next_seed, times_seeded
 from graphc.keras.saving.registry import public
 
 
@@ -41,7 +42,7 @@ class SeedGenerator:
             name="seed_generator_state",
         )
         self.state.path = f"{self.name}/seed_generator_state"
-        self.state.is_random_state = True
+        self.state.is_random_state = True  # type: ignore[attr-defined]
 
     def next(self, ordered: bool = True) -> Tensor:
         """A new seed: two words, uint32.
@@ -65,3 +66,18 @@ class SeedGenerator:
     def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
         """A generator from what `get_config` returned."""
         return cls(**config)
+
+
+def shared_generator() -> SeedGenerator:
+    """The generator for operations in compiled programs that were given no seed.
+
+    `keras.utils.set_random_seed` starts another one. It belongs to no model, so it is not saved:
+    training that has to go on with the same bits after loading needs generators of its own, as
+    attributes of the layers that draw.
+    """
+    return _generator_of(times_seeded())
+
+
+@functools.lru_cache(maxsize=1)
+def _generator_of(seeding: int) -> SeedGenerator:
+    return SeedGenerator(name="shared_seed_generator")

@@ -390,7 +390,7 @@ def _deserialize_object(config: dict[str, Any], module_objects: Mapping[str, Any
             f"Received: {settings!r:.200}"
         )
     try:
-        instance = found.from_config(settings)
+        instance = found.from_config(settings)  # type: ignore[attr-defined]
     except TypeError as error:
         if isinstance(error, _DeserializationError):
             raise
