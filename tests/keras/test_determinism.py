@@ -132,6 +132,34 @@ def test_training_goes_on_from_weights_that_were_taken_out():
     assert fingerprint(copy, copy.fit(x, y, **options).history) == expected
 
 
+def test_training_goes_on_after_saving_and_after_a_crash(tmp_path):
+    x, y = data()
+    options = {"shuffle": False, "verbose": 0, "epochs": 4}
+    model, history = train(**{"epochs": 4, "shuffle": False})
+    expected = [array.tobytes() for array in model.get_weights()]
+
+    saved, _ = train(epochs=2, shuffle=False)
+    saved.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    tail = loaded.fit(x, y, initial_epoch=2, validation_split=0.2, **options).history
+    assert tail == {name: values[2:] for name, values in history.items()}
+    assert [array.tobytes() for array in loaded.get_weights()] == expected
+
+    class Crash(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 3:
+                raise KeyboardInterrupt
+
+    backup = str(tmp_path / "backup")
+    with pytest.raises(KeyboardInterrupt):
+        callbacks = [keras.callbacks.BackupAndRestore(backup), Crash()]
+        train(epochs=4, shuffle=False, callbacks=callbacks)
+    callbacks = [keras.callbacks.BackupAndRestore(backup)]
+    restored, tail = train(epochs=4, shuffle=False, callbacks=callbacks)
+    assert tail == {name: values[3:] for name, values in history.items()}
+    assert [array.tobytes() for array in restored.get_weights()] == expected
+
+
 def test_dropout_changes_from_step_to_step():
     keras.utils.set_random_seed(3)
     model = keras.Sequential([keras.Input((100,)), keras.layers.Dropout(0.5)])

@@ -390,3 +390,25 @@ def test_mistakes_are_explained(name, monkeypatch):
     text = str(caught.value)
     assert not re.search(r"\bNone\b.*NoneType|KeyError", text)
     assert len(text) < 500
+
+
+def test_a_fixed_batch_size_is_kept():
+    inputs = keras.Input(batch_shape=(2, None, 3))
+    states = keras.layers.GRU(4, return_sequences=True, stateful=True)(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(1)(states))
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(size=(2, 6, 3)).astype("float32")
+    whole = model.predict(x, verbose=0)
+    model.reset_states()
+    halves = [model.predict(part, verbose=0) for part in (x[:, :3], x[:, 3:])]
+    assert_close(np.concatenate(halves, axis=1), whole)
+    many = np.concatenate([x] * 4)
+    assert len(model.fit(many, many[..., :1], epochs=2, verbose=0).history["loss"]) == 2
+    for call in (
+        lambda: model.predict(many[:3], verbose=0),
+        lambda: model.fit(many, many[..., :1], batch_size=4, verbose=0),
+    ):
+        with pytest.raises(ShapeError, match="was made for batches of 2"):
+            call()
+    with pytest.raises(ShapeError, match="2"):
+        model.train_on_batch(many, many[..., :1])

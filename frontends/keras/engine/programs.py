@@ -17,7 +17,7 @@ from graphc.eager.tensor import Tensor
 from graphc.eager.trace import Trace
 from graphc.eager.variable import Variable
 from graphc.errors import DimensionMismatchError
-from graphc.ir import TensorType, dims
+from graphc.ir import TensorType, dims, numpy_dtype
 from graphc.keras import tree
 from graphc.keras.engine.keras_tensor import KerasTensor, unify
 from graphc.program import Program
@@ -37,6 +37,7 @@ class CompiledProgram:
 
     Attributes:
         state: The arrays of the variables; running the program updates them in place.
+        batch_size: The only number of rows that a step takes; None if any will do.
         seconds_per_step: How long a step took when it ran last; None before.
     """
 
@@ -52,7 +53,8 @@ class CompiledProgram:
         self.structure = structure
         self.state = {name: variable.array for name, variable in variables.items()}
         self.seconds_per_step: float | None = None
-        self.inputs = [value.name for value in program.data]
+        first = program.data[0].shape[0]
+        self.batch_size = first if isinstance(first, int) else None
         # Where the size of an open dimension, other than the batch's, is read off the data.
         self._open = [
             (value.name, axis, str(dim))
@@ -64,7 +66,37 @@ class CompiledProgram:
     def allocate_results(self, data: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
         """Arrays that take the results of so many rows."""
         bindings = {symbol: data[name].shape[axis] for name, axis, symbol in self._open}
-        return self.executable.allocate_results(rows, bindings)
+        if self.batch_size is None:
+            return self.executable.allocate_results(rows, bindings)
+        types = {n: v.type.substitute(bindings) for n, v in self.program.results.items()}
+        return {
+            name: np.empty((rows, *type.shape[1:]), numpy_dtype(type.dtype))
+            for name, type in types.items()
+        }
+
+    def run_steps(
+        self,
+        data: Mapping[str, np.ndarray],
+        batch_size: int,
+        steps: int,
+        begin: int,
+        order: np.ndarray | None,
+        results: Mapping[str, np.ndarray],
+    ) -> dict[str, np.ndarray]:
+        """Run steps over rows; see `Executable.run_steps`."""
+        if self.batch_size is None:
+            return self.executable.run_steps(
+                data, self.state, batch_size, steps, begin, order, results
+            )
+        values: dict[str, np.ndarray] = {}
+        for step in range(begin, begin + steps):
+            rows = slice(step * batch_size, (step + 1) * batch_size)
+            chosen = rows if order is None else order[rows]
+            batch = {name: array[chosen] for name, array in data.items()}
+            values = self.executable.run(batch, self.state)
+            for name, array in results.items():
+                array[rows] = values[name]
+        return values
 
 
 def trace_program(
@@ -147,18 +179,22 @@ def readable_types(tensors: list[KerasTensor]) -> list[TensorType]:
     return [tensor.type.substitute(renamed) for tensor in tensors]
 
 
-def types_of_data(arrays: Any, batch: bool = True) -> Types:
-    """The types of arrays whose first axis counts rows: it becomes the symbol ``batch``.
+def types_of_data(arrays: Any, batch: dims.Dim) -> Types:
+    """The types of arrays whose first axis counts rows.
 
     Args:
         arrays: A structure of arrays.
-        batch: Whether the first axis is left open; otherwise all sizes are fixed.
+        batch: The size of that axis in a step.
     """
 
     def type_of(array: np.ndarray) -> TensorType:
-        shape: tuple[dims.Dim, ...] = tuple(array.shape)
-        if batch and shape:
-            shape = (dims.symbol("batch"), *shape[1:])
-        return TensorType(shape, array.dtype.name)
+        return TensorType((batch, *array.shape[1:]), array.dtype.name)
 
     return tree.map_structure(type_of, arrays)
+
+
+def fixed_batch_size(model: Any) -> int | None:
+    """The batch size that the model's inputs were given; None if it is open or not known yet."""
+    inputs = getattr(model, "inputs", None) if model.built else None
+    size = inputs[0].dims[0] if inputs else None
+    return size if isinstance(size, int) else None

@@ -54,7 +54,9 @@ class Runner:
         for part in feed.epoch():
             compiled = self._model.steps_for(self._kind, part.rows)
             structure = compiled.structure
-            collected.append(self._run_part(compiled, part))
+            outputs = self._run_part(compiled, part)
+            if self._kind == "predict":
+                collected.append(outputs)
             if self._stopped:
                 break
         if self._kind != "predict":
@@ -81,9 +83,7 @@ class Runner:
             if self._every_batch:
                 self._begin(self.steps)
             started = time.perf_counter()
-            values = compiled.executable.run_steps(
-                data, compiled.state, part.batch_size, count, done, part.order, results
-            )
+            values = compiled.run_steps(data, part.batch_size, count, done, part.order, results)
             compiled.seconds_per_step = (time.perf_counter() - started) / count
             rows = slice(done * part.batch_size, (done + count) * part.batch_size)
             done += count

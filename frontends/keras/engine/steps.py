@@ -12,12 +12,14 @@ from graphc.config import config
 from graphc.eager.tensor import Tensor, apply, as_tensor
 from graphc.eager.trace import current_trace
 from graphc.ir import TensorType
+from graphc.ir.dims import symbol
 from graphc.keras import tree
 from graphc.keras.engine import call_context
 from graphc.keras.engine.data import Rows
 from graphc.keras.engine.programs import (
     CompiledProgram,
     Types,
+    fixed_batch_size,
     readable_types,
     trace_program,
     types_of_data,
@@ -99,12 +101,12 @@ class Steps:
     def types(self, kind: str, rows: Rows) -> Types:
         """The types of a program's inputs for given data.
 
-        The batch's size is always left open. Predictions leave open what the model leaves open;
-        where targets come in, the other sizes are those of the data, since nothing else says which
-        axes of inputs and targets belong together.
+        The batch's size is left open, unless `Input` was given one. Predictions leave open what the
+        model leaves open; where targets come in, the other sizes are those of the data, since
+        nothing else says which axes of inputs and targets belong together.
         """
-        types = types_of_data(rows.parts())
         model = self._model
+        types = types_of_data(rows.parts(), fixed_batch_size(model) or symbol("batch"))
         inputs = getattr(model, "inputs", None) if model.built else None
         if kind != "predict" or not inputs:
             return types
