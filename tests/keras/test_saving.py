@@ -308,6 +308,15 @@ def test_models_without_weights_say_so(tmp_path):
         model.load_weights(tmp_path / "m.weights.h5")
 
 
+def test_models_without_weights_are_saved_as_they_are(tmp_path):
+    model = keras.Sequential([layers.Dense(2, activation="relu")])
+    for name in ("m.keras", "m.h5"):
+        model.save(tmp_path / name)
+        loaded = keras.saving.load_model(tmp_path / name)
+        assert not loaded.built
+        assert loaded.layers[0].units == 2
+
+
 # --------------------------------------------------------------------------------- writing of files
 
 

@@ -121,7 +121,7 @@ def _attributes(owner: Parts) -> Iterator[tuple[str, Any]]:
     if hasattr(owner, "get_layer"):
         own |= {"layers", "optimizer"}
     names = sorted(own, key=lambda name: f"~{name}" if name.startswith("_") else name)
-    if "layers" in own and hasattr(owner, "inputs"):  # a functional or sequential model
+    if "layers" in own and {"nodes", "_stack"} & vars(owner).keys():  # functional, sequential
         names.remove("layers")
         names.insert(0, "layers")
     for name in names:

@@ -266,7 +266,7 @@ def _read_optimizer(file: Any, model: Any) -> Assignments:
         optimizer, hdf5.read_names(group, "weight_names"), _arrays(group)
     )
     variables = optimizer.variables
-    if arrays is None or len(arrays) not in (2, len(variables)):
+    if arrays is None or len(arrays) > len(variables):
         warnings.warn(
             f'the state of the optimizer "{optimizer.name}" was not loaded: the file holds '
             f"other variables than its {len(variables)}; training starts with a fresh one",

@@ -13,8 +13,7 @@ from graphc.keras.export import export_model
 from graphc.keras.saving.compiling import compile_config, compile_from
 from graphc.keras.saving.configs import model_to_dict
 from graphc.keras.saving.model_files import save_model
-from graphc.keras.saving.weight_files import read_weights_file, write_weights_file
-from graphc.keras.saving.weights import assign
+from graphc.keras.saving.weight_files import load_weights, save_weights
 from graphc.serialize.text import write_yaml
 
 
@@ -71,7 +70,7 @@ class Persistence:
             ValueError: An unknown ending, or the model has no weights yet.
             FileExistsError: The file is there already, and ``overwrite`` is False.
         """
-        write_weights_file(self, filepath, overwrite)
+        save_weights(self, filepath, overwrite)
 
     def load_weights(
         self,
@@ -92,12 +91,7 @@ class Persistence:
             FileFormatError: The file is damaged, or does not fit the model.
             ValueError: The model has no weights yet.
         """
-        if not self.built:
-            raise ValueError(
-                "the model has no weights yet: call it once, or give it an input shape, before "
-                "load_weights()"
-            )
-        assign(read_weights_file(self, filepath, by_name, skip_mismatch))
+        load_weights(self, filepath, by_name, skip_mismatch)
 
     # ---------------------------------------------------------------------------- architecture
 

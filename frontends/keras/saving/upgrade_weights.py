@@ -85,12 +85,13 @@ def upgrade_optimizer_weights(
             head["iteration" if is_step else "learning_rate"] = array
         else:
             slots.append((_slot(name), array))
+    fresh = {v.name: v.numpy() for v in variables if v.name in ("iteration", "learning_rate")}
+    start = [{**fresh, **head}[name] for name in fresh]
+    if not slots:  # saved before the first step
+        return start
     wanted = [v for v in variables if v.name not in ("iteration", "learning_rate")]
     ordered = _by_variable(slots, wanted)
-    if ordered is None:
-        return None
-    fresh = {v.name: v.numpy() for v in variables if v.name in ("iteration", "learning_rate")}
-    return [*({**fresh, **head}[name] for name in fresh), *ordered]
+    return None if ordered is None else [*start, *ordered]
 
 
 def _slot(name: str) -> str | None:
