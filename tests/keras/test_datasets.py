@@ -337,6 +337,7 @@ def test_fashion_mnist_gives_what_keras_gives(real_keras, monkeypatch, tmp_path)
         gzip.compress(idx(np.zeros(9, "uint8")))[:-9],
         gzip.compress(bytes([0, 0, 0x0D, 1, 0, 0, 0, 1, 0, 0, 0, 0])),
     ],
+    ids=["nothing", "text", "empty", "header", "rank", "short", "torn", "dtype"],
 )
 def test_broken_fashion_mnist(contents, monkeypatch, tmp_path):
     monkeypatch.setattr(fashion_mnist, "DEBIAN_FOLDER", tmp_path)
