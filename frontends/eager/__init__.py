@@ -1,6 +1,14 @@
 """Tensors and variables that compute at once, and the trace that turns the same code to graphs."""
 
-from graphc.eager.tensor import Tensor, apply, apply_function, as_tensor, cast, operate
+from graphc.eager.tensor import (
+    Tensor,
+    apply,
+    apply_function,
+    as_tensor,
+    cast,
+    operate,
+    size_tensor,
+)
 from graphc.eager.trace import Trace, computing_at_once, current_trace
 from graphc.eager.variable import Variable
 
@@ -15,4 +23,5 @@ __all__ = [
     "computing_at_once",
     "current_trace",
     "operate",
+    "size_tensor",
 ]

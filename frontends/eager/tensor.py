@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from graphc import reference
+from graphc.eager.current import current_trace
 from graphc.eager.indexing import get_item_value
 from graphc.eager.location import user_line, user_line_text
 from graphc.eager.promotion import promote, standard_dtype
@@ -26,6 +27,7 @@ from graphc.errors import (
 from graphc.ir import Graph, Location, Op, TensorType, Value, dims, is_float, numpy_dtype, type_of
 from graphc.ops.elementwise import Cast, Div, Floor
 from graphc.ops.linalg import matmul
+from graphc.ops.movement import Iota, Size
 
 #: Python's operators and the names of the public operations they stand for.
 OPERATORS = {
@@ -315,14 +317,30 @@ def as_tensor(x: Any, dtype: str | None = None) -> Tensor:
     Raises:
         DTypeError: ``x`` holds something that is no number.
     """
+    if isinstance(x, dims.SymbolicDim):
+        x = size_tensor(x, dtype or "int32")
     if not isinstance(x, Tensor):
         x = x.as_tensor() if hasattr(x, "as_tensor") else Tensor(_as_array(x, dtype))
     return cast(x, dtype) if dtype else x
 
 
+def size_tensor(dim: dims.Dim, dtype: str) -> Tensor:
+    """A size as a scalar tensor, symbolic if it is known only when a program runs.
+
+    Raises:
+        ShapeError: The size is not known yet, and no program is being traced.
+    """
+    if isinstance(dim, int):
+        return Tensor(np.array(dim, numpy_dtype(dtype)))
+    trace = current_trace()
+    if trace is None:
+        raise ShapeError(
+            f"the size {dim} is known only when a program runs, and no program is being traced"
+        )
+    return Tensor(Size((0,), dtype)(trace.graph.apply(Iota((dim,), 0, "int32"))))
+
+
 def _as_array(x: Any, dtype: str | None) -> np.ndarray:
-    if isinstance(x, dims.SymbolicDim):
-        raise ShapeError(f"the size {x} is not known yet and cannot become a constant tensor")
     if isinstance(x, (list, tuple)) and any(isinstance(item, Tensor) for item in x):
         x = [item.numpy() if isinstance(item, Tensor) else item for item in x]
     array = np.asarray(x)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from contextvars import Token
 from typing import TYPE_CHECKING
 
 from graphc import autodiff
+from graphc.eager.current import computing_at_once, current_trace, enter, leave
 from graphc.eager.tensor import Tensor, as_tensor, cast
 from graphc.errors import ShapeError
 from graphc.ir import Graph, Location, TensorType, Value
@@ -21,8 +22,7 @@ from graphc.program import Variable as ProgramVariable
 if TYPE_CHECKING:
     from graphc.eager.variable import Variable
 
-# Python code that is traced does not pass the trace along, so the innermost one is ambient.
-_current: ContextVar[Trace | None] = ContextVar("graphc_trace", default=None)
+__all__ = ["Trace", "checked_update", "computing_at_once", "current_trace"]
 
 
 class Trace:
@@ -46,12 +46,12 @@ class Trace:
         self._token: Token[Trace | None] | None = None
 
     def __enter__(self) -> Trace:
-        self._token = _current.set(self)
+        self._token = enter(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         assert self._token is not None
-        _current.reset(self._token)
+        leave(self._token)
 
     def input(self, name: str, type: TensorType) -> Tensor:
         """A new data input."""
@@ -145,21 +145,6 @@ class Trace:
 
     def _value(self, tensor: Tensor) -> Value:
         return tensor.value if tensor.is_symbolic else self.graph.constant(tensor.numpy())
-
-
-def current_trace() -> Trace | None:
-    """The trace that is being recorded; None where code computes at once."""
-    return _current.get()
-
-
-@contextmanager
-def computing_at_once() -> Iterator[None]:
-    """Inside the block code computes at once, also within a trace (to make initial values)."""
-    token = _current.set(None)
-    try:
-        yield
-    finally:
-        _current.reset(token)
 
 
 def checked_update(variable: Variable, value: object) -> Tensor:

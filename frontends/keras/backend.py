@@ -12,6 +12,8 @@ values from Keras's configuration file, ``~/.keras/keras.json`` (the environment
 
 The file is written with these defaults if there is none, and never changed after that. A broken
 file is a warning that says what is wrong with it, never an error: the defaults hold instead.
+
+The functions that Keras 2 had here (``K.mean``, ``K.get_value``) are in `backend_functions`.
 """
 
 import json
@@ -25,6 +27,7 @@ import numpy as np
 
 from graphc.config import config
 from graphc.ir.types import numpy_dtype
+from graphc.keras import backend_functions
 
 __all__ = [
     "backend",
@@ -37,6 +40,7 @@ __all__ = [
     "set_epsilon",
     "set_floatx",
     "set_image_data_format",
+    *backend_functions.__all__,
 ]
 
 _FILE_NAME = "keras.json"
@@ -231,6 +235,17 @@ def _write_defaults(path: Path) -> None:
         pass
     finally:
         os.unlink(part)
+
+
+def __getattr__(name: str) -> Any:
+    """Keras 2's functions: not names of this module, since they would hide Python's own."""
+    if name in backend_functions.__all__:
+        return getattr(backend_functions, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 load_configuration()

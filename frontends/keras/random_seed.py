@@ -17,6 +17,7 @@ SEED_BITS = 31  # a seed fits a signed 32-bit integer, the narrowest that any fi
 _NUMPY_SEED_LIMIT = 2**32
 
 _generator = random.Random()
+_seedings = 0
 
 
 def set_random_seed(seed: SupportsIndex) -> None:
@@ -42,6 +43,8 @@ def set_random_seed(seed: SupportsIndex) -> None:
         raise ValueError(
             f"Expected `seed` argument to be from 0 to 2**32 - 1. Received: seed={seed}"
         )
+    global _seedings
+    _seedings += 1
     random.seed(number)
     np.random.seed(number)
     _generator.seed(number)
@@ -54,3 +57,8 @@ def next_seed() -> int:
         A whole number from 0 to 2**31 - 1.
     """
     return _generator.getrandbits(SEED_BITS)
+
+
+def times_seeded() -> int:
+    """How often `set_random_seed` was called."""
+    return _seedings

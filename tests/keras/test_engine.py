@@ -249,7 +249,7 @@ def test_missing_super_init():
             self.inner = layers.Dense(3)
 
     with pytest.raises(RuntimeError, match=r"Broken.__init__ has to call super\(\).__init__\(\)"):
-        Broken()
+        Broken()(np.ones((2, 3)))
 
 
 def test_call_returns_nothing():

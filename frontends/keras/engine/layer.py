@@ -426,19 +426,6 @@ class Layer(Parts):
 
     # ------------------------------------------------------------------------------ construction
 
-    def __setattr__(self, key: str, value: Any) -> None:
-        if "_own_variables" not in self.__dict__ and not key.startswith("__"):
-            if isinstance(value, (Layer, Variable)) or key == "built":
-                self._check_constructed()
-        object.__setattr__(self, key, value)
-
-    def _check_constructed(self) -> None:
-        if "_own_variables" not in self.__dict__:
-            raise RuntimeError(
-                f"{type(self).__name__}.__init__ has to call super().__init__() before anything "
-                f"else ({user_line_text()})"
-            )
-
     def _automatic_config(self) -> dict[str, Any]:
         args, kwargs = self._auto_arguments
         signature = inspect.signature(type(self).__init__)

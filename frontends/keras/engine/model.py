@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.keras import tree
+from graphc.keras.engine.keras2_methods import Keras2Methods
 from graphc.keras.engine.keras_tensor import KerasTensor, input_type
 from graphc.keras.engine.layer import Layer
 from graphc.keras.engine.trainer import Trainer
 from graphc.keras.saving.persistence import Persistence
 
 
-class Model(Trainer, Persistence, Layer):
+class Model(Trainer, Keras2Methods, Persistence, Layer):
     """A layer that can be trained, evaluated, saved and exported (https://keras.io/api/models/model/).
 
     There are three ways to make one: ``Model(inputs, outputs)`` from the results of layers called

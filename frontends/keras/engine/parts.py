@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,18 @@ class Parts:
     """
 
     name: str
-    built: bool
+    built: bool = False
     _trainable: bool
     _own_variables: list[Variable]
     _losses: list[Any]
+
+    def _check_constructed(self) -> None:
+        if "_own_variables" not in self.__dict__:
+            code = type(self).__init__.__code__
+            raise RuntimeError(
+                f"{type(self).__name__}.__init__ has to call super().__init__() "
+                f"({Path(code.co_filename).name}:{code.co_firstlineno})"
+            )
 
     def _parts(self) -> Iterator[Any]:
         """The variables, layers and metrics that are attributes, in order of assignment."""
@@ -62,6 +71,7 @@ class Parts:
                 for part in item.values():
                     yield from walk(part)
 
+        self._check_constructed()
         for variable in self._own_variables:
             seen.add(id(variable))
             yield variable

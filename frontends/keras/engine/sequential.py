@@ -62,7 +62,7 @@ class Sequential(Model):
             raise TypeError(f"a Sequential model takes layers; received {layer!r}{hint}")
         if isinstance(layer, InputLayer) and self._stack:
             raise ValueError("the input has to come first in a Sequential model")
-        if any(layer.name == other.name for other in self._stack):
+        if any(layer.name == x.name and layer is not x for x in self._stack):
             raise ValueError(
                 f'the Sequential model has a layer "{layer.name}" already; names have to be unique'
             )

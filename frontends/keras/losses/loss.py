@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from graphc.config import config
-from graphc.eager import Tensor, as_tensor, cast
+from graphc.eager import Tensor, as_tensor, cast, size_tensor
 from graphc.eager.promotion import standard_dtype
 from graphc.ir import dims
 from graphc.keras import ops, tree
 from graphc.keras.engine.naming import automatic_name
-from graphc.keras.ops.arguments import size_tensor
 from graphc.keras.saving.registry import (
     deserialize_keras_object,
     public,

@@ -1,5 +1,6 @@
 """Tools around models and data: ``keras.utils``."""
 
+from graphc.keras.engine.naming import clear_session
 from graphc.keras.random_seed import set_random_seed
 from graphc.keras.utils.file_utils import get_file
 from graphc.keras.utils.io_utils import print_msg
@@ -12,6 +13,7 @@ __all__ = [
     "Progbar",
     "PyDataset",
     "Sequence",
+    "clear_session",
     "get_file",
     "normalize",
     "pad_sequences",
