@@ -12,6 +12,7 @@ import numpy as np
 
 from graphc.errors import FileFormatError
 from graphc.ir import numpy_dtype
+from graphc.serialize.hdf5_heaps import check_heaps
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # HDF5 cannot keep longer attributes in an object's header, so lists of names are cut in pieces.
@@ -34,6 +35,7 @@ def open_hdf5(source: Path | bytes) -> Iterator[Any]:
 
     if not starts_as_hdf5(source):
         raise FileFormatError("it does not start with the signature of HDF5")
+    check_heaps(source)
     with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
         yield file
 

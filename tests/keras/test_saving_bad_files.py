@@ -286,6 +286,27 @@ def test_huge_declared_sizes(tmp_path):
     refuse(path, "declares 8796093022208 bytes but stores 0")
 
 
+@pytest.mark.parametrize("size", [4096, 2**32, 2**64 - 16, 2**64 - 1])
+@pytest.mark.parametrize("which", [0, 1, -1])
+def test_texts_of_a_damaged_length(size, which, tmp_path):
+    """Where the HDF5 library would run in circles."""
+    path = tmp_path / "m.h5"
+    small_model().save(path)
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL")
+    end = heap + int.from_bytes(content[heap + 8 : heap + 16], "little")
+    objects = []
+    position = heap + 16
+    while position < end:
+        objects.append(position)
+        length = int.from_bytes(content[position + 8 : position + 16], "little")
+        position += length if content[position] == 0 else 16 + -(-length // 8) * 8
+    place = objects[which] + 8
+    content[place : place + 8] = size.to_bytes(8, "little")
+    path.write_bytes(content)
+    refuse(path, "heap of texts")
+
+
 def test_weights_with_bad_links_change_nothing(tmp_path):
     model = small_model()
     before = model.get_weights()

@@ -81,7 +81,7 @@ def clone_model(
     copy = clone_function or _copy
     if isinstance(model, Sequential):
         first = tree.flatten(input_tensors) or [
-            _fresh(layer) for layer in model._stack[:1] if isinstance(layer, InputLayer)
+            _fresh(tensor) for tensor in (model.inputs if model.built else [])
         ]
         layers = [copy(layer) for layer in model.layers]
         return Sequential([*first, *layers], name=model.name, trainable=model.trainable)
@@ -96,7 +96,7 @@ def clone_model(
 def _clone_functional(
     model: Functional, inputs: list[KerasTensor], copy: Callable[[Any], Any]
 ) -> Functional:
-    inputs = inputs or [_fresh(tensor.node.operation).output for tensor in model.inputs]
+    inputs = inputs or [_fresh(tensor).output for tensor in model.inputs]
     if len(inputs) != len(model.inputs):
         raise ValueError(f"the model has {len(model.inputs)} inputs, received {len(inputs)}")
     tensors = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
@@ -124,11 +124,11 @@ def _clone_functional(
     )
 
 
-def _fresh(layer: Any) -> InputLayer:
-    """An input like the one of a layer or of its recorded call."""
-    if isinstance(layer, InputLayer):
-        return InputLayer(batch_shape=layer.batch_shape, dtype=layer.dtype, name=layer.name)
-    return InputLayer(batch_shape=layer.output_shape, dtype=layer.output.dtype)
+def _fresh(tensor: KerasTensor) -> InputLayer:
+    """An input like another one, or for what a layer made."""
+    layer = tensor.node.operation if tensor.node is not None else None
+    name = layer.name if isinstance(layer, InputLayer) else None
+    return InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype, name=name)
 
 
 def _copy(layer: Any) -> Any:
