@@ -101,6 +101,12 @@ class _SpatialDropout(Dropout):
         self.data_format = data_format_of(data_format, self)
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; Keras's layer takes no `trainable`."""
+        config = super().get_config()
+        config.pop("trainable")
+        return config
+
     def shape_of_noise(self, inputs: Any) -> Any:
         """One choice for each sample and channel."""
         ones = (1,) * self.rank
