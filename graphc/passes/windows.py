@@ -263,7 +263,7 @@ def _phase(op: ConvTranspose, y: Value, kernel: Value, places: list[int]) -> Val
         stride, dilation = op.strides[axis], op.dilations[axis]
         left = place + op.padding[axis][0]
         step = stride // math.gcd(stride, dilation)
-        size = int(kernel.shape[axis])  # type: ignore[arg-type]
+        size = int(kernel.shape[axis])
         reached = [k for k in range(min(step, size)) if (left - k * dilation) % stride == 0]
         spatial.append(ceil_divide(op.spatial[axis], stride))
         if not reached:
@@ -303,7 +303,7 @@ def _look_behind(
     dilations: Sequence[int],
 ) -> Value:
     """Reversed windows of stride 1: position k at place q sees ``y[q + left - k * dilation]``."""
-    sizes = [int(size) for size in window]  # type: ignore[arg-type]
+    sizes = [int(size) for size in window]
     before: list[Dim] = []
     after: list[Dim] = []
     starts: list[int] = []

@@ -61,7 +61,7 @@ class Nest:
         e, plan = self.e, self.plan
         for value, access in self.kept.items():
             size = access.view.buffer.type.shape[0]
-            self.places[id(access)] = e.stack(value.dtype, int(size))  # type: ignore[arg-type]
+            self.places[id(access)] = e.stack(value.dtype, int(size))
         if plan.outer:
             with e.loop(begin, end) as unit:
                 self._set_outer(unit)
@@ -93,7 +93,7 @@ class Nest:
                     continue
                 if plan.depth[value] < number and value in (stored | set(kept)):
                     continue
-                if plan.depth[value] < number and value.op.name in EXPENSIVE:
+                if plan.depth[value] < number and value.node.op.name in EXPENSIVE:
                     kept[value] = _row_access(plan, value)
                     continue
                 stack.extend(value.node.inputs)

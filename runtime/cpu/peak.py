@@ -62,6 +62,6 @@ def peak(target: Target, seconds: float = 0.15) -> float:
         e.store(total, out)
     library = jit.load_object(jit.emit_object(module.text(), target))
     function = library.function("peak", [ctypes.c_int64, ctypes.c_void_p])
-    out = np.zeros(lanes, np.float32)
-    once = best_time(lambda: function(_TURNS, out.ctypes.data), seconds)
+    values = np.zeros(lanes, np.float32)
+    once = best_time(lambda: function(_TURNS, values.ctypes.data), seconds)
     return _TURNS * _CHAINS * lanes / once
