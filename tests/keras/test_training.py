@@ -79,10 +79,15 @@ def masked(k):
         [
             k.Input((5,), dtype="int32"),
             k.layers.Embedding(6, 3, mask_zero=True),
-            k.layers.LSTM(4, return_sequences=True),
+            k.layers.Dense(4, activation="tanh"),
             k.layers.Dense(2),
         ]
     )
+
+
+def recurrent(k):
+    layers = [k.layers.Embedding(6, 3, mask_zero=True), k.layers.LSTM(4), k.layers.Dense(2)]
+    return k.Sequential([k.Input((5,), dtype="int32"), *layers])
 
 
 def regularized(k):
@@ -234,6 +239,9 @@ CASES = {
         (X, (Y, Y)),
     ),
     "masks": Case(masked, of("adam"), (TOKENS, SEQUENCES)),
+    "masks of a recurrent layer": Case(
+        recurrent, of("adam"), (TOKENS, SEQUENCES[:, 0]), {"epochs": 1, "batch_size": 30}
+    ),
     "masks and weights": Case(
         masked,
         of("adam"),

@@ -52,7 +52,10 @@ def make(case: Case, library: Any, weights: Any = None) -> Any:
         model(x[:2] if isinstance(x, np.ndarray) else [part[:2] for part in x])
     if weights is not None:
         model.set_weights(weights)
-    model.compile(**arguments(case.compile, library))
+    options = arguments(case.compile, library)
+    if library is not ours:
+        options = {**options, "run_eagerly": True}  # for a few steps, faster than compiling them
+    model.compile(**options)
     return model
 
 
@@ -119,7 +122,7 @@ def printed(run: Callable[[], Any]) -> str:
     with contextlib.redirect_stdout(stream):
         run()
     text = re.sub(r"\d+(us|ms|s)(?=/step)", "T", stream.getvalue())
-    text = re.sub(r"\b\d+s\b", "Ts", text)
+    text = re.sub(r"(?<!\d)\d+s\b", "Ts", text)
     # A line that was drawn over: its last state is what one sees.
     lines = [line.split("\r")[-1].rstrip(" \x08") for line in text.split("\n")]
     return "\n".join(lines)

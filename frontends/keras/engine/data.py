@@ -245,4 +245,4 @@ def unpack(data: Any) -> tuple[Any, Any, Any]:
             "data has to come as x, (x,), (x, y) or (x, y, sample_weight); "
             f"received a tuple of {len(data)}"
         )
-    return (*data, *(None,) * (3 - len(data)))  # type: ignore[return-value]
+    return (*data, *(None,) * (3 - len(data)))

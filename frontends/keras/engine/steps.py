@@ -110,7 +110,7 @@ class Steps:
         inputs = getattr(model, "inputs", None) if model.built else None
         if kind != "predict" or not inputs:
             return types
-        wanted = readable_types(inputs)
+        wanted: list[TensorType | None] = [*readable_types(inputs)]
         structure = getattr(model, "inputs_structure", None)
         if isinstance(types["x"], dict) and not isinstance(structure, dict):
             # Data by the names of inputs, for a model whose inputs are a list.
@@ -224,4 +224,7 @@ def _merge(given: TensorType, wanted: TensorType | None) -> TensorType:
     """The type of an input: the data's dtype, the model's shape where the ranks agree."""
     if wanted is None or given.rank != wanted.rank:
         return given
+    sizes = zip(given.shape[1:], wanted.shape[1:], strict=True)
+    if any(isinstance(want, int) and have != want for have, want in sizes):
+        return given  # it does not fit: tracing the model says so
     return wanted.with_dtype(given.dtype)
