@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 
 from graphc.keras import initializers, losses, metrics, optimizers
+from graphc.keras.engine import naming
 from graphc.keras.saving import registry
-from graphc.keras.saving.families import snake_case
 from graphc.keras.saving.registry import (
     CustomObjectScope,
     deserialize_keras_object,
     get_registered_name,
     get_registered_object,
-    object_sharing_scope,
     register_keras_serializable,
     serialize_keras_object,
+    sharing_when_reading,
+    sharing_when_writing,
 )
 
 
@@ -139,11 +140,11 @@ def test_lambdas_are_refused():
 
 def test_one_object_in_two_places_stays_one():
     shared = initializers.Constant(4.0)
-    with object_sharing_scope():
+    with sharing_when_writing():
         written = serialize_keras_object([shared, initializers.Zeros(), shared])
     assert written[0]["shared_object_id"] == written[2]["shared_object_id"]
     assert "shared_object_id" not in written[1]
-    with object_sharing_scope():
+    with sharing_when_reading():
         first, _, second = deserialize_keras_object(written)
     assert first is second and first.value == 4.0
 
@@ -155,4 +156,4 @@ def test_one_object_in_two_places_stays_one():
 def test_snake_case(real_keras, name):
     from keras.src.utils.naming import to_snake_case
 
-    assert snake_case(name) == to_snake_case(name)
+    assert naming.to_snake_case(name) == to_snake_case(name)
