@@ -12,7 +12,6 @@ from graphc import runtime
 from graphc.config import config
 from graphc.eager.tensor import Tensor
 from graphc.export.check import Comparison, check_format, compare, has_onnxruntime
-from graphc.export.files import write_atomically
 from graphc.export.onnx import IR_VERSION, LAYOUT_PIPELINE, OPSET, to_onnx
 from graphc.ir import dims
 from graphc.keras import tree
@@ -20,6 +19,7 @@ from graphc.keras.engine.keras_tensor import KerasTensor, keras_tensors
 from graphc.keras.engine.programs import input_names, readable_types, trace_program
 from graphc.keras.utils.io_utils import print_msg
 from graphc.program import Program
+from graphc.serialize.files import write_atomically
 
 
 def export_model(
@@ -31,8 +31,8 @@ def export_model(
     tolerance: float | None = None,
     verbose: bool = True,
     input_signature: Any = None,
-    opset_version: int = OPSET,
-    ir_version: int = IR_VERSION,
+    opset_version: int | None = None,
+    ir_version: int | None = None,
 ) -> Comparison | None:
     """Write a model in a format for other programs; the arguments are those of `Model.export`."""
     if format != "onnx":
@@ -42,8 +42,8 @@ def export_model(
     proto = to_onnx(
         program,
         state,
-        opset_version,
-        ir_version,
+        OPSET if opset_version is None else opset_version,
+        IR_VERSION if ir_version is None else ir_version,
         name=model.name,
         root=model.name,
         pipeline=LAYOUT_PIPELINE,

@@ -11,8 +11,8 @@ from graphc.cli.output import Output, UsageError, bytes_text
 from graphc.cli.programs import positive
 from graphc.cli.subject import CONFIG_SUFFIXES, MODEL_SUFFIXES, load
 from graphc.export.check import Comparison
-from graphc.export.files import write_atomically
 from graphc.export.onnx import OPSET
+from graphc.serialize.files import write_atomically
 
 EPILOG = """\
 examples:

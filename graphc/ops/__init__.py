@@ -3,8 +3,8 @@
 from graphc.ops import (
     activation,
     barrier,
-    circular,
     choice,
+    circular,
     control,
     conv,
     elementwise,

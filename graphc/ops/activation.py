@@ -39,7 +39,6 @@ SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 
 
-@dataclass(frozen=True)
 class _Activation(Op):
     """``y = f(x)`` for each element of a floating-point tensor."""
 
@@ -135,7 +134,6 @@ class Celu(_Activation):
         return (cls(), cls(0.3))
 
 
-@dataclass(frozen=True)
 class Selu(_Activation):
     """The scaled exponential linear unit: ``SELU_SCALE * Elu(SELU_ALPHA)``."""
 
@@ -148,7 +146,6 @@ class Selu(_Activation):
         return {"alpha": SELU_ALPHA, "gamma": SELU_SCALE}
 
 
-@dataclass(frozen=True)
 class Softplus(_Activation):
     """``log(1 + exp(x))``."""
 
@@ -161,7 +158,6 @@ class Softplus(_Activation):
         return (dy * Sigmoid()(node.inputs[0]),)
 
 
-@dataclass(frozen=True)
 class LogSigmoid(_Activation):
     """``log(1 / (1 + exp(-x)))``."""
 
@@ -169,7 +165,6 @@ class LogSigmoid(_Activation):
         return -Softplus()(-x)
 
 
-@dataclass(frozen=True)
 class Softsign(_Activation):
     """``x / (1 + abs(x))``."""
 
@@ -208,7 +203,6 @@ class LeakyRelu(_Activation):
         return (cls(), cls(0.01))
 
 
-@dataclass(frozen=True)
 class Relu6(_Activation):
     """``x`` limited to [0, 6]; the derivative at both ends is 0."""
 
@@ -220,7 +214,6 @@ class Relu6(_Activation):
         return (Where()(And()(x > 0.0, x < 6.0), dy, like(dy, 0)),)
 
 
-@dataclass(frozen=True)
 class HardSigmoid(_Activation):
     """``Relu6(x + 3) / 6``."""
 
@@ -233,7 +226,6 @@ class HardSigmoid(_Activation):
         return {"alpha": 1 / 6, "beta": 0.5}
 
 
-@dataclass(frozen=True)
 class HardSwish(_Activation):
     """``x * HardSigmoid(x)``, which Keras calls ``hard_silu`` too."""
 
@@ -243,7 +235,6 @@ class HardSwish(_Activation):
         return x * HardSigmoid()(x)
 
 
-@dataclass(frozen=True)
 class HardTanh(_Activation):
     """``x`` limited to [-1, 1]; the derivative at both ends is 1."""
 
@@ -254,7 +245,6 @@ class HardTanh(_Activation):
         return (Where()(Abs()(node.inputs[0]) <= 1.0, dy, like(dy, 0)),)
 
 
-@dataclass(frozen=True)
 class Silu(_Activation):
     """``x * sigmoid(x)``, also called swish."""
 
@@ -283,7 +273,6 @@ class Gelu(_Activation):
         return (cls(), cls(approximate=True))
 
 
-@dataclass(frozen=True)
 class Mish(_Activation):
     """``x * tanh(softplus(x))``."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +11,6 @@ from graphc.ir import Node, Sample
 from graphc.ops.family import ANY, Elementwise
 
 
-@dataclass(frozen=True)
 class StopGradient(Elementwise):
     """``x`` itself, as a constant to the reverse sweep."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +13,6 @@ from graphc.ir.dims import broadcast_shapes
 from graphc.ops.family import ANY, Elementwise, like
 
 
-@dataclass(frozen=True)
 class Where(Elementwise):
     """``x`` where the condition holds, else ``y``."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +13,6 @@ from graphc.ops.elementwise import Sqrt, Where
 from graphc.ops.family import Binary, Unary, like
 
 
-@dataclass(frozen=True)
 class _Circular(Unary):
     """A function of floating-point numbers that the emitter knows by name."""
 
@@ -25,7 +23,6 @@ class _Circular(Unary):
         return e.math(self.function, x)
 
 
-@dataclass(frozen=True)
 class Tan(_Circular):
     """The tangent of x in radians."""
 
@@ -40,7 +37,6 @@ class Tan(_Circular):
         return (dy * (y * y + 1.0),)
 
 
-@dataclass(frozen=True)
 class Asin(_Circular):
     """The angle from -pi/2 to pi/2 whose sine is x."""
 
@@ -54,7 +50,6 @@ class Asin(_Circular):
         return (dy / _other_leg(node.inputs[0]),)
 
 
-@dataclass(frozen=True)
 class Acos(_Circular):
     """The angle from 0 to pi whose cosine is x."""
 
@@ -68,7 +63,6 @@ class Acos(_Circular):
         return (-(dy / _other_leg(node.inputs[0])),)
 
 
-@dataclass(frozen=True)
 class Atan(_Circular):
     """The angle from -pi/2 to pi/2 whose tangent is x."""
 
@@ -82,7 +76,6 @@ class Atan(_Circular):
         return (dy / (x * x + 1.0),)
 
 
-@dataclass(frozen=True)
 class Atan2(Binary):
     """The angle from -pi to pi of the point with ordinate ``y`` and abscissa ``x``."""
 

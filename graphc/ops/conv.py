@@ -103,7 +103,6 @@ class _Convolution(Windowed):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
 class Conv(_Convolution):
     """The convolution of deep learning (a cross-correlation), over any number of spatial axes.
 

@@ -27,7 +27,6 @@ SIGNED = (*FLOATS, *SIGNED_INTEGERS)
 # ---------------------------------------------------------------------------------- arithmetic
 
 
-@dataclass(frozen=True)
 class Add(Binary):
     """``x + y``."""
 
@@ -41,7 +40,6 @@ class Add(Binary):
         return e.add(x, y)
 
 
-@dataclass(frozen=True)
 class Sub(Binary):
     """``x - y``."""
 
@@ -55,7 +53,6 @@ class Sub(Binary):
         return e.sub(x, y)
 
 
-@dataclass(frozen=True)
 class Mul(Binary):
     """``x * y``."""
 
@@ -70,7 +67,6 @@ class Mul(Binary):
         return e.mul(x, y)
 
 
-@dataclass(frozen=True)
 class Div(Binary):
     """``x / y``; on integers the quotient rounded down, 0 where y is 0."""
 
@@ -100,7 +96,6 @@ class Div(Binary):
         return context.node("Sub", [quotient, cast])
 
 
-@dataclass(frozen=True)
 class Mod(Binary):
     """The remainder of division, with the sign of ``y`` (Python's and NumPy's ``%``)."""
 
@@ -126,7 +121,6 @@ class Mod(Binary):
         return context.node("Where", [wrong, context.node("Add", [rest, y]), rest])
 
 
-@dataclass(frozen=True)
 class Pow(Binary):
     """``x`` to the power ``y``."""
 
@@ -149,7 +143,6 @@ class Pow(Binary):
         return e.math("pow", x, y)
 
 
-@dataclass(frozen=True)
 class Max(Binary):
     """The larger of ``x`` and ``y``; NaN if either is. At a tie ``x`` takes the gradient."""
 
@@ -166,7 +159,6 @@ class Max(Binary):
         return e.maximum(x, y)
 
 
-@dataclass(frozen=True)
 class Min(Binary):
     """The smaller of ``x`` and ``y``; NaN if either is. At a tie ``x`` takes the gradient."""
 
@@ -183,7 +175,6 @@ class Min(Binary):
         return e.minimum(x, y)
 
 
-@dataclass(frozen=True)
 class Neg(Unary):
     """``-x``."""
 
@@ -199,7 +190,6 @@ class Neg(Unary):
         return e.negate(x)
 
 
-@dataclass(frozen=True)
 class Abs(Unary):
     """The absolute value; its derivative at 0 is 0."""
 
@@ -215,7 +205,6 @@ class Abs(Unary):
         return e.absolute(x)
 
 
-@dataclass(frozen=True)
 class Sign(Unary):
     """-1, 0 or 1; NaN stays NaN."""
 
@@ -237,14 +226,12 @@ class Sign(Unary):
         return e.select(e.compare("ne", x, x), x, sign) if x.dtype in FLOATS else sign
 
 
-@dataclass(frozen=True)
 class _Float(Unary):
     """A function of floating-point numbers."""
 
     dtypes: ClassVar[tuple[str, ...]] = FLOATS
 
 
-@dataclass(frozen=True)
 class Sqrt(_Float):
     """The square root."""
 
@@ -260,7 +247,6 @@ class Sqrt(_Float):
         return e.sqrt(x)
 
 
-@dataclass(frozen=True)
 class Reciprocal(_Float):
     """``1 / x``."""
 
@@ -279,7 +265,6 @@ class Reciprocal(_Float):
 # ------------------------------------------------------------------------------------- rounding
 
 
-@dataclass(frozen=True)
 class _Step(_Float):
     """Constant between its jumps: no gradient."""
 
@@ -287,7 +272,6 @@ class _Step(_Float):
         return (None,)
 
 
-@dataclass(frozen=True)
 class Floor(_Step):
     """The largest integer not above x."""
 
@@ -300,7 +284,6 @@ class Floor(_Step):
         return e.floor(x)
 
 
-@dataclass(frozen=True)
 class Ceil(_Step):
     """The smallest integer not below x."""
 
@@ -313,7 +296,6 @@ class Ceil(_Step):
         return e.ceil(x)
 
 
-@dataclass(frozen=True)
 class Round(_Step):
     """The nearest integer, to even from halfway."""
 
@@ -329,7 +311,6 @@ class Round(_Step):
 # ------------------------------------------------------------------------ mathematical functions
 
 
-@dataclass(frozen=True)
 class Exp(_Float):
     """e to the power x."""
 
@@ -343,7 +324,6 @@ class Exp(_Float):
         return e.math("exp", x)
 
 
-@dataclass(frozen=True)
 class Expm1(_Float):
     """``exp(x) - 1`` without cancellation near 0."""
 
@@ -360,7 +340,6 @@ class Expm1(_Float):
         return _expm1_onnx(context, node, x)
 
 
-@dataclass(frozen=True)
 class Log(_Float):
     """The natural logarithm."""
 
@@ -376,7 +355,6 @@ class Log(_Float):
         return e.math("log", x)
 
 
-@dataclass(frozen=True)
 class Log1p(_Float):
     """``log(1 + x)`` without cancellation near 0."""
 
@@ -407,7 +385,6 @@ class Log1p(_Float):
         return context.node("Where", [plain, special, precise])
 
 
-@dataclass(frozen=True)
 class Tanh(_Float):
     """The hyperbolic tangent."""
 
@@ -422,7 +399,6 @@ class Tanh(_Float):
         return e.math("tanh", x)
 
 
-@dataclass(frozen=True)
 class Sigmoid(_Float):
     """``1 / (1 + exp(-x))``."""
 
@@ -439,7 +415,6 @@ class Sigmoid(_Float):
         return e.math("sigmoid", x)
 
 
-@dataclass(frozen=True)
 class Erf(_Float):
     """The error function, ``2/sqrt(pi)`` times the integral of ``exp(-t*t)`` from 0 to x."""
 
@@ -454,7 +429,6 @@ class Erf(_Float):
         return e.math("erf", x)
 
 
-@dataclass(frozen=True)
 class Sin(_Float):
     """The sine of x in radians."""
 
@@ -468,7 +442,6 @@ class Sin(_Float):
         return e.math("sin", x)
 
 
-@dataclass(frozen=True)
 class Cos(_Float):
     """The cosine of x in radians."""
 
@@ -482,7 +455,6 @@ class Cos(_Float):
         return e.math("cos", x)
 
 
-@dataclass(frozen=True)
 class Relu(Unary):
     """``max(x, 0)``; its derivative at 0 is 0."""
 

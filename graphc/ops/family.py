@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +23,6 @@ def like(x: Value, number: float | int | bool) -> Value:
     return x.graph.constant(number, x.dtype)
 
 
-@dataclass(frozen=True)
 class Elementwise(Op):
     """Computes each element of the output from the elements in the same place.
 
@@ -58,7 +56,6 @@ class Elementwise(Op):
         return context.node(self.onnx_name or self.name, names)
 
 
-@dataclass(frozen=True)
 class Unary(Elementwise):
     """``y = f(x)``."""
 
@@ -82,7 +79,6 @@ class Unary(Elementwise):
                 yield Sample(cls(), (np.array(EDGES, dtype),), differentiable=False)
 
 
-@dataclass(frozen=True)
 class Binary(Elementwise):
     """``z = f(x, y)``."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +14,6 @@ from graphc.ops.family import ANY, NUMBERS, Binary, Unary
 BITS = (*INTEGERS, "bool")
 
 
-@dataclass(frozen=True)
 class _Comparison(Binary):
     """A relation; false where an operand is NaN (but for NotEqual)."""
 
@@ -27,7 +25,6 @@ class _Comparison(Binary):
         return e.compare(self.relation, x, y)
 
 
-@dataclass(frozen=True)
 class Equal(_Comparison):
     """``x == y``."""
 
@@ -38,7 +35,6 @@ class Equal(_Comparison):
         return np.equal(x, y)
 
 
-@dataclass(frozen=True)
 class NotEqual(_Comparison):
     """``x != y``."""
 
@@ -52,7 +48,6 @@ class NotEqual(_Comparison):
         return context.node("Not", [context.node("Equal", [x, y])])
 
 
-@dataclass(frozen=True)
 class Less(_Comparison):
     """``x < y``."""
 
@@ -63,7 +58,6 @@ class Less(_Comparison):
         return np.less(x, y)
 
 
-@dataclass(frozen=True)
 class LessOrEqual(_Comparison):
     """``x <= y``."""
 
@@ -73,7 +67,6 @@ class LessOrEqual(_Comparison):
         return np.less_equal(x, y)
 
 
-@dataclass(frozen=True)
 class Greater(_Comparison):
     """``x > y``."""
 
@@ -83,7 +76,6 @@ class Greater(_Comparison):
         return np.greater(x, y)
 
 
-@dataclass(frozen=True)
 class GreaterOrEqual(_Comparison):
     """``x >= y``."""
 
@@ -93,7 +85,6 @@ class GreaterOrEqual(_Comparison):
         return np.greater_equal(x, y)
 
 
-@dataclass(frozen=True)
 class IsNaN(Unary):
     """Whether x is not a number."""
 
@@ -111,7 +102,6 @@ class IsNaN(Unary):
 # ---------------------------------------------------------------------------------------- boolean
 
 
-@dataclass(frozen=True)
 class _Boolean(Binary):
     """A connective of truth values."""
 
@@ -119,7 +109,6 @@ class _Boolean(Binary):
     dtypes: ClassVar[tuple[str, ...]] = ("bool",)
 
 
-@dataclass(frozen=True)
 class And(_Boolean):
     """Both."""
 
@@ -130,7 +119,6 @@ class And(_Boolean):
         return e.logical_and(x, y)
 
 
-@dataclass(frozen=True)
 class Or(_Boolean):
     """Either or both."""
 
@@ -141,7 +129,6 @@ class Or(_Boolean):
         return e.logical_or(x, y)
 
 
-@dataclass(frozen=True)
 class Xor(_Boolean):
     """Exactly one."""
 
@@ -152,7 +139,6 @@ class Xor(_Boolean):
         return e.logical_xor(x, y)
 
 
-@dataclass(frozen=True)
 class Not(Unary):
     """The opposite truth value."""
 
@@ -169,7 +155,6 @@ class Not(Unary):
 # ---------------------------------------------------------------------------------------- bitwise
 
 
-@dataclass(frozen=True)
 class _Bitwise(Binary):
     """An operation on the bits of integers."""
 
@@ -185,7 +170,6 @@ class _Bitwise(Binary):
         return super().onnx(context, node, *names)
 
 
-@dataclass(frozen=True)
 class BitwiseAnd(_Bitwise):
     """The bits set in both."""
 
@@ -196,7 +180,6 @@ class BitwiseAnd(_Bitwise):
         return e.bitwise_and(x, y)
 
 
-@dataclass(frozen=True)
 class BitwiseOr(_Bitwise):
     """The bits set in either."""
 
@@ -207,7 +190,6 @@ class BitwiseOr(_Bitwise):
         return e.bitwise_or(x, y)
 
 
-@dataclass(frozen=True)
 class BitwiseXor(_Bitwise):
     """The bits set in exactly one."""
 
@@ -218,7 +200,6 @@ class BitwiseXor(_Bitwise):
         return e.bitwise_xor(x, y)
 
 
-@dataclass(frozen=True)
 class _Shift(_Bitwise):
     """A shift of unsigned integers by less than their width."""
 
@@ -235,7 +216,6 @@ class _Shift(_Bitwise):
             yield Sample(cls(), (x, np.array([[0], [1], [7]], dtype)))
 
 
-@dataclass(frozen=True)
 class ShiftLeft(_Shift):
     """``x << y``."""
 
@@ -248,7 +228,6 @@ class ShiftLeft(_Shift):
         return e.shift_left(x, y)
 
 
-@dataclass(frozen=True)
 class ShiftRight(_Shift):
     """``x >> y``."""
 

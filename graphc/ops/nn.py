@@ -51,7 +51,6 @@ class _Softmax(Op):
             yield Sample(cls(1), (np.array(large, dtype),), differentiable=False)
 
 
-@dataclass(frozen=True)
 class Softmax(_Softmax):
     """``exp(x)`` divided by its sum along an axis.
 
@@ -70,7 +69,6 @@ class Softmax(_Softmax):
         return (weighted - node.output * total,)
 
 
-@dataclass(frozen=True)
 class LogSoftmax(_Softmax):
     """The logarithm of `Softmax`, without rounding small probabilities to 0 first.
 

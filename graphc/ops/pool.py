@@ -79,7 +79,6 @@ class _Pool(Windowed):
         return (1,) * len(self.window)
 
 
-@dataclass(frozen=True, kw_only=True)
 class MaxPool(_Pool):
     """The largest element that each window sees; NaN if it sees one."""
 
@@ -108,7 +107,6 @@ class MaxPool(_Pool):
         yield Sample(op, (edges,), differentiable=False, portable=False)
 
 
-@dataclass(frozen=True, kw_only=True)
 class _MaxPosition(_Pool):
     """An op that goes by where in each window the maximum stands.
 
@@ -138,7 +136,6 @@ class _MaxPosition(_Pool):
         return x, positions
 
 
-@dataclass(frozen=True, kw_only=True)
 class MaxPoolGradient(_MaxPosition):
     """The gradient of `MaxPool`: adds each dy to the place that its window's maximum had.
 
@@ -184,7 +181,6 @@ class MaxPoolGradient(_MaxPosition):
         yield from _position_samples(cls, of_x=False)
 
 
-@dataclass(frozen=True, kw_only=True)
 class MaxPoolPick(_MaxPosition):
     """The element of ``z`` that stands where each window's maximum stands in ``x``.
 
@@ -227,7 +223,6 @@ class MaxPoolPick(_MaxPosition):
         yield from _position_samples(cls, of_x=True)
 
 
-@dataclass(frozen=True, kw_only=True)
 class AveragePool(_Pool):
     """The mean of the elements of the image that each window sees; padding does not count."""
 

@@ -306,7 +306,6 @@ class Recurrent(Op):
         return tuple(arrays)
 
 
-@dataclass(frozen=True)
 class SimpleRNN(Recurrent):
     """``h = activation(x W + b + h R)``; see `Recurrent`."""
 
@@ -338,7 +337,6 @@ class _Gated(Recurrent):
         return ACTIVATIONS[self.recurrent_activation], ACTIVATIONS[self.activation]
 
 
-@dataclass(frozen=True)
 class LSTM(_Gated):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997); see `Recurrent`.
 

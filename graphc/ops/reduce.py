@@ -113,7 +113,6 @@ class Reduction(Op):
         return True
 
 
-@dataclass(frozen=True)
 class ReduceSum(Reduction):
     """The sum along the axes; 0 of no elements."""
 
@@ -129,7 +128,6 @@ class ReduceSum(Reduction):
         return (Expand(x.shape)(self.spread(dy, x)),)
 
 
-@dataclass(frozen=True)
 class ReduceMean(Reduction):
     """The arithmetic mean along the axes; NaN of no elements."""
 
@@ -154,7 +152,6 @@ class ReduceMean(Reduction):
         return like(x, count) if isinstance(count, int) else Size(self.axes, x.dtype)(x)
 
 
-@dataclass(frozen=True)
 class ReduceProd(Reduction):
     """The product along the axes; 1 of no elements."""
 
@@ -181,7 +178,6 @@ class ReduceProd(Reduction):
         return (self.spread(dy, x) * Where()(zero, single, without),)
 
 
-@dataclass(frozen=True)
 class _Extremum(Reduction):
     """An extreme element; equal extremes share the gradient."""
 
@@ -197,7 +193,6 @@ class _Extremum(Reduction):
         return (shares * self.spread(dy, x),)
 
 
-@dataclass(frozen=True)
 class ReduceMax(_Extremum):
     """The largest element along the axes; NaN if one is NaN."""
 
@@ -205,7 +200,6 @@ class ReduceMax(_Extremum):
         return np.max(x, axis=self.axes, keepdims=self.keep)
 
 
-@dataclass(frozen=True)
 class ReduceMin(_Extremum):
     """The smallest element along the axes; NaN if one is NaN."""
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphc.errors import FileFormatError
-from graphc.export.files import write_atomically
 from graphc.keras.saving import keras_archive, legacy_h5
 from graphc.serialize.errors import check_is_file
+from graphc.serialize.files import write_atomically
 from graphc.serialize.hdf5 import starts_as_hdf5
 
 _H5_ENDINGS = (".h5", ".hdf5")

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from graphc.export.check import Comparison
-from graphc.export.onnx import IR_VERSION, OPSET
-from graphc.keras.export import export_model
 from graphc.keras.saving.compiling import compile_config, compile_from
 from graphc.keras.saving.configs import model_to_dict
 from graphc.keras.saving.model_files import save_model
 from graphc.keras.saving.weight_files import load_weights, save_weights
 from graphc.serialize.text import write_yaml
+
+if TYPE_CHECKING:
+    from graphc.export.check import Comparison
 
 
 class Persistence:
@@ -142,8 +142,8 @@ class Persistence:
         *,
         check: bool = True,
         tolerance: float | None = None,
-        opset_version: int = OPSET,
-        ir_version: int = IR_VERSION,
+        opset_version: int | None = None,
+        ir_version: int | None = None,
     ) -> Comparison | None:
         """Write the model, as it predicts, as an ONNX file.
 
@@ -157,8 +157,9 @@ class Persistence:
                 is installed, by running it on random data of several sizes next to the model.
             tolerance: How far a result may be from the model's, relative to the largest one where
                 that is above 1; by default 1e-4 in single precision.
-            opset_version: The version of ONNX's operations, 17 or later.
-            ir_version: The version of ONNX's file format.
+            opset_version: The version of ONNX's operations, 17 or later; by default 17, which every
+                current runtime reads.
+            ir_version: The version of ONNX's file format; by default 8, which goes with that.
 
         Returns:
             How the file compares with the model; None where it was not run.
@@ -171,6 +172,8 @@ class Persistence:
         Example:
             >>> model.export("model.onnx")
         """
+        from graphc.keras.export import export_model  # loads the exporter and the passes
+
         return export_model(
             self,
             filepath,

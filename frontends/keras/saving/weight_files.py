@@ -6,13 +6,13 @@ import os
 from typing import Any
 
 from graphc.errors import FileFormatError
-from graphc.export.files import write_atomically
 from graphc.keras.saving import legacy_h5
 from graphc.keras.saving.compiling import build_optimizer
 from graphc.keras.saving.keras_archive import weights_in_archive
 from graphc.keras.saving.model_files import check_may_write
 from graphc.keras.saving.weights import Assignments, assign, read_weights, write_weights
 from graphc.serialize.errors import check_is_file, reading
+from graphc.serialize.files import write_atomically
 from graphc.serialize.hdf5 import open_hdf5, starts_as_hdf5
 
 
