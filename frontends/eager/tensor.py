@@ -47,17 +47,34 @@ OPERATORS = {
     "logical_xor": "Xor",
 }
 
+#: NumPy's names of those of Python's operators that take two operands, and ours.
+_NUMPY_OPERATORS = {
+    "divide": "true_divide",
+    "remainder": "mod",
+    **{name: name for name in ("floor_divide", "matmul", *OPERATORS)},
+}
+
 
 class Operators:
     """Python's operators, each handed to `_operate` under the name of a public operation."""
 
     #: Whether operators on it build a model rather than compute: then it goes first.
     records_operations = False
-    __array_ufunc__ = None  # NumPy arrays on the left give way to our reflected operators
     __hash__ = object.__hash__
 
     def _operate(self, name: str, *operands: Any) -> Any:
         raise NotImplementedError
+
+    def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """NumPy's functions: operators (an array may stand on the left) are ours, others NumPy's.
+
+        The others need elements, so they work on tensors that compute at once.
+        """
+        name = _NUMPY_OPERATORS.get(function.__name__)
+        if name and method == "__call__" and not kwargs:
+            return self._operate(name, *inputs)
+        arrays = [np.asarray(x) if isinstance(x, Operators) else x for x in inputs]
+        return getattr(function, method)(*arrays, **kwargs)
 
     def __add__(self, other: Any) -> Any:
         return self._operate("add", self, other)
@@ -279,7 +296,7 @@ class Tensor(Operators):
     def _no_elements(self, wanted: str) -> NoReturn:
         place = user_line_text()
         raise DataDependentControlFlowError(
-            f"{place + ': ' if place else ''}Python asks for {wanted}, but this tensor "
+            f"{place + ': ' if place else ''}Python wants to know {wanted}, but this tensor "
             f"({self.type}) gets its elements only when the compiled program runs. Instead of "
             "`if` and `while` on tensors use keras.ops.where, keras.ops.cond or "
             "keras.ops.while_loop; instead of float() or .numpy() keep computing with tensors."

@@ -11,6 +11,7 @@ from graphc.eager.variable import Variable
 from graphc.keras import metrics, tree
 from graphc.keras.engine.compile_losses import CompileLoss
 from graphc.keras.engine.compile_metrics import CompileMetrics
+from graphc.keras.engine.explain_losses import check_labels
 from graphc.keras.engine.outputs import Outputs
 
 
@@ -94,6 +95,11 @@ class Compilation:
             self._weights(sample_weight),
             batch_size,
         )
+
+    def check_labels(self, y: Any) -> None:
+        """Refuse targets, as arrays, that name classes that there are not, with a `ValueError`."""
+        if self.losses is not None and self.outputs is not None:
+            check_labels(self.outputs.flatten(y, "y"), self.losses.class_counts)
 
     def update_metrics(self, y: Any, y_pred: Any, sample_weight: Any) -> None:
         """Take a batch into the metrics."""

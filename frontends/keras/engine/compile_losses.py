@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.eager.tensor import Tensor, cast
+from graphc.errors import ShapeError
 from graphc.keras import losses, metrics
+from graphc.keras.engine.explain_losses import class_count, explain_shapes
 from graphc.keras.engine.kind import resolve_kind
 from graphc.keras.engine.naming import to_snake_case
 from graphc.keras.engine.outputs import Outputs
@@ -42,7 +44,12 @@ class CompileLoss:
                 outputs.flatten(loss, "loss"), targets, predictions, strict=True
             )
         ]
+        self.class_counts = [
+            class_count(function, prediction)
+            for function, prediction in zip(self.losses, predictions, strict=True)
+        ]
         self.weights = outputs.flatten(loss_weights, "loss_weights")
+        self._names = outputs.names
         self.trackers: list[Any] = [None] * outputs.count
         if sum(function is not None for function in self.losses) > 1:
             names = outputs.names or [getattr(f, "name", "") for f in self.losses]
@@ -85,9 +92,9 @@ class CompileLoss:
                 raise ValueError(
                     "there is a loss"
                     + (f" for output {index}" if len(self.losses) > 1 else "")
-                    + ", but no target: give y as well (or loss=None to compile)"
+                    + ", but no target: give y as well, for validation too"
                 )
-            value = function(targets[index], predictions[index], sample_weights[index])
+            value = self._value(index, targets[index], predictions[index], sample_weights[index])
             if value.ndim:
                 raise ValueError(
                     f'the loss "{function.name}" gives a tensor of shape {value.shape}, but '
@@ -102,6 +109,16 @@ class CompileLoss:
                 value = value * self.weights[index]
             total = value if total is None else total + value
         return total
+
+    def _value(self, index: int, target: Any, prediction: Tensor, sample_weight: Any) -> Tensor:
+        """The loss of one output."""
+        function = self.losses[index]
+        try:
+            return function(target, prediction, sample_weight)
+        except ShapeError as error:
+            name = self._names[index] if len(self._names) > 1 else ""
+            text = explain_shapes(function.name, name, target.shape, prediction.shape)
+            raise ShapeError(text) from error
 
 
 def _tracker_names(names: Sequence[str]) -> list[str]:

@@ -194,7 +194,7 @@ class Functional(Model):
 
     def _fit(self, given: Any, wanted: KerasTensor, name: str) -> Tensor:
         tensor = as_tensor(given)
-        mask = tensor.mask
+        mask, received = tensor.mask, tensor.shape
         if tensor.dtype != wanted.dtype and (is_float(wanted.dtype) or not is_float(tensor.dtype)):
             tensor = cast(tensor, wanted.dtype)
         rank = len(wanted.shape)
@@ -205,9 +205,12 @@ class Functional(Model):
         complaint = InputSpec(shape=wanted.shape).complaint(tensor.shape)
         if complaint:
             place = user_line_text()
+            hint = ""
+            if len(received) == rank - 1:
+                hint = "; is it a single sample? The batch's axis is missing then: x[np.newaxis]"
             raise ShapeError(
                 f'model "{self.name}": input "{name}" {complaint}; it takes shape {wanted.shape}, '
-                f"received {tensor.shape}" + (f" ({place})" if place else "")
+                f"received {received}{hint}" + (f" ({place})" if place else "")
             )
         tensor = Tensor(tensor.data)
         tensor.mask = mask
@@ -220,7 +223,8 @@ def _is_functional(layer: Any) -> bool:
 
 def _has_constructor_of_functional(kind: type) -> bool:
     """Whether a model of the class is made of inputs and outputs."""
-    parameters = inspect.signature(kind.__init__).parameters.values()
+    # Not the signature of the class: that would be the one of `Layer.__new__`.
+    parameters = inspect.signature(kind.__init__).parameters.values()  # type: ignore[misc]
     kinds = {parameter.kind for parameter in parameters}
     takes_anything = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD} <= kinds
     return takes_anything or [p.name for p in parameters][1:3] == ["inputs", "outputs"]
@@ -273,8 +277,9 @@ def _order(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> list[Node]:
                 stack.append((tensor.node, False))
     # Inputs that no output needs belong to the model all the same.
     for tensor in inputs:
-        if isinstance(tensor.node.operation, InputLayer) and id(tensor.node) not in done:
-            order.insert(0, tensor.node)
+        start = tensor.node
+        if start is not None and isinstance(start.operation, InputLayer) and id(start) not in done:
+            order.insert(0, start)
     return order
 
 

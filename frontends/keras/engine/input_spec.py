@@ -102,6 +102,8 @@ def check_inputs(specs: Any, inputs: Any, what: str, place: str) -> None:
     for number, (spec, tensor) in enumerate(pairs):
         if tensor is None or spec is None:
             continue
+        if not hasattr(tensor, "shape"):
+            raise TypeError(f"{what}: takes tensors or arrays, received {tensor!r}{place}")
         complaint = spec.complaint(tuple(tensor.shape))
         if complaint:
             which = "input" if len(pairs) == 1 else f"input {number}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 from collections.abc import Callable, Sequence
@@ -58,7 +59,16 @@ class Layer(Parts):
         ...         return inputs @ self.w
     """
 
+    #: The functional calls of this layer, oldest first.
+    inbound_nodes: list[Node]
+    _auto_arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
+        if len(args) == 1 and isinstance(args[0], KerasTensor):
+            raise TypeError(
+                f"{cls.__name__}(...) makes a layer, which is called on a tensor then: "
+                f"{cls.__name__}(...)(x) ({user_line_text()})"
+            )
         layer = super().__new__(cls)
         object.__setattr__(layer, "_auto_arguments", (args, kwargs))
         return layer
@@ -95,11 +105,14 @@ class Layer(Parts):
         self._build_shapes: Any = None
         self._input_shape_argument = _legacy_input_shape(kwargs)
         if kwargs:
-            known = sorted(inspect.signature(type(self).__init__).parameters)[:]
+            own = list(inspect.signature(type(self).__init__).parameters)
+            common = ["name", "dtype", "trainable", "activity_regularizer", "input_shape"]
+            known = [p for p in dict.fromkeys(own + common) if p not in ("self", "args", "kwargs")]
+            near = difflib.get_close_matches(next(iter(kwargs)), known, 1)
             raise TypeError(
-                f"{type(self).__name__}: unknown argument(s) {', '.join(sorted(kwargs))}; "
-                f"it takes {', '.join(p for p in known if p not in ('self', 'kwargs'))} and "
-                "name, dtype, trainable, activity_regularizer, input_shape"
+                f"{type(self).__name__}: unknown argument(s) {', '.join(sorted(kwargs))}"
+                + (f", did you mean {near[0]}?" if near else "")
+                + f" It takes {', '.join(known)}"
             )
 
     # ------------------------------------------------------------------------------ to override

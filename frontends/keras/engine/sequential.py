@@ -41,6 +41,8 @@ class Sequential(Model):
         super().__init__(trainable=trainable, name=name, **kwargs)
         self._stack: list[Layer] = []
         self._functional: Functional | None = None
+        if isinstance(layers, (Layer, KerasTensor)):
+            raise TypeError("a Sequential model takes a list of layers: Sequential([a, b, c])")
         for layer in layers or []:
             self.add(layer)
 

@@ -93,9 +93,9 @@ class Trainer(Compilable):
             validation_feed = self._feed(
                 validation, validation_batch_size or batch_size, validation_steps
             )
-            self.steps_for("evaluate", validation_feed.first)
+            self._prepare("evaluate", validation_feed)
         # Everything that may be wrong with the data shows before anything is trained.
-        self.steps_for("train", feed.first)
+        self._prepare("train", feed)
         self._warn_of_changes()
         callbacks = self._callback_list(callbacks, verbose, epochs, feed.steps, add_history=True)
         planned = range(initial_epoch, epochs)
@@ -174,7 +174,7 @@ class Trainer(Compilable):
         """
         self._check_compiled("evaluate")
         feed = self._feed(self._data(x, y, sample_weight), batch_size, steps)
-        self.steps_for("evaluate", feed.first)
+        self._prepare("evaluate", feed)
         logs = self._evaluate(feed, self._callback_list(callbacks, verbose, 1, feed.steps))
         return logs if return_dict else self._in_order(logs)
 
@@ -273,6 +273,13 @@ class Trainer(Compilable):
         compiled = self.steps_for("predict", rows)
         results = compiled.executable.run(rows.arrays, compiled.state)
         return tree.pack_sequence_as(compiled.structure, list(results.values()))
+
+    def _prepare(self, kind: str, feed: Feed) -> None:
+        """Compile what the data needs, and check the data."""
+        first = feed.first
+        self.steps_for(kind, first)
+        assert self.compilation is not None
+        self.compilation.check_labels(first.y)
 
     def _on_batch(self, kind: str, rows: Rows, return_dict: bool, reset: bool) -> Any:
         compiled = self.steps_for(kind, rows)

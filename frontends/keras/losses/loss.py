@@ -111,7 +111,12 @@ class LossFunctionWrapper(Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         if isinstance(y_true, Tensor) and isinstance(y_pred, Tensor):
             y_true, y_pred = same_rank(y_true, y_pred)
-        return self.fn(y_true, y_pred, **self.fn_kwargs)
+        loss = self.fn(y_true, y_pred, **self.fn_kwargs)
+        if loss is None:
+            raise ValueError(
+                f'the loss function "{self.name}" returned None; is there a `return` missing?'
+            )
+        return loss
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,10 +58,7 @@ class Family:
         hint = ""
         if isinstance(identifier, str):
             near = difflib.get_close_matches(identifier, self.objects, 3)
+            lower = sorted(name for name in self.objects if name.islower())
             hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+            hint = hint or f" There are {', '.join(lower)}."
         return ValueError(f"Could not interpret {self.kind} identifier: {identifier!r}.{hint}")
-
-
-def snake_case(name: str) -> str:
-    """``"GlorotUniform"`` as ``"glorot_uniform"``, by Keras's rule (``"L1L2"`` is ``"l1l2"``)."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", name).lower()
