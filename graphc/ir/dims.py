@@ -8,14 +8,13 @@ without atoms is always a plain ``int``: nobody has to test for a constant `Symb
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, Union
 
-from graphc.errors import DimensionMismatchError, ParseError, ShapeError
+from graphc.errors import DimensionMismatchError, ShapeError
 
 Dim: TypeAlias = Union[int, "SymbolicDim"]
 Shape: TypeAlias = tuple[Dim, ...]
@@ -282,37 +281,3 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
 def shape_text(shape: Iterable[Dim]) -> str:
     """A shape as text: ``[batch, 28, 28, 1]``."""
     return "[" + ", ".join(str(dim) for dim in shape) + "]"
-
-
-def parse_dim(text: str) -> Dim:
-    """The dimension that ``str(dim)`` wrote.
-
-    Raises:
-        ParseError: The text is no dimension.
-    """
-    try:
-        return _from_syntax(ast.parse(text.strip(), mode="eval").body)
-    except (SyntaxError, ValueError, ShapeError) as error:
-        raise ParseError(f"{text!r} is not a dimension") from error
-
-
-def _from_syntax(tree: ast.expr) -> Dim:
-    match tree:
-        case ast.Constant(value=int() as value):
-            return value
-        case ast.Name(id=name) | ast.Constant(value=str() as name):
-            return symbol(name)
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return _from_syntax(operand) * -1
-        case ast.BinOp(left=left, op=operator, right=right):
-            a, b = _from_syntax(left), _from_syntax(right)
-            match operator:
-                case ast.Add():
-                    return a + b
-                case ast.Sub():
-                    return a - b
-                case ast.Mult():
-                    return a * b
-                case ast.FloorDiv():
-                    return a // b
-    raise ValueError(ast.dump(tree))

@@ -216,9 +216,12 @@ class Graph:
 
         Raises:
             GraphError: The name is taken.
+            ShapeError: A size is negative.
         """
         if name in self._input_names:
             raise GraphError(f'graph "{self.name}" already has an input "{name}"')
+        if type.has_negative_size:
+            raise ShapeError(f'input "{name}" cannot be {type}: sizes are not negative')
         value = Value(self, type, None, len(self.inputs), name)
         self.inputs.append(value)
         self._input_names.add(name)
@@ -236,6 +239,9 @@ class Graph:
                 raise GraphError(f'{op.name}: {value!r} is not a value of graph "{self.name}"')
         try:
             types = op.infer(*[value.type for value in inputs])
+            for type in (types,) if isinstance(types, TensorType) else types:
+                if type.has_negative_size:
+                    raise ShapeError(f"the result would be {type}, and sizes are not negative")
         except (ShapeError, DTypeError) as error:
             raise self._located(op, inputs, error) from None
         node = Node(op, inputs, self.location)

@@ -62,6 +62,18 @@ def parse(text: str) -> Graph:
     return graph
 
 
+def parse_dim(text: str) -> Dim:
+    """The dimension that ``str(dim)`` wrote.
+
+    Raises:
+        ParseError: The text is no dimension.
+    """
+    reader = Reader(text)
+    dim = reader.dim()
+    reader.end()
+    return dim
+
+
 class Reader:
     """A position in a text, and methods that read what stands there and go on behind it.
 
@@ -111,7 +123,8 @@ class Reader:
             raise self.error(f"an element type ({', '.join(DTYPES)})", dtype)
         self.expect("[")
         type = TensorType(tuple(self._list("]", self.dim)), dtype)
-        self._check_sizes(type)
+        if type.has_negative_size:
+            raise self.error("a type without negative sizes", str(type))
         return type
 
     def dim(self) -> Dim:
@@ -222,13 +235,7 @@ class Reader:
             inferred = ", ".join(str(value.type) for value in outputs)
             raise self.error(f"type {inferred} of {name}", ", ".join(map(str, types)))
         for result, value in zip(results, outputs, strict=True):
-            # Attributes that make no sense together can lead to this where symbols hide it.
-            self._check_sizes(value.type)
             self._define(values, result, value, start)
-
-    def _check_sizes(self, type: TensorType) -> None:
-        if any(isinstance(dim, int) and dim < 0 for dim in type.shape):
-            raise self.error("a type without negative sizes", str(type))
 
     def _types(self) -> list[TensorType]:
         types = [self.type()]

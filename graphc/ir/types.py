@@ -81,6 +81,11 @@ class TensorType:
         """The number of elements."""
         return dims.product(self.shape)
 
+    @property
+    def has_negative_size(self) -> bool:
+        """Whether a size is known to be negative."""
+        return any(isinstance(dim, int) and dim < 0 for dim in self.shape)
+
     def with_shape(self, shape: Iterable[Dim]) -> TensorType:
         """The same element type in another shape."""
         return TensorType(tuple(shape), self.dtype)

@@ -132,7 +132,7 @@ class Module:
 
     def data(self, name: str, content: bytes) -> Register:
         """Read-only, 64-byte aligned bytes."""
-        text = "".join(f"\\{byte:02X}" for byte in content)
+        text = "\\" + content.hex("\\") if content else ""
         self._globals[name] = (
             f'@{name} = internal constant [{len(content)} x i8] c"{text}", align 64'
         )

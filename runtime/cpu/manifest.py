@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from graphc.ir import dims, dtype_size
+from graphc.ir.dims import Dim
+from graphc.ir.reader import parse_dim
 from graphc.passes.memory import Interval
 from graphc.runtime.cpu.lower import Lowering
 from graphc.runtime.cpu.schedule import Schedule
@@ -22,21 +24,20 @@ class ArenaBuffer:
     """A piece of the arena.
 
     Attributes:
-        size: Bytes, as the text of a dimension.
+        size: Bytes.
         first: The first moment at which it is in use.
         last: The last one.
         slots: Where its address goes.
     """
 
-    size: str
+    size: Dim
     first: int
     last: int
     slots: list[int]
 
     def interval(self, bindings: Mapping[str, int]) -> Interval:
         """Its size and life for one binding of the symbolic dimensions."""
-        size = dims.evaluate(dims.parse_dim(self.size), bindings)
-        return Interval(size, self.first, self.last)
+        return Interval(dims.evaluate(self.size, bindings), self.first, self.last)
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,14 @@ class RowTensor:
         base: The slot for the address of the caller's array.
         slot: The slot for the address of the rows of a step.
         gathered: The slot for the address of memory for a batch; None for results.
-        row_bytes: Bytes of a row, as the text of a dimension.
+        row_bytes: Bytes of a row.
     """
 
     name: str
     base: int
     slot: int
     gathered: int | None
-    row_bytes: str
+    row_bytes: Dim
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Manifest:
         rows: The tensors of which each step sees some rows.
         kernels: Names of the kernels in the order in which they run.
         work: How many elementary operations the kernels are that threads may share, each number
-            once, as texts of dimensions.
+            once.
     """
 
     slots: int
@@ -83,23 +84,32 @@ class Manifest:
     results: dict[str, int]
     rows: list[RowTensor]
     kernels: list[str]
-    work: list[str]
+    work: list[Dim]
 
     def largest_work(self, bindings: Mapping[str, int]) -> int:
         """Elementary operations of the largest kernel that threads may share."""
-        return max((dims.evaluate(dims.parse_dim(x), bindings) for x in self.work), default=0)
+        return max((dims.evaluate(x, bindings) for x in self.work), default=0)
 
     def as_json(self) -> str:
         """The text that `from_json` reads."""
-        return json.dumps(asdict(self))
+        return json.dumps(asdict(self), default=str)  # symbolic sizes as text
 
     @staticmethod
     def from_json(text: str) -> Manifest:
         """The manifest that `as_json` wrote."""
         fields = json.loads(text)
+        for buffer in fields["arena"]:
+            buffer["size"] = _dim(buffer["size"])
+        for tensor in fields["rows"]:
+            tensor["row_bytes"] = _dim(tensor["row_bytes"])
         fields["arena"] = [ArenaBuffer(**x) for x in fields["arena"]]
         fields["rows"] = [RowTensor(**x) for x in fields["rows"]]
+        fields["work"] = [_dim(x) for x in fields["work"]]
         return Manifest(**fields)
+
+
+def _dim(written: int | str) -> Dim:
+    return written if isinstance(written, int) else parse_dim(written)
 
 
 def make_manifest(lowering: Lowering, schedule: Schedule, rows: list[Rows]) -> Manifest:
@@ -137,12 +147,12 @@ def make_manifest(lowering: Lowering, schedule: Schedule, rows: list[Rows]) -> M
                 x.slot,
                 layout.slot(x.buffer),
                 x.gathered,
-                str(x.row_bytes),
+                x.row_bytes,
             )
             for x in rows
         ],
         kernels=[lowering.kernels[number].name for number in schedule.order],
-        work=sorted({str(kernel.work) for kernel in lowering.all_kernels if not kernel.serial}),
+        work=sorted({kernel.work for kernel in lowering.all_kernels if not kernel.serial}, key=str),
     )
 
 
@@ -151,4 +161,4 @@ def _arena_buffer(
 ) -> ArenaBuffer:
     type = lowering.buffers[index].type
     first, last = schedule.intervals[index]
-    return ArenaBuffer(str(type.size * dtype_size(type.dtype)), first, last, slots)
+    return ArenaBuffer(type.size * dtype_size(type.dtype), first, last, slots)

@@ -256,7 +256,7 @@ class _Context:
         for tensor in self.manifest.rows:
             self.slots[tensor.base] = _address(arrays[tensor.name])
             if tensor.gathered is not None and order is not None:
-                size = dims.evaluate(dims.parse_dim(tensor.row_bytes), bindings)
+                size = dims.evaluate(tensor.row_bytes, bindings)
                 kept.append(_Memory(size * bindings[BATCH]))
                 self.slots[tensor.gathered] = kept[-1].address
         return kept

@@ -322,7 +322,7 @@ HEAD = 'graph "g" {\n  input %x : float32[3]\n'
         (HEAD + "input %y : int8[-3]\n}", "line 3: expected a type without negative sizes"),
         (
             HEAD + "input %y:int8[n] %z = Slice(%y) {starts=[3], stops=[1], steps=[1]} }",
-            "line 3: expected a type without negative sizes, received int8[-2]",
+            "line 3: Slice: the result would be int8[-2], and sizes are not negative",
         ),
         (HEAD + "input %y : int8[3.5]\n}", 'line 3: expected "," or "]"'),
         (HEAD + "input %y : int8[((n)//0)]\n}", "line 3: expected a divisor above 0, received 0"),
