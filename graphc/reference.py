@@ -6,12 +6,12 @@ tensors that compute at once use its rules.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from graphc.errors import DTypeError, ShapeError
+from graphc.errors import DTypeError, GraphError, ShapeError
 from graphc.ir import Graph, Op, TensorType, Value, dims, numpy_dtype, type_of
 
 
@@ -26,11 +26,13 @@ def evaluate(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         Output names to arrays.
 
     Raises:
+        GraphError: There is no array for an input.
         ShapeError, DTypeError: An array does not fit the type of its input.
 
     Example:
         >>> evaluate(graph, {"x": np.ones((2, 3), np.float32)})["y"]
     """
+    check_complete(graph, inputs)
     arrays = {value: np.asarray(inputs[value.name]) for value in graph.inputs}
     bindings = bind(graph, {value.name: array for value, array in arrays.items()})
     for node in graph.nodes:
@@ -82,13 +84,26 @@ def decomposition(op: Op, types: list[TensorType]) -> Graph:
     return graph
 
 
+def check_complete(graph: Graph, inputs: Container[str]) -> None:
+    """Refuse inputs of which some are missing.
+
+    Raises:
+        GraphError: There is no array for an input.
+    """
+    missing = [value.name for value in graph.inputs if value.name not in inputs]
+    if missing:
+        raise GraphError(f"there is no array for {', '.join(missing)}")
+
+
 def bind(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, int]:
     """The sizes of a graph's symbolic dimensions, read off its inputs.
 
     Raises:
+        GraphError: There is no array for an input.
         ShapeError: An array has another rank, another fixed size, or two disagree on a symbol.
         DTypeError: An array has another dtype.
     """
+    check_complete(graph, inputs)
     bindings: dict[str, int] = {}
     derived: list[tuple[Value, int, dims.Dim, int]] = []
     for value in graph.inputs:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 
-from graphc.ir import dims, numpy_dtype
+from graphc.ir import Graph, SymbolicDim, dims, numpy_dtype
 from graphc.program import Program
 
 BATCH = "batch"
@@ -88,6 +89,32 @@ class Executable(ABC):
             for name, value in self.program.results.items()
             if value.shape[:1] == (dims.symbol(BATCH),)
         ]
+
+    def check_sizes(self, bindings: Mapping[str, int]) -> None:
+        """Refuse data that is too small for the program, such as an image below a window.
+
+        Args:
+            bindings: Sizes of the symbolic dimensions.
+
+        Raises:
+            ShapeError: An op does not take them; the message has the op and its layer.
+        """
+        if any(dims.evaluate(dim, bindings) < 1 for dim in self._differences):
+            self.program.graph.substitute(bindings)  # asks each op again
+
+    @cached_property
+    def _differences(self) -> list[SymbolicDim]:
+        """The sizes from which something is subtracted: no other can become negative."""
+        found: dict[SymbolicDim, None] = {}
+        graphs: list[Graph] = [self.program.graph]
+        for graph in graphs:
+            for value in graph.values():
+                for dim in value.shape:
+                    if isinstance(dim, SymbolicDim) and any(c < 0 for _, c in dim.terms):
+                        found[dim] = None
+            for node in graph.nodes:
+                graphs += node.op.bodies
+        return list(found)
 
     def allocate_results(self, rows: int, bindings: Mapping[str, int]) -> dict[str, np.ndarray]:
         """Arrays for the row results of ``rows`` rows."""

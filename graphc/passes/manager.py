@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -21,6 +20,7 @@ from graphc.config import config
 from graphc.errors import GraphError, ShapeError
 from graphc.ir import Graph, Value, as_text, dims, is_float, numpy_dtype
 from graphc.ir.verify import verify
+from graphc.passes.dump import dump
 from graphc.passes.report import Report
 from graphc.program import Program
 from graphc.reference import evaluate
@@ -101,21 +101,9 @@ class _Log:
         """Write a graph, below a comment, as the next file of the folder of dumps."""
         if config.dump_folder is None:
             return
-        folder = Path(config.dump_folder)
-        folder.mkdir(parents=True, exist_ok=True)
         head = "".join(f"# {line}\n" for line in comment.splitlines())
         owner = self.program.name if self.program else graph.name
-        safe = "".join(c if c.isalnum() else "-" for c in f"{owner}-{self.pipeline}-{name}")
-        text = f"{head}{self._text(graph)}\n"
-        number = len(list(folder.iterdir()))
-        while True:
-            try:
-                # Others may be writing into the same folder: a number is taken by creating it.
-                with open(folder / f"{number:04}-{safe[:100]}.txt", "x", encoding="utf-8") as file:
-                    file.write(text)
-                return
-            except FileExistsError:
-                number += 1
+        dump(f"{owner}-{self.pipeline}-{name}", f"{head}{self._text(graph)}\n")
 
     def _text(self, graph: Graph) -> str:
         return as_text(graph) if self.program is None else self.program.with_graph(graph).as_text()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import metadata
@@ -19,6 +18,7 @@ import graphc
 from graphc import __version__
 from graphc.config import config
 from graphc.runtime.cpu.target import Target
+from graphc.serialize.files import write_atomically
 
 _DEFAULT_LIMIT = 512 * 1024 * 1024
 _SUFFIX = ".graphc-object"
@@ -132,19 +132,11 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write(path: Path, code: bytes) -> bool:
-    """Writes an entry beside its place and moves it there; whether that worked."""
-    temporary = ""
+    """Keeps an entry; whether that worked."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(code).hexdigest().encode() + b"\n" + code)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        write_atomically(path, hashlib.sha256(code).hexdigest().encode() + b"\n" + code)
     except OSError:
-        if temporary:
-            _delete(Path(temporary))
         return False
     return True
 

@@ -7,7 +7,6 @@ import hashlib
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from graphc.config import config
 from graphc.ir import Op
@@ -20,6 +19,7 @@ from graphc.passes import (
     share_common,
     simplify,
 )
+from graphc.passes.dump import dump
 from graphc.passes.fuse import fuse
 from graphc.passes.windows import expose_windows
 from graphc.program import Program
@@ -114,10 +114,8 @@ def _compile(program: Program, target: Target) -> bytes:
     if config.debug >= 5:
         print(jit.emit_assembly(text, target), file=sys.stderr)
     if config.dump_folder is not None:
-        folder = Path(config.dump_folder)
-        name = f"{len(list(folder.iterdir())):04}-{program.name}-cpu"
-        (folder / f"{name}.ll").write_text(text, encoding="utf-8")
-        (folder / f"{name}.s").write_text(jit.emit_assembly(text, target), encoding="utf-8")
+        dump(f"{program.name}-cpu", text, "ll")
+        dump(f"{program.name}-cpu", jit.emit_assembly(text, target), "s")
     return code
 
 

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 import numpy as np
 
 from graphc.config import config
-from graphc.errors import DTypeError, GraphError, ShapeError
+from graphc.errors import DTypeError, ShapeError
 from graphc.ir import dims, numpy_dtype
 from graphc.passes.memory import ALIGNMENT, plan_memory
 from graphc.program import Program
-from graphc.reference import bind
+from graphc.reference import bind, check_complete
 from graphc.runtime.cpu.compiler import load
 from graphc.runtime.cpu.frame import BATCH_SIZE, BEGIN, ORDER, POOL, ROWS, SCRATCH, STEPS
 from graphc.runtime.cpu.kernel import CHUNKS, PARALLEL_WORK
@@ -66,8 +66,8 @@ class CpuExecutable(Executable):
         self, data: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
         data, bindings = self._bind(data, state)
-        results = self._allocate(list(self.program.results), bindings)
         with self._context(bindings) as context:
+            results = self._allocate(list(self.program.results), bindings)
             context.point(self.manifest.data, data)
             context.point_variables(state)
             context.point(self.manifest.results, results)
@@ -90,10 +90,10 @@ class CpuExecutable(Executable):
             _check_steps(rows, batch_size, steps, begin, order)
         full = {**bindings, BATCH: rows}
         bindings[BATCH] = min(batch_size, rows)
-        by_row = {**self.allocate_results(rows, full), **self._checked(results or {}, full)}
-        last = [name for name in self.program.results if name not in by_row]
-        totals = self._allocate(last, bindings)
         with self._context(bindings) as context:
+            by_row = {**self.allocate_results(rows, full), **self._checked(results or {}, full)}
+            last = [name for name in self.program.results if name not in by_row]
+            totals = self._allocate(last, bindings)
             context.point(self.manifest.data, data)
             context.point_variables(state)
             context.point(self.manifest.results, totals)
@@ -127,9 +127,7 @@ class CpuExecutable(Executable):
         self, data: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]
     ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """The data, contiguous, and the sizes of the symbolic dimensions, checked."""
-        missing = [v.name for v in self.program.graph.inputs if v.name not in {**data, **state}]
-        if missing:
-            raise GraphError(f"there is no array for {', '.join(missing)}")
+        check_complete(self.program.graph, {**data, **state})
         arrays = {v.name: np.asarray(data[v.name], order="C") for v in self.program.data}
         everything = {**arrays, **state}
         bindings = self._types.bind(everything)
@@ -159,7 +157,9 @@ class CpuExecutable(Executable):
             context = matching[-1] if matching else None
             if context is not None:
                 idle.remove(context)
-        context = context or _Context(self, dict(bindings))
+        if context is None:
+            self.check_sizes(bindings)
+            context = _Context(self, dict(bindings))
         yield context
         with self._lock:
             idle.append(context)
@@ -219,14 +219,14 @@ class _Context:
         for name, slot in manifest.symbols.items():
             self.slots[slot] = bindings[name]
         plan = plan_memory([x.interval(bindings) for x in manifest.arena])
-        self.memory = _Memory(plan.size)
+        self.memory = _Memory(plan.size, bindings)
         for buffer, offset in zip(manifest.arena, plan.offsets, strict=True):
             for slot in buffer.slots:
                 self.slots[slot] = self.memory.address + offset
         parts = CHUNKS if executable.pool.threads > 1 else 1
         # Each part's piece is padded to whole cache lines.
         scratch = (executable._scratch_bytes(self.address) + 2 * ALIGNMENT) * parts
-        self.scratch = _Memory(scratch)
+        self.scratch = _Memory(scratch, bindings)
         self.slots[SCRATCH] = self.scratch.address
         self.is_large = manifest.largest_work(bindings) >= PARALLEL_WORK
         self.batch_slot = manifest.symbols.get(BATCH)
@@ -257,16 +257,28 @@ class _Context:
             self.slots[tensor.base] = _address(arrays[tensor.name])
             if tensor.gathered is not None and order is not None:
                 size = dims.evaluate(tensor.row_bytes, bindings)
-                kept.append(_Memory(size * bindings[BATCH]))
+                kept.append(_Memory(size * bindings[BATCH], bindings))
                 self.slots[tensor.gathered] = kept[-1].address
         return kept
 
 
 class _Memory:
-    """Aligned memory; its address is good as long as the object lives."""
+    """Aligned memory; its address is good as long as the object lives.
 
-    def __init__(self, size: int):
-        self._bytes = np.empty(size + ALIGNMENT, np.uint8)
+    Args:
+        size: Bytes.
+        bindings: The sizes of the symbolic dimensions that it is for.
+    """
+
+    def __init__(self, size: int, bindings: Mapping[str, int]):
+        try:
+            self._bytes = np.empty(size + ALIGNMENT, np.uint8)
+        except (MemoryError, ValueError, OverflowError):  # the latter: beyond any address
+            sizes = ", ".join(f"{name} = {size}" for name, size in bindings.items())
+            raise MemoryError(
+                f"a step needs {size / 2**30:.1f} GiB for what it computes"
+                f"{f' with {sizes}' if sizes else ''}: take a smaller model or smaller batches"
+            ) from None
         start = self._bytes.ctypes.data
         self.address = -(-start // ALIGNMENT) * ALIGNMENT
 

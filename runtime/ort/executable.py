@@ -57,6 +57,7 @@ class OrtExecutable(Executable):
 
     def run(self, data: Arrays, state: Arrays) -> dict[str, np.ndarray]:
         sizes = bind(self.program.graph, {**data, **state})
+        self.check_sizes(sizes)
         session = self._session(sizes)
         buffers = _State(self.options.device, state, self._spare)
         results = {name: session.allocate(name, sizes) for name in self.program.results}
@@ -75,6 +76,7 @@ class OrtExecutable(Executable):
         results: Arrays | None = None,
     ) -> dict[str, np.ndarray]:
         sizes = bind(self.program.graph, {**data, **state})
+        self.check_sizes(sizes)
         by_row, in_rows = self.row_inputs(), self.row_results()
         count = len(data[by_row[0]]) if by_row else (begin + steps) * batch_size
         buffers = _State(self.options.device, state, self._spare)

@@ -14,7 +14,7 @@ from graphc import runtime
 from graphc.autodiff import gradients
 from graphc.config import config
 from graphc.errors import DTypeError, GraphError, ShapeError
-from graphc.ir import Graph, TensorType, filled, symbol
+from graphc.ir import Graph, Location, TensorType, filled, symbol
 from graphc.ops.control import scan
 from graphc.ops.conv import Conv
 from graphc.ops.elementwise import Relu, Tanh
@@ -343,3 +343,37 @@ def test_results_computed_in_another_shape_have_a_row_for_each_sample() -> None:
     y = np.full_like(data, np.nan)
     CpuExecutable(Program(graph), 1).run_steps({"x": data}, {}, 4, 3, results={"y": y})
     np.testing.assert_allclose(y, np.tanh(data), rtol=1e-5)
+
+
+def test_data_below_a_window_is_refused_by_the_op() -> None:
+    # A reduction behind it would hide the negative size.
+    graph, time = Graph("windows"), symbol("time")
+    x = graph.input("x", TensorType((BATCH, time, 3), "float32"))
+    kernel = graph.input("kernel", TensorType((5, 3, 4), "float32"))
+    with graph.at(Location("encoder", "train.py", 12)):
+        seen = Conv(strides=(1,), padding=((0, 0),), dilations=(1,))(x, kernel)
+    graph.outputs["y"] = ReduceSum((1,))(seen)
+    executable = CpuExecutable(Program(graph, (Variable("kernel"),)), 1)
+    state = {"kernel": np.ones((5, 3, 4), np.float32)}
+    for shape in ((0, 5, 3), (2, 5, 3)):
+        result = executable.run({"x": np.ones(shape, np.float32)}, state)
+        np.testing.assert_array_equal(result["y"], np.full((shape[0], 4), 15))
+    for size in (4, 2, 0):
+        data = {"x": np.ones((2, size, 3), np.float32)}
+        with pytest.raises(ShapeError, match='Conv: a window of .*"encoder", train.py:12'):
+            executable.run(data, state)
+        with pytest.raises(ShapeError, match='Conv: a window of .*"encoder", train.py:12'):
+            executable.run_steps(data, state, 2, 1)
+
+
+def test_needs_beyond_the_memory_are_told() -> None:
+    graph, n = Graph("all pairs"), symbol("n")
+    x = graph.input("x", TensorType((n,), "float32"))
+    pairs = Tanh()(Einsum("a,b->ab")(x, x))
+    graph.outputs["y"] = Einsum("ab,b->a")(pairs, x)
+    executable = CpuExecutable(Program(graph), 1)
+    few = np.linspace(0, 1, 9, dtype=np.float32)
+    expected = np.tanh(np.outer(few, few)) @ few
+    np.testing.assert_allclose(executable.run({"x": few}, {})["y"], expected, rtol=1e-5)
+    with pytest.raises(MemoryError, match="262144.0 GiB for what it computes with n = 8388608"):
+        executable.run({"x": np.zeros(2**23, np.float32)}, {})

@@ -24,6 +24,7 @@ from graphc.ir import (
     type_of,
 )
 from graphc.ops.elementwise import Add, Exp, Neg
+from graphc.ops.movement import Slice
 from graphc.reference import evaluate
 
 VECTOR = TensorType((3,), "float32")
@@ -83,6 +84,16 @@ def test_input_names_are_unique() -> None:
     graph.input("x", VECTOR)
     with pytest.raises(GraphError, match='graph "g" already has an input "x"'):
         graph.input("x", VECTOR)
+
+
+def test_sizes_are_not_negative() -> None:
+    graph = Graph("g")
+    with pytest.raises(ShapeError, match='input "x" cannot be float32\\[-3\\]'):
+        graph.input("x", TensorType((-3,), "float32"))
+    x = graph.input("x", TensorType((symbol("n"),), "float32"))
+    with pytest.raises(ShapeError, match="Slice: the result would be float32\\[-2\\]"):
+        Slice((3,), (1,), (1,))(x)
+    assert graph.nodes == []
 
 
 def test_operands_of_another_graph() -> None:

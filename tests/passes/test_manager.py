@@ -124,6 +124,13 @@ def test_names_in_dumps_are_safe(tmp_path: Path) -> None:
     assert as_text(parse(file.read_text(encoding="utf-8"))) == as_text(graph)
 
 
+def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    config.dump_folder = tmp_path / "file"
+    with pytest.raises(OSError, match="config.dump_folder"):
+        Pipeline("test", ()).run(Graph("g"))
+
+
 def test_verification_accepts_good_passes() -> None:
     config.verify = True
     for text in (
