@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from graphc.runtime.cpu.contraction_plan import Plan, Scope
 from graphc.runtime.cpu.emitter import Emitter, Module, Parameter, Register
+
+#: Code for a run along the last reduction axis: offset in the source, place in the panel, steps.
+_Run = Callable[[Register, Register, Register], None]
+
+#: Offsets and strides count elements; `last` is the last column that exists, from the first on.
+_TURNED = (
+    Parameter("source", "pointer", readonly=True, noalias=True),
+    Parameter("panel", "pointer", noalias=True),
+    Parameter("steps", "index"),
+    Parameter("last", "index"),
+    Parameter("stride", "index"),
+    Parameter("width", "index"),
+)
 
 
 def next_power_of_two(number: int) -> int:
@@ -47,7 +60,29 @@ class PackWriter:
     plan: Plan
     dtype: str
 
-    def signature(self) -> list[Parameter]:
+    def function(self, vectors: int, tail: int | None) -> str:
+        """The symbol of the function for panels of so many columns, written if it is new."""
+        name = f"{self.name}.pack{vectors}.{'r' if tail is None else tail}"
+        if not self.module.has_function(name):
+            with self.module.function(name, self._signature(), internal=True, noinline=True) as e:
+                count = e.arguments[4]
+                if tail is not None:
+                    count = e.index((vectors - 1) * self.plan.lanes + tail)
+                _Pack(self, e, vectors, count).write()
+        return name
+
+    def turned(self) -> str:
+        """The symbol of the function that packs consecutive steps of a vector's columns.
+
+        Transposing is much code. It depends on no contraction, so all of a module share it.
+        """
+        name = f"pack.turned.{self.dtype}"
+        if not self.module.has_function(name):
+            with self.module.function(name, _TURNED, internal=True, noinline=True) as e:
+                _write_turned(e, self.dtype, self.plan.lanes)
+        return name
+
+    def _signature(self) -> list[Parameter]:
         """Source, panel, the range of the first reduction axis, columns, run-time sizes."""
         return [
             Parameter("source", "pointer", readonly=True, noalias=True),
@@ -58,87 +93,93 @@ class PackWriter:
             *(Parameter(f"size.{name}", "index") for name in self.plan.names),
         ]
 
-    def function(self, vectors: int, tail: int | None) -> str:
-        """The symbol of the function for panels of so many columns, written if it is new."""
-        name = f"{self.name}.pack{vectors}.{'r' if tail is None else tail}"
-        if not self.module.has_function(name):
-            with self.module.function(name, self.signature(), internal=True, noinline=True) as e:
-                count = e.arguments[4]
-                if tail is not None:
-                    count = e.index((vectors - 1) * self.plan.lanes + tail)
-                _Pack(self, e, vectors, count).write()
-        return name
-
 
 class _Pack:
-    """One packing function while it is written.
+    """One packing function of a contraction while it is written.
 
     Columns that do not exist are copied from the last one that does: nobody looks at them.
     """
 
     def __init__(self, writer: PackWriter, e: Emitter, vectors: int, count: Register) -> None:
-        self.e, self.plan, self.dtype = e, writer.plan, writer.dtype
+        self.e, self.plan, self.dtype, self.writer = e, writer.plan, writer.dtype, writer
         self.vectors, self.count = vectors, count
         self.source, self.panel, self.begin, self.end = e.arguments[:4]
         names = writer.plan.names
         self.scope = Scope(e, dict(zip(names, e.arguments[5:], strict=True)))
 
     def write(self) -> None:
-        plan, e = self.plan, self.e
+        plan, e, lanes = self.plan, self.e, self.plan.lanes
         self.strides = [self.scope.of(axis.b) for axis in plan.reduction]
         self.column_stride = self.scope.of(plan.column.b)
         self.last_column = e.sub(self.count, 1)
-        lanes = plan.lanes
-        columns = [e.minimum(self.last_column, c) for c in range(self.vectors * lanes)]
-        self.columns = [e.mul(column, self.column_stride) for column in columns]
-        self._nest(0, e.index(0), e.index(0))
+        size = plan.reduction[-1].size
+        few = isinstance(size, int) and size < lanes
+        if self.strides[-1].number != 1 or self.column_stride.number == 1 or few:
+            self._nest(0, e.index(0), e.index(0), self._copy)
+            return
+        with e.loop(0, self.vectors) as v:
+            self.first = e.mul(v, lanes)
+            start = e.mul(self.first, self.column_stride)
+            self._nest(0, start, self.first, self._turn)
 
-    def _nest(self, depth: int, offset: Register, place: Register) -> Register:
+    def _nest(self, depth: int, offset: Register, place: Register, run: _Run) -> Register:
         """The loops over the reduction axes from `depth` on; gives where the panel goes on."""
         e = self.e
         begin, end = self.begin, self.end
         if depth:
             begin, end = e.index(0), self.scope.of(self.plan.reduction[depth].size)
-        if depth + 1 < len(self.plan.reduction):
-            with e.carry(begin, end, 1, [place]) as loop:
-                here = e.add(offset, e.mul(loop.index, self.strides[depth]))
-                loop.values = [self._nest(depth + 1, here, loop.values[0])]
-            return loop.results[0]
-        if self.strides[depth].number == 1 and self.column_stride.number != 1:
-            lanes = self.plan.lanes
-            whole = e.add(begin, e.bitwise_and(e.sub(end, begin), -lanes))
-            with e.carry(begin, whole, lanes, [place]) as loop:
-                self._turn(e.add(offset, loop.index), loop.values[0])
-                loop.values = [e.add(loop.values[0], lanes * self.plan.width)]
-            begin, place = whole, loop.results[0]
+        if depth + 1 == len(self.plan.reduction):
+            steps = e.sub(end, begin)
+            run(e.add(offset, e.mul(begin, self.strides[depth])), place, steps)
+            return e.add(place, e.mul(steps, self.plan.width))
         with e.carry(begin, end, 1, [place]) as loop:
             here = e.add(offset, e.mul(loop.index, self.strides[depth]))
-            self._copy(here, loop.values[0])
-            loop.values = [e.add(loop.values[0], self.plan.width)]
+            loop.values = [self._nest(depth + 1, here, loop.values[0], run)]
         return loop.results[0]
 
-    def _turn(self, offset: Register, place: Register) -> None:
-        """As many steps as there are lanes, which are consecutive in memory."""
-        e, lanes = self.e, self.plan.lanes
+    def _turn(self, offset: Register, place: Register, steps: Register) -> None:
+        """A run of steps of one vector."""
+        e = self.e
         source = e.offset(self.source, offset, self.dtype)
         panel = e.offset(self.panel, place, self.dtype)
-        for v in range(self.vectors):
-            columns = self.columns[v * lanes : (v + 1) * lanes]
-            block = [e.load(e.offset(source, c, self.dtype), self.dtype, lanes) for c in columns]
-            for i, x in enumerate(transpose(e, block)):
-                e.store(x, e.offset(panel, i * self.plan.width + v * lanes, self.dtype))
+        last = e.sub(self.last_column, self.first)
+        sizes = (steps, last, self.column_stride, e.index(self.plan.width))
+        e.call(self.writer.turned(), None, source, panel, *sizes)
 
-    def _copy(self, offset: Register, place: Register) -> None:
-        """One step."""
+    def _copy(self, offset: Register, place: Register, steps: Register) -> None:
+        """A run of steps of all vectors."""
         e, lanes = self.e, self.plan.lanes
-        source = e.offset(self.source, offset, self.dtype)
-        panel = e.offset(self.panel, place, self.dtype)
         complete = self.count.number == self.vectors * lanes
-        for v in range(self.vectors):
-            if self.column_stride.number == 1 and complete:
-                x = e.load(e.offset(source, v * lanes, self.dtype), self.dtype, lanes)
-            else:
-                columns = e.add(e.iota("index", lanes), v * lanes)
-                columns = e.minimum(columns, self.last_column)
-                x = e.gather(source, e.mul(columns, self.column_stride), self.dtype)
-            e.store(x, e.offset(panel, v * lanes, self.dtype))
+        with e.loop(0, steps) as step:
+            here = e.add(offset, e.mul(step, self.strides[-1]))
+            there = e.add(place, e.mul(step, self.plan.width))
+            source = e.offset(self.source, here, self.dtype)
+            panel = e.offset(self.panel, there, self.dtype)
+            for v in range(self.vectors):
+                if self.column_stride.number == 1 and complete:
+                    x = e.load(e.offset(source, v * lanes, self.dtype), self.dtype, lanes)
+                else:
+                    columns = e.add(e.iota("index", lanes), v * lanes)
+                    columns = e.minimum(columns, self.last_column)
+                    x = e.gather(source, e.mul(columns, self.column_stride), self.dtype)
+                e.store(x, e.offset(panel, v * lanes, self.dtype))
+
+
+def _write_turned(e: Emitter, dtype: str, lanes: int) -> None:
+    """The body of `PackWriter.turned`: in blocks as long as a vector; the last two may overlap."""
+    source, panel, steps, last, stride, width = e.arguments
+    with e.if_(e.compare("ge", steps, lanes)):
+        columns = [e.mul(e.minimum(last, column), stride) for column in range(lanes)]
+        with e.loop(0, steps, lanes) as begin:
+            step = e.minimum(begin, e.sub(steps, lanes))
+            here = e.offset(source, step, dtype)
+            there = e.offset(panel, e.mul(step, width), dtype)
+            block = [e.load(e.offset(here, column, dtype), dtype, lanes) for column in columns]
+            for x in transpose(e, block):
+                e.store(x, there)
+                there = e.offset(there, width, dtype)
+    with e.if_(e.compare("lt", steps, lanes)):
+        indices = e.mul(e.minimum(e.iota("index", lanes), last), stride)
+        with e.loop(0, steps) as step:
+            x = e.gather(e.offset(source, step, dtype), indices, dtype)
+            e.store(x, e.offset(panel, e.mul(step, width), dtype))
