@@ -25,7 +25,7 @@ def get_item_value(x: Value, key: Any) -> Value:
     stops: list[dims.Dim] = []
     steps: list[int] = []
     reversed_axes: list[int] = []
-    shape: list[dims.Dim | str] = []
+    shape: list[dims.Dim | None] = []  # None where the slice's size goes
     axis = 0
     for item in keys:
         if item is None:
@@ -36,7 +36,7 @@ def get_item_value(x: Value, key: Any) -> Value:
             start, stop, step = _slice_bounds(item, size)
             if step < 0:
                 reversed_axes.append(axis)
-            shape.append("kept")
+            shape.append(None)
         else:
             start, step = _position(item, size, axis), 1
             stop = start + 1
@@ -50,7 +50,7 @@ def get_item_value(x: Value, key: Any) -> Value:
     if tuple(stops) != x.shape or any(start != 0 for start in starts) or any(s != 1 for s in steps):
         y = Slice(tuple(starts), tuple(stops), tuple(steps))(x)
     sizes = iter([y.shape[i] for i, item in enumerate(_axes(keys)) if isinstance(item, slice)])
-    result = tuple(next(sizes) if dim == "kept" else dim for dim in shape)
+    result = tuple(next(sizes) if dim is None else dim for dim in shape)
     return y if result == y.shape else Reshape(result)(y)
 
 

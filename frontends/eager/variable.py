@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,9 @@ class Variable(Operators):
         self.trainable = trainable
         self.name = name
         self.path = name
+        #: Penalty on it that is part of the loss, and what is applied to it after each update.
+        self.regularizer: Callable[[Tensor], Tensor] | None = None
+        self.constraint: Callable[[Tensor], Tensor] | None = None
 
     @property
     def type(self) -> TensorType:

@@ -203,7 +203,7 @@ def log_sigmoid(x: Any) -> Tensor:
 
 @operation
 def exponential(x: Any) -> Tensor:
-    """e to the power x."""
+    """``exp(x)``."""
     return ops.exp(x)
 
 

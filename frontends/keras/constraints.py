@@ -7,7 +7,8 @@ from typing import Any
 from graphc.config import config
 from graphc.eager import Tensor, as_tensor
 from graphc.keras import ops
-from graphc.keras.saving.families import Family, snake_case
+from graphc.keras.engine.naming import to_snake_case
+from graphc.keras.saving.families import Family
 from graphc.keras.saving.registry import public
 
 
@@ -130,7 +131,7 @@ _CLASSES = (MaxNorm, NonNeg, UnitNorm, MinMaxNorm)
 _family = Family(
     "constraint",
     {cls.__name__: cls for cls in _CLASSES}
-    | {snake_case(cls.__name__): cls for cls in _CLASSES}
+    | {to_snake_case(cls.__name__): cls for cls in _CLASSES}
     | {"maxnorm": MaxNorm, "nonneg": NonNeg, "unitnorm": UnitNorm},
 )
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from graphc.keras import ops
-from graphc.keras.saving.families import Family, snake_case
+from graphc.keras.engine.naming import to_snake_case
+from graphc.keras.saving.families import Family
 from graphc.keras.saving.registry import public
 
 
@@ -173,7 +174,7 @@ _CLASSES = (L1, L2, L1L2, OrthogonalRegularizer)
 _family = Family(
     "regularizer",
     {cls.__name__: cls for cls in _CLASSES}
-    | {snake_case(cls.__name__): cls for cls in _CLASSES}
+    | {to_snake_case(cls.__name__): cls for cls in _CLASSES}
     | {"l1_l2": L1L2},
 )
 

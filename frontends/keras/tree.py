@@ -74,7 +74,8 @@ def map_structure(function: Callable[..., Any], structure: Any, *others: Any) ->
             for key in ordered_keys(structure)
         }
         items = {key: made[key] for key in structure}
-        return type(structure)(items) if type(structure) is not dict else items
+        make: Callable[..., Any] = type(structure)  # as of an OrderedDict, from pairs or a dict
+        return items if make is dict else make(items)
     if isinstance(structure, (list, tuple)):
         parts = [
             map_structure(function, item, *[other[i] for other in others])

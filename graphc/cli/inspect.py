@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from graphc.cli.layers import layer_records, show_layers
@@ -116,7 +116,7 @@ def _passes(program: Program) -> list[dict[str, Any]]:
     ]
 
 
-_VIEWS = {
+_VIEWS: dict[str, Callable[[Program], Any]] = {
     "ir": Program.as_text,
     "passes": _passes,
     "llvm": llvm_text,

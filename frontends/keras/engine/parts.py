@@ -167,7 +167,7 @@ class Parts:
         return [
             variable.regularizer(variable.as_tensor())
             for variable in self.trainable_variables
-            if getattr(variable, "regularizer", None) is not None
+            if variable.regularizer is not None
         ]
 
     @property

@@ -8,6 +8,7 @@ import numpy as np
 
 from graphc.eager import Tensor, as_tensor, cast
 from graphc.eager.promotion import standard_dtype
+from graphc.keras.engine.naming import to_snake_case
 from graphc.keras.initializers.constant import Constant, Identity, Ones, Zeros
 from graphc.keras.initializers.initializer import Initializer
 from graphc.keras.initializers.random import (
@@ -25,7 +26,7 @@ from graphc.keras.initializers.random import (
     VarianceScaling,
     compute_fans,
 )
-from graphc.keras.saving.families import Family, snake_case
+from graphc.keras.saving.families import Family
 
 _CLASSES = (
     Constant,
@@ -48,7 +49,7 @@ _CLASSES = (
 _family = Family(
     "initializer",
     {cls.__name__: cls for cls in _CLASSES}
-    | {snake_case(cls.__name__): cls for cls in _CLASSES}
+    | {to_snake_case(cls.__name__): cls for cls in _CLASSES}
     | {
         "normal": RandomNormal,
         "uniform": RandomUniform,

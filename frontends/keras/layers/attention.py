@@ -393,7 +393,10 @@ class MultiHeadAttention(BuiltinLayer):
             **again,
         )
 
-    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+    # As in Keras, `build` names the arguments of `call` whose shapes it takes.
+    def build(  # type: ignore[override]
+        self, query_shape: Any, value_shape: Any, key_shape: Any = None
+    ) -> None:
         """Create the projections."""
         key_shape = key_shape or value_shape
         self.attention_axes = (1,)

@@ -43,6 +43,13 @@ class BuiltinLayer(Layer):
     #: Further arguments of Keras's that change nothing here.
     ignored: ClassVar[tuple[str, ...]] = ()
 
+    # What `describe_weight` keeps of the weights that layers look at by name.
+    bias_initializer: Any
+    bias_regularizer: Any
+    bias_constraint: Any
+    moving_mean_initializer: Any
+    moving_variance_initializer: Any
+
     def __init__(self, **kwargs: Any):
         for name, value in self.unsupported.items():
             given = kwargs.pop(name, value)

@@ -73,7 +73,7 @@ class Merge(BuiltinLayer):
         return functools.reduce(ops.logical_or, previous_mask)
 
 
-def _lifted(shape: tuple[int | None, ...], rank: int) -> tuple[int | None, ...]:
+def _lifted(shape: Sequence[Any], rank: int) -> tuple[Any, ...]:
     """A shape with axes of size 1 behind the batch's, as Keras makes ranks agree."""
     return (*shape[:1], *(1,) * (rank - len(shape)), *shape[1:])
 

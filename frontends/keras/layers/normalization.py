@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-
 from graphc.config import config
 from graphc.eager import Tensor, apply, cast
 from graphc.eager.variable import Variable
 from graphc.errors import ShapeError
-from graphc.ir import numpy_dtype
+from graphc.ir.dims import Dim
 from graphc.keras import ops
 from graphc.keras.engine.input_spec import InputSpec
 from graphc.keras.layers.builtin import BuiltinLayer, positive
@@ -67,12 +65,12 @@ class _Normalization(BuiltinLayer):
         if self.center:
             self.beta = self.add_described_weight("beta", shape)
 
-    def parameters(self, shape: Sequence[int], dtype: str) -> tuple[Tensor, Tensor]:
+    def parameters(self, shape: Sequence[Dim], dtype: str) -> tuple[Tensor, Tensor]:
         """``gamma`` and ``beta``; ones and zeros where there are none."""
         results = []
         for variable, neutral in ((self.gamma, 1), (self.beta, 0)):
             if variable is None:
-                results.append(Tensor(np.full(tuple(shape), neutral, numpy_dtype(dtype))))
+                results.append(ops.full(tuple(shape), neutral, dtype))
             else:
                 results.append(cast(variable.as_tensor(), dtype))
         return results[0], results[1]

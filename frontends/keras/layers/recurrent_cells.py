@@ -270,7 +270,7 @@ class _GatedCell(Cell):
         super().__init__(units, activation, *args, **kwargs)
         self.recurrent_activation = activations.get(recurrent_activation)
 
-    def activation_names(self) -> dict[str, str] | None:
+    def activation_names(self) -> dict[str, Any] | None:
         """The activations as attributes of an op; None if ops do not know them."""
         names = {
             "activation": whole_activation(self.activation),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from graphc.errors import ShapeError
 from graphc.keras import ops, random, regularizers
@@ -69,7 +69,7 @@ class Dropout(RandomLayer):
         >>> keras.layers.Dropout(0.5)
     """
 
-    arguments = ("rate", "seed", "noise_shape")
+    arguments: ClassVar[tuple[str, ...]] = ("rate", "seed", "noise_shape")
 
     def __init__(self, rate: float, noise_shape: Any = None, seed: Any = None, **kwargs: Any):
         self.rate = rate_of(rate, type(self))
@@ -91,7 +91,7 @@ class Dropout(RandomLayer):
 class _SpatialDropout(Dropout):
     """Dropout of whole channels."""
 
-    arguments = ("rate", "seed", "data_format")
+    arguments: ClassVar[tuple[str, ...]] = ("rate", "seed", "data_format")
     rank = 1
 
     def __init__(

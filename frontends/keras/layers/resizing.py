@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from graphc.keras.saving.registry import public
 
 
 class _UpSampling(SpatialLayer):
-    arguments = ("size", "data_format")
+    arguments: ClassVar[tuple[str, ...]] = ("size", "data_format")
     interpolation: str = "nearest"
 
     def __init__(self, size: Any, data_format: str | None = None, **kwargs: Any):
@@ -194,7 +194,7 @@ class ZeroPadding3D(_ZeroPadding):
 
 
 class _Cropping(SpatialLayer):
-    arguments = ("cropping", "data_format")
+    arguments: ClassVar[tuple[str, ...]] = ("cropping", "data_format")
 
     def __init__(self, cropping: Any, data_format: str | None = None, **kwargs: Any):
         super().__init__(data_format, **kwargs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphc.keras.engine.naming import to_snake_case
 from graphc.keras.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -92,7 +93,7 @@ from graphc.keras.metrics.regression import (
     cosine_similarity,
     pearson_correlation,
 )
-from graphc.keras.saving.families import Family, snake_case
+from graphc.keras.saving.families import Family
 
 _CLASSES = (
     AUC,
@@ -155,7 +156,7 @@ _ALIASES = {
 _family = Family(
     "metric",
     {cls.__name__: cls for cls in _CLASSES}
-    | {snake_case(cls.__name__): cls for cls in _CLASSES}
+    | {to_snake_case(cls.__name__): cls for cls in _CLASSES}
     | _ALIASES
     | {name.upper(): cls for name, cls in _ALIASES.items()}
     | {"cosine_proximity": CosineSimilarity, "logcosh": LogCoshError},

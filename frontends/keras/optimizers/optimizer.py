@@ -275,9 +275,8 @@ class Optimizer(OptimizerState):
         finally:
             self._memo = None
         for variable in variables:
-            constraint = getattr(variable, "constraint", None)
-            if constraint is not None:
-                variable.assign(constraint(variable.value))
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable.value))
         self._iterations.assign_add(1)
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
