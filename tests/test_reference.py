@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from graphc import reference
-from graphc.errors import DTypeError, ShapeError
+from graphc.errors import DTypeError, GraphError, ShapeError
 from graphc.ir import Graph, TensorType, symbol
 from graphc.ops.elementwise import Div
 from graphc.ops.movement import Concat, Split
@@ -45,6 +45,13 @@ def test_an_input_that_does_not_fit_is_named(array, error, message):
     graph.outputs = {"y": graph.inputs[0]}
     with pytest.raises(error, match=message):
         reference.evaluate(graph, {"x": array})
+
+
+def test_inputs_that_are_missing_are_named():
+    graph = graph_with_inputs(x=((2,), "float32"), y=((3,), "float32"), z=((), "float32"))
+    for ask in (reference.evaluate, reference.bind):
+        with pytest.raises(GraphError, match="there is no array for x, z$"):
+            ask(graph, {"y": np.zeros(3, np.float32)})
 
 
 def test_two_inputs_that_disagree_are_refused():

@@ -10,7 +10,7 @@ it; `tests/test_ops.py` says what a complete op has.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -148,9 +148,9 @@ class Op:
         """The graphs that the op runs: control flow has some, other ops have none."""
         return tuple(getattr(self, field) for field in self.body_fields)
 
-    def with_bodies(self, *bodies: Graph) -> Op:
-        """The op with other graphs in the place of `bodies`."""
-        changes = dict(zip(self.body_fields, bodies, strict=True))
+    def map_bodies(self, change: Callable[[Graph], Graph]) -> Op:
+        """The op with each of its `bodies` replaced by ``change`` of it."""
+        changes = {field: change(getattr(self, field)) for field in self.body_fields}
         return dataclasses.replace(self, **changes) if changes else self
 
     @property

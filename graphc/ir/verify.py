@@ -79,12 +79,11 @@ class _Verification:
                 self._fail(f"result {place} of {op.name} names another node as its own")
             self._value(value, place, f"result {place} of {op.name}")
         self._types(node)
-        for attribute, value in op.attributes.items():
-            for body in _graphs(value):
-                try:
-                    verify(body)
-                except GraphError as error:
-                    self._fail(f"{attribute} of {op.name} is broken: {error}")
+        for field, body in zip(op.body_fields, op.bodies, strict=True):
+            try:
+                verify(body)
+            except GraphError as error:
+                self._fail(f"{field} of {op.name} is broken: {error}")
 
     def _value(self, value: Value, place: int, what: str) -> None:
         if value in self.known:
@@ -145,11 +144,3 @@ def _shown(node: Node, names: dict[Value, str]) -> str:
         return node_text(node, names)
     except Exception as error:  # the message about what is broken must come out in any case
         return f"{node.op!r} (cannot be printed: {error})"
-
-
-def _graphs(value: Any) -> list[Graph]:
-    if isinstance(value, Graph):
-        return [value]
-    if isinstance(value, tuple):
-        return [graph for part in value for graph in _graphs(part)]
-    return []

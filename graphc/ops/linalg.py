@@ -12,7 +12,7 @@ import numpy as np
 from graphc.errors import DimensionMismatchError, DTypeError, ShapeError
 from graphc.ir import Node, Op, Sample, TensorType, Value, is_float
 from graphc.ir.dims import Dim, SymbolicDim
-from graphc.ops.movement import Expand, Transpose, insert_axis
+from graphc.ops.movement import Expand, insert_axis
 from graphc.ops.reduce import ReduceSum
 
 _EQUATION = re.compile(r"[A-Za-z]*,[A-Za-z]*->[A-Za-z]*")
@@ -163,9 +163,3 @@ def _drop_broadcast(x: Value, x_term: str, y: Value, y_term: str) -> tuple[Value
         return x, x_term
     kept = "".join(letter for axis, letter in enumerate(x_term) if axis not in dropped)
     return ReduceSum(tuple(dropped))(x), kept
-
-
-def swap_last(x: Value) -> Value:
-    """``x`` with its last two axes exchanged."""
-    order = [*range(x.rank - 2), x.rank - 1, x.rank - 2]
-    return Transpose(tuple(order))(x)

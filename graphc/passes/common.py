@@ -31,7 +31,7 @@ import math
 from typing import Any
 
 from graphc.ir import Graph, Op, Value
-from graphc.passes.dead import copy_node, drop_dead, map_subgraphs
+from graphc.passes.dead import copy_node, drop_dead
 from graphc.passes.report import Report
 from graphc.passes.rules_arithmetic import COMMUTATIVE
 
@@ -48,7 +48,7 @@ def share_common(graph: Graph, report: Report | None = None) -> Graph:
     order = {value: number for number, value in enumerate(values.values())}
     known: dict[Any, tuple[Value, ...]] = {}
     for node in graph.nodes:
-        op = map_subgraphs(node.op, lambda body: share_common(body, report))
+        op = node.op.map_bodies(lambda body: share_common(body, report))
         operands = [order[values[value]] for value in node.inputs]
         if op.name in COMMUTATIVE:
             operands.sort()

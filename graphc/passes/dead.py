@@ -22,10 +22,6 @@ Inputs stay, used or not: they are what a caller hands in.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
-from typing import Any
-
 from graphc.ir import Graph, Node, Op, Value
 from graphc.passes.report import Report
 
@@ -43,7 +39,7 @@ def drop_dead(graph: Graph, report: Report | None = None) -> Graph:
     result = Graph(graph.name)
     values = {value: result.input(value.name, value.type) for value in graph.inputs}
     for node in live:
-        op = map_subgraphs(node.op, lambda body: drop_dead(body, report))
+        op = node.op.map_bodies(lambda body: drop_dead(body, report))
         result.location = node.location
         copy_node(result, op, node, values)
     result.outputs = {name: values[value] for name, value in graph.outputs.items()}
@@ -78,14 +74,3 @@ def live_nodes(graph: Graph) -> list[Node]:
             needed.update(node.inputs)
             live.append(node)
     return live[::-1]
-
-
-def map_subgraphs(op: Op, change: Callable[[Graph], Graph]) -> Op:
-    """The op with each graph among its attributes replaced by ``change`` of it."""
-    changes: dict[str, Any] = {}
-    for name, value in op.attributes.items():
-        if isinstance(value, Graph):
-            changes[name] = change(value)
-        elif isinstance(value, tuple) and any(isinstance(part, Graph) for part in value):
-            changes[name] = tuple(change(p) if isinstance(p, Graph) else p for p in value)
-    return dataclasses.replace(op, **changes) if changes else op

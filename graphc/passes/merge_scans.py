@@ -23,7 +23,7 @@ from typing import Any
 
 from graphc.ir import Graph, Node, Value, extract
 from graphc.ops.control import Scan
-from graphc.passes.dead import copy_node, map_subgraphs
+from graphc.passes.dead import copy_node
 from graphc.passes.report import Report
 
 
@@ -34,9 +34,7 @@ def merge_scans(graph: Graph, report: Report | None = None) -> Graph:
         graph: Any graph; it stays as it is.
         report: Told which scans were merged.
     """
-    ops = {
-        node: map_subgraphs(node.op, lambda body: merge_scans(body, report)) for node in graph.nodes
-    }
+    ops = {node: node.op.map_bodies(lambda body: merge_scans(body, report)) for node in graph.nodes}
     families = _families(graph, ops)
     result = Graph(graph.name)
     values = {value: result.input(value.name, value.type) for value in graph.inputs}

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from graphc.ir import Graph, Node, Value, ancestors, extract
 from graphc.ops.control import Scan
-from graphc.passes.dead import copy_node, map_subgraphs
+from graphc.passes.dead import copy_node
 from graphc.passes.report import Report
 
 
@@ -65,10 +65,10 @@ def prune_scans(graph: Graph, report: Report | None = None) -> Graph:
         result.location = node.location
         smaller = pruned.get(node)
         if smaller is None:
-            op = map_subgraphs(node.op, lambda body: prune_scans(body, report))
+            op = node.op.map_bodies(lambda body: prune_scans(body, report))
             copy_node(result, op, node, values)
             continue
-        op = map_subgraphs(smaller.op, lambda body: prune_scans(body, report))
+        op = smaller.op.map_bodies(lambda body: prune_scans(body, report))
         results = result.apply(op, *[values[node.inputs[i]] for i in smaller.inputs])
         values.update((node.outputs[i], y) for i, y in zip(smaller.outputs, results, strict=True))
         if report is not None and len(smaller.outputs) < len(node.outputs):

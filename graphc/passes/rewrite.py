@@ -32,7 +32,7 @@ from typing import Any
 
 from graphc.errors import GraphError
 from graphc.ir import Graph, Op, TensorType, Value
-from graphc.passes.dead import copy_node, drop_dead, live_nodes, map_subgraphs
+from graphc.passes.dead import copy_node, drop_dead, live_nodes
 from graphc.passes.report import Report
 
 Bindings = dict[str, Value]
@@ -188,7 +188,7 @@ class RewrittenGraph(Graph):
             self.report.apply(rule.name, self.location)
             return self._fitted(compiled.make(match), match)
         # Here also the graphs in ops that a replacement made are rewritten.
-        op = map_subgraphs(op, lambda body: rewrite(body, self.rules, self.report))
+        op = op.map_bodies(lambda body: rewrite(body, self.rules, self.report))
         return super().apply(op, *inputs)
 
     def _fitted(self, result: Any, match: Match) -> Any:

@@ -36,7 +36,7 @@ from graphc.ops.movement import Concat, Iota, Pad, Reshape, Slice, insert_axis
 from graphc.ops.pool import AveragePool, AveragePoolGradient, MaxPool
 from graphc.ops.reduce import ReduceMax, ReduceSum
 from graphc.ops.window import Windowed
-from graphc.passes.dead import copy_node, map_subgraphs
+from graphc.passes.dead import copy_node
 from graphc.passes.fuse import SizeOf
 from graphc.passes.report import Report
 
@@ -106,7 +106,7 @@ def expose_windows(graph: Graph, report: Report | None = None) -> Graph:
                 if report is not None:
                     report.apply("expose windows", node.location)
             else:
-                op = map_subgraphs(node.op, lambda body: expose_windows(body, report))
+                op = node.op.map_bodies(lambda body: expose_windows(body, report))
                 copy_node(result, op, node, copies)
     result.outputs = {name: copies[value] for name, value in graph.outputs.items()}
     return result

@@ -270,19 +270,6 @@ class Arithmetic(Conversions):
         x, y = self.match(x, y)
         return self._shift("lshr" if x.dtype in UNSIGNED else "ashr", x, y)
 
-    def multiply_high(self, x: Operand, y: Operand) -> Register:
-        """The upper half of the double-width product of two unsigned integers."""
-        x, y = self.match(x, y)
-        bits = BITS[x.dtype]
-        narrow = x.type
-        wide = narrow.replace(f"i{bits}", f"i{2 * bits}")
-        wide_x = self.text(f"zext {x.typed} to {wide}")
-        wide_y = self.text(f"zext {y.typed} to {wide}")
-        product = self.text(f"mul {wide} {wide_x}, {wide_y}")
-        count = str(bits) if x.lanes == 1 else f"splat (i{2 * bits} {bits})"
-        high = self.text(f"lshr {wide} {product}, {count}")
-        return self.emit(f"trunc {wide} {high} to {narrow}", x.dtype, x.lanes)
-
     # Helpers ----------------------------------------------------------------------------------
 
     def match(self, x: Operand, y: Operand) -> tuple[Register, Register]:

@@ -46,11 +46,6 @@ def emit_assembly(module_text: str, target: Target) -> str:
     return machine.emit_assembly(module)
 
 
-def emit_llvm(module_text: str, target: Target) -> str:
-    """The IR after inlining and clean-up: what the instruction selector sees."""
-    return str(_prepare(module_text, target)[0])
-
-
 class Library:
     """Loaded object code. Functions taken from it keep it alive."""
 

@@ -387,6 +387,13 @@ def test_long_reductions_go_in_blocks(text: str, run_time: bool, staged: bool) -
     assert plan.block < evaluate(plan.reduction[0].size, sizes)
 
 
+def test_columns_beyond_a_panel_are_counted_at_run_time() -> None:
+    # A panel of columns once was taken for all of them.
+    for columns in (160, 192, 256, 1000):
+        check_einsum("kn,km->nm", {"k": 64, "n": columns, "m": 10}, run_time=True, staged=True)
+        check_einsum("km,kn->mn", {"k": 64, "n": columns, "m": 10}, run_time=True, staged=True)
+
+
 def test_rows_a_page_apart_are_packed() -> None:
     compiled = check_einsum("mk,kn->mn", {"m": 300, "k": 128, "n": 1024})
     assert compiled.native.plan.pack

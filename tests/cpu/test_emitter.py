@@ -245,15 +245,6 @@ def test_fma_rounds_once_where_the_target_can() -> None:
     assert got[0] == exact
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64"])
-def test_multiply_high(dtype: str) -> None:
-    x, y = pairs(dtype)
-    bits = np.iinfo(dtype).bits
-    expected = np.array([(int(a) * int(b)) >> bits for a, b in zip(x, y, strict=True)], dtype)
-    for lanes in (1, 8):
-        check(expected, apply(lambda e, a, b: e.multiply_high(a, b), x, y, lanes=lanes), x, y)
-
-
 def test_constants_are_rounded_and_wrapped_as_numpy_does() -> None:
     for dtype in ALL:
         numbers = edge_values(dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 
@@ -200,7 +201,8 @@ def test_broken_subgraph() -> None:
     @dataclass(frozen=True)
     class Call(Op):
         body: Graph
-        others: tuple[Graph, ...] = ()
+        other: Graph
+        body_fields: ClassVar[tuple[str, ...]] = ("body", "other")
 
         def infer(self, *types: TensorType) -> TensorType:
             return types[0]
@@ -208,7 +210,7 @@ def test_broken_subgraph() -> None:
     try:
         broken = sound()
         wrong_type(broken)
-        for op in (Call(broken), Call(sound(), (sound(), broken))):
+        for op in (Call(broken, sound()), Call(sound(), broken)):
             graph = Graph("outer")
             op(graph.input("x", VECTOR))
             with pytest.raises(GraphError, match='of Call is broken: graph "sound": Exp infers'):

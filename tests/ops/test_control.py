@@ -324,7 +324,7 @@ def test_bodies_compare_by_structure_and_take_sizes():
     assert hash(op(2.0, batch)) == hash(op(2.0, batch))
     assert op(2.0, batch) != op(3.0, batch)
     assert op(2.0, batch).substitute({"batch": 7}) == op(2.0, 7)
-    assert op(2.0, 7).with_bodies(op(3.0, 7).body) == op(3.0, 7)
+    assert op(2.0, 7).map_bodies(lambda body: op(3.0, 7).body) == op(3.0, 7)
     assert WhileLoop(op(2.0, 7).body, op(3.0, 7).body).bodies[1] == op(3.0, 7).body
 
 
