@@ -12,7 +12,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, Union
+from numbers import Integral, Real
+from typing import Any, TypeAlias, Union
 
 from graphc.errors import DimensionMismatchError, ShapeError
 
@@ -58,6 +59,8 @@ class SymbolicDim:
         return self._hash
 
     def __add__(self, other: Dim) -> Dim:
+        if not self._meets_whole(other):
+            return NotImplemented
         total = dict(self.terms)
         for monomial, coefficient in _terms(other):
             total[monomial] = total.get(monomial, 0) + coefficient
@@ -69,12 +72,14 @@ class SymbolicDim:
         return self * -1
 
     def __sub__(self, other: Dim) -> Dim:
-        return self + other * -1
+        return self + other * -1 if self._meets_whole(other) else NotImplemented
 
     def __rsub__(self, other: Dim) -> Dim:
-        return self * -1 + other
+        return self * -1 + other if self._meets_whole(other) else NotImplemented
 
     def __mul__(self, other: Dim) -> Dim:
+        if not self._meets_whole(other):
+            return NotImplemented
         product: dict[Monomial, int] = {}
         for left, a in self.terms:
             for right, b in _terms(other):
@@ -85,6 +90,8 @@ class SymbolicDim:
     __rmul__ = __mul__
 
     def __floordiv__(self, divisor: Dim) -> Dim:
+        if not self._meets_whole(divisor):
+            return NotImplemented
         exact = divide_exactly(self, divisor)
         if exact is not None:
             return exact
@@ -99,6 +106,28 @@ class SymbolicDim:
 
     def __rfloordiv__(self, other: int) -> Dim:
         raise ShapeError(f"cannot divide dimension {other} by {self}")
+
+    def __truediv__(self, other: object) -> Any:
+        if not isinstance(other, (SymbolicDim, Real)):
+            return NotImplemented  # a tensor knows what to do
+        raise self._is_no_number(other)
+
+    __rtruediv__ = __truediv__
+
+    def _meets_whole(self, other: object) -> bool:
+        """Whether ``other`` is a size too; fractions are refused, all else may know what to do."""
+        if isinstance(other, (int, SymbolicDim, Integral)):
+            return True
+        if isinstance(other, Real):
+            raise self._is_no_number(other)
+        return False
+
+    def _is_no_number(self, other: object) -> ShapeError:
+        return ShapeError(
+            f"the size {self}, which is known only when a program runs, cannot be combined with "
+            f"{other} into a fraction: make it a tensor first, "
+            'keras.ops.convert_to_tensor(size, "float32")'
+        )
 
     def __str__(self) -> str:
         text = ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -98,6 +101,25 @@ def test_order_and_index_are_unknown() -> None:
     ):
         with pytest.raises(ShapeError, match="not known before the program runs"):
             ask()
+
+
+@pytest.mark.parametrize(
+    "combine",
+    [
+        lambda: B * 0.5,
+        lambda: 0.5 * B,
+        lambda: B + 1.5,
+        lambda: 1.5 - B,
+        lambda: B // 2.0,
+        lambda: B / 2,
+        lambda: 1 / B,
+        lambda: B / T,
+        lambda: B * np.float32(2),
+    ],
+)
+def test_fractions_are_refused(combine: Callable[[], object]) -> None:
+    with pytest.raises(ShapeError, match="make it a tensor first"):
+        combine()
 
 
 def test_missing_bindings_are_named() -> None:

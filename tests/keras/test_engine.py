@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from graphc import keras
-from graphc.errors import DataDependentControlFlowError, ShapeError
+from graphc.errors import DataDependentControlFlowError, DTypeError, ShapeError
 
 layers = keras.layers
 
@@ -333,3 +333,68 @@ def test_every_public_name_exists():
     for module in (keras, keras.layers):
         for name in module.__all__:
             assert getattr(module, name) is not None
+
+
+def test_paths_of_weights_lead_through_the_layers():
+    class Block(layers.Layer):
+        def build(self, input_shape):
+            self.dense = layers.Dense(2, use_bias=False, name="inner")
+            self.dense.build(input_shape)
+            self.scale = self.add_weight(shape=(2,), name="scale")
+
+        def call(self, inputs):
+            return self.dense(inputs) * self.scale
+
+    x = keras.Input((5, 4))
+    two_ways = layers.Bidirectional(layers.LSTM(3, use_bias=False, name="a"), name="b")
+    y = Block(name="block")(layers.TimeDistributed(two_ways.forward_layer, name="t")(x[:, None]))
+    two_ways(x)
+    assert [weight.path for weight in keras.Model(x, y).weights] == [
+        "t/forward_a/lstm_cell/kernel",
+        "t/forward_a/lstm_cell/recurrent_kernel",
+        "block/scale",
+        "block/inner/kernel",
+    ]
+    assert [weight.path for weight in two_ways.backward_layer.weights] == [
+        "b/backward_a/lstm_cell/kernel",
+        "b/backward_a/lstm_cell/recurrent_kernel",
+    ]
+    deep = keras.Sequential([layers.Dense(2, name="first"), layers.Dense(2, name="second")])
+    deep.build((None, 3))
+    assert [weight.path for weight in deep.weights][::2] == ["first/kernel", "second/kernel"]
+
+
+def test_arrays_of_any_byte_order_and_width_are_data():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    x = np.arange(12, dtype="float32").reshape(4, 3)
+    expected = model.predict(x, verbose=0)
+    for dtype in (">f4", ">f8", ">i2", np.longdouble):
+        assert np.array_equal(model.predict(x.astype(dtype), verbose=0), expected)
+        assert np.array_equal(model(x.astype(dtype)).numpy(), expected)
+    assert keras.ops.convert_to_tensor(x.astype(">f4")).dtype == "float32"
+    assert keras.ops.convert_to_tensor(x.astype(np.longdouble)).dtype == "float64"
+
+
+def test_python_integers_that_do_not_fit_are_refused():
+    for number in (2**31, -(2**31) - 1, [1, 2**40], 2**70):
+        with pytest.raises(DTypeError, match="does not fit int32|too large"):
+            keras.ops.convert_to_tensor(number)
+    assert keras.ops.convert_to_tensor(2**40, "int64").item() == 2**40
+    assert keras.ops.convert_to_tensor(-(2**31)).item() == -(2**31)
+
+
+def test_sizes_meet_tensors_and_fractions():
+    class Scaled(layers.Layer):
+        def call(self, inputs):
+            size = keras.ops.shape(inputs)[0]
+            return inputs / size + size * inputs
+
+    class Half(layers.Layer):
+        def call(self, inputs):
+            return inputs * (0.5 * keras.ops.shape(inputs)[0])
+
+    x = keras.Input((3,))
+    result = keras.Model(x, Scaled()(x)).predict(np.ones((4, 3)), verbose=0)
+    assert np.array_equal(result, np.full((4, 3), 4.25, "float32"))
+    with pytest.raises(ShapeError, match="convert_to_tensor"):
+        Half()(x)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphc.config import config
+from graphc.eager.tensor import native
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir import numpy_dtype
 from graphc.keras import tree
@@ -132,7 +133,8 @@ def to_array(value: Any, what: str) -> np.ndarray:
         raise ShapeError(
             f"{what} is the single number {array}; the first axis has to count samples"
         )
-    if array.dtype == np.float64 or array.dtype.name == "float128":
+    array = native(array)
+    if array.dtype == np.float64:
         array = array.astype(numpy_dtype(config.floatx))
     return np.ascontiguousarray(array)
 

@@ -6,7 +6,7 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -62,6 +62,9 @@ class Layer(Parts):
     #: The functional calls of this layer, oldest first.
     inbound_nodes: list[Node]
     _auto_arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    # Whether its name stands before the paths of the variables of layers that it builds: models
+    # do without, as layers have names of their own in them.
+    _leads_paths: ClassVar[bool] = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
         if len(args) == 1 and isinstance(args[0], KerasTensor):
@@ -468,8 +471,15 @@ def _building_once(build: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(build)
     def wrapper(self: Layer, *args: Any, **kwargs: Any) -> None:
+        known = {id(variable) for variable in self.variables}
         build(self, *args, **kwargs)
         self.built = True
+        if self._leads_paths:
+            # Its own have the name in front already, and so have all after `super().build(...)`.
+            lead = f"{self.name}/"
+            for variable in self.variables:
+                if id(variable) not in known and not variable.path.startswith(lead):
+                    variable.path = lead + variable.path
         self._build_shapes = args[0] if len(args) == 1 and not kwargs else (args, kwargs)
         if self._initial_weights is not None:
             given, self._initial_weights = self._initial_weights, None

@@ -126,6 +126,7 @@ class SimpleRNN(_CellLayer):
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             seed=seed,
+            name="simple_rnn_cell",
             dtype=kwargs.get("dtype"),
             trainable=kwargs.get("trainable", True),
         )
@@ -229,6 +230,7 @@ class GRU(_CellLayer):
             recurrent_dropout=recurrent_dropout,
             reset_after=reset_after,
             seed=seed,
+            name="gru_cell",
             dtype=kwargs.get("dtype"),
             trainable=kwargs.get("trainable", True),
         )
@@ -332,6 +334,7 @@ class LSTM(_CellLayer):
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             seed=seed,
+            name="lstm_cell",
             dtype=kwargs.get("dtype"),
             trainable=kwargs.get("trainable", True),
         )
