@@ -148,6 +148,11 @@ class Value(Arithmetic):
         return self.node.op if self.node else None
 
     @property
+    def operands(self) -> tuple[Value, ...]:
+        """What it is computed from; nothing for an input."""
+        return self.node.inputs if self.node else ()
+
+    @property
     def constant(self) -> np.ndarray | None:
         """The array, if the value is a constant; else None."""
         return self.node.op.value.array if self.node and self.node.op.name == "Constant" else None

@@ -31,7 +31,7 @@ from functools import cache
 from typing import Any
 
 from graphc.errors import GraphError
-from graphc.ir import Graph, Op, TensorType, Value
+from graphc.ir import Graph, Node, Op, TensorType, Value
 from graphc.passes.dead import copy_node, drop_dead, live_nodes
 from graphc.passes.report import Report
 
@@ -61,6 +61,12 @@ class Match:
     def __getitem__(self, name: str) -> Value:
         """The value that a name in the pattern stands for."""
         return self.values[name]
+
+    def node(self, name: str) -> Node:
+        """The node that computes the value of a name; the pattern says that there is one."""
+        node = self.values[name].node
+        assert node is not None
+        return node
 
     @property
     def types(self) -> tuple[TensorType, ...]:

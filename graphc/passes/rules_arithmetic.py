@@ -110,12 +110,12 @@ def _multiply_reciprocal(match: Match) -> Value:
 def _unexpanded(value: Value) -> Value:
     """The value without what broadcasting restores: an Expand, leading axes, axes of size 1."""
     if isinstance(value.op, Expand):
-        return value.node.inputs[0]  # type: ignore[union-attr]
+        return value.operands[0]
     array = value.constant
     if array is not None and array.ndim > 0 and array.size == 1:
         return value.graph.constant(array.reshape(()))
     if isinstance(value.op, Reshape):
-        (inner,) = value.node.inputs  # type: ignore[union-attr]
+        (inner,) = value.operands
         added = value.rank - inner.rank
         if added > 0 and value.shape == (1,) * added + inner.shape:
             return inner

@@ -18,7 +18,8 @@ def _einsum(first: str, second: str, result: str, x: Value, y: Value) -> Value:
 
 def _untransposed(letters: str, transposed: Value) -> str:
     """The letters of what was transposed, from those of the transpose."""
-    inverse = transposed.op.inverse  # type: ignore[union-attr]
+    assert isinstance(transposed.op, Transpose)
+    inverse = transposed.op.inverse
     return "".join(letters[axis] for axis in inverse)
 
 
@@ -33,7 +34,7 @@ def _absorb_second(match: Match) -> Value:
 
 
 def _absorb_result(match: Match) -> Value:
-    first, second, result = match["inner"].op.terms  # type: ignore[union-attr]
+    first, second, result = match.node("inner").op.terms
     order = "".join(result[axis] for axis in match.op.permutation)
     return _einsum(first, second, order, match["x"], match["y"])
 
@@ -52,7 +53,7 @@ def _repeated(letters: str, value: Value, other: str, result: str) -> list[int]:
     """
     if not isinstance(value.op, Expand):
         return []
-    (x,) = value.node.inputs  # type: ignore[union-attr]
+    (x,) = value.operands
     padded = (1,) * (value.rank - x.rank) + x.shape
     return [
         axis
@@ -65,7 +66,7 @@ def _without(letters: str, value: Value, axes: Sequence[int]) -> tuple[str, Valu
     """An operand that is repeated along some axes, without these."""
     if not axes:
         return letters, value
-    (x,) = value.node.inputs  # type: ignore[union-attr]
+    (x,) = value.operands
     padded = (1,) * (value.rank - x.rank) + x.shape
     kept = [axis for axis in range(value.rank) if axis not in axes]
     inner = reshape_to(x, [padded[axis] for axis in kept])

@@ -73,7 +73,7 @@ def _moves_ones_only(match: Match) -> bool:
 
 
 def _transpose_once(match: Match) -> Any:
-    inner = match["inner"].op.permutation  # type: ignore[union-attr]
+    inner = match.node("inner").op.permutation
     return Transpose(tuple(inner[axis] for axis in match.op.permutation))(match["x"])
 
 
@@ -87,11 +87,11 @@ def _transpose_before_expand(match: Match) -> Any:
 
 
 def _slice_once(match: Match) -> Any:
-    inner = match["inner"].op
+    inner = match.node("inner").op
     starts, stops, steps = [], [], []
     for axis, size in enumerate(match.type.shape):
-        step = inner.steps[axis]  # type: ignore[union-attr]
-        start = inner.starts[axis] + match.op.starts[axis] * step  # type: ignore[union-attr]
+        step = inner.steps[axis]
+        start = inner.starts[axis] + match.op.starts[axis] * step
         starts.append(start)
         steps.append(step * match.op.steps[axis])
         # The end is put right behind the last element, so it never lies outside.
@@ -102,10 +102,10 @@ def _slice_once(match: Match) -> Any:
 
 def _part_of_concat(match: Match) -> tuple[Value, Dim] | None:
     """The operand of the Concat that a Slice lies within, and where the operand begins."""
-    axis = match["inner"].op.axis  # type: ignore[union-attr]
+    axis = match.node("inner").op.axis
     start, stop = match.op.starts[axis], match.op.stops[axis]
     begin: Dim = 0
-    for value in match["inner"].node.inputs:  # type: ignore[union-attr]
+    for value in match.node("inner").inputs:
         before, after = start - begin, begin + value.shape[axis] - stop
         if all(isinstance(gap, int) and gap >= 0 for gap in (before, after)):
             return value, begin
@@ -117,7 +117,7 @@ def _slice_of_part(match: Match) -> Any:
     part = _part_of_concat(match)
     assert part is not None
     value, begin = part
-    axis = match["inner"].op.axis  # type: ignore[union-attr]
+    axis = match.node("inner").op.axis
     starts, stops = list(match.op.starts), list(match.op.stops)
     starts[axis], stops[axis] = starts[axis] - begin, stops[axis] - begin
     return Slice(tuple(starts), tuple(stops), match.op.steps)(value)
@@ -128,7 +128,7 @@ def _flat_operands(match: Match) -> list[Value]:
     operands: list[Value] = []
     for value in match.inputs:
         nested = isinstance(value.op, Concat) and value.op.axis == match.op.axis
-        parts = value.node.inputs if nested else (value,)  # type: ignore[union-attr]
+        parts = value.operands if nested else (value,)
         operands += [part for part in parts if part.shape[match.op.axis] != 0]
     return operands or [match.inputs[0]]
 
@@ -143,7 +143,7 @@ def _reversed_axes(match: Match) -> tuple[int, ...]:
 
 
 def _reverse_once(match: Match) -> Any:
-    axes = set(match.op.axes) ^ set(match["inner"].op.axes)  # type: ignore[union-attr]
+    axes = set(match.op.axes) ^ set(match.node("inner").op.axes)
     return Reverse(tuple(sorted(axes)))(match["x"])
 
 
