@@ -71,6 +71,15 @@ def test_a_model_that_comes_back_different(
     assert result.document["files"][0]["largest_difference"] > 0
 
 
+def test_the_working_folder_may_hold_a_graphc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "graphc").mkdir()
+    (tmp_path / "graphc" / "__init__.py").write_text("raise ImportError('another graphc')")
+    monkeypatch.chdir(tmp_path)
+    assert demo._import_seconds() > 0
+
+
 def test_a_folder_that_cannot_be(graphc: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = graphc("demo", "--output", tmp_path / "file" / "demo")
