@@ -221,12 +221,12 @@ class Graph:
 
         Raises:
             GraphError: The name is taken.
-            ShapeError: A size is negative.
+            ShapeError: A size is negative, or no whole number.
         """
         if name in self._input_names:
             raise GraphError(f'graph "{self.name}" already has an input "{name}"')
-        if type.has_negative_size:
-            raise ShapeError(f'input "{name}" cannot be {type}: sizes are not negative')
+        if not type.is_possible:
+            raise ShapeError(f'input "{name}" cannot be {type}: sizes are whole numbers, from 0 up')
         value = Value(self, type, None, len(self.inputs), name)
         self.inputs.append(value)
         self._input_names.add(name)
@@ -245,8 +245,10 @@ class Graph:
         try:
             types = op.infer(*[value.type for value in inputs])
             for type in (types,) if isinstance(types, TensorType) else types:
-                if type.has_negative_size:
-                    raise ShapeError(f"the result would be {type}, and sizes are not negative")
+                if not type.is_possible:
+                    raise ShapeError(
+                        f"the result would be {type}, but sizes are whole numbers, from 0 up"
+                    )
         except (ShapeError, DTypeError) as error:
             raise self._located(op, inputs, error) from None
         node = Node(op, inputs, self.location)

@@ -123,7 +123,7 @@ class Reader:
             raise self.error(f"an element type ({', '.join(DTYPES)})", dtype)
         self.expect("[")
         type = TensorType(tuple(self._list("]", self.dim)), dtype)
-        if type.has_negative_size:
+        if not type.is_possible:
             raise self.error("a type without negative sizes", str(type))
         return type
 

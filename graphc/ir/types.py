@@ -82,9 +82,12 @@ class TensorType:
         return dims.product(self.shape)
 
     @property
-    def has_negative_size(self) -> bool:
-        """Whether a size is known to be negative."""
-        return any(isinstance(dim, int) and dim < 0 for dim in self.shape)
+    def is_possible(self) -> bool:
+        """Whether each size is a whole number from 0 up, or symbolic."""
+        return all(
+            dim >= 0 if isinstance(dim, (int, np.integer)) else isinstance(dim, dims.SymbolicDim)
+            for dim in self.shape
+        )
 
     def with_shape(self, shape: Iterable[Dim]) -> TensorType:
         """The same element type in another shape."""

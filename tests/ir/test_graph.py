@@ -86,7 +86,7 @@ def test_input_names_are_unique() -> None:
         graph.input("x", VECTOR)
 
 
-def test_sizes_are_not_negative() -> None:
+def test_sizes_are_natural_numbers() -> None:
     graph = Graph("g")
     with pytest.raises(ShapeError, match='input "x" cannot be float32\\[-3\\]'):
         graph.input("x", TensorType((-3,), "float32"))

@@ -322,7 +322,11 @@ HEAD = 'graph "g" {\n  input %x : float32[3]\n'
         (HEAD + "input %y : int8[-3]\n}", "line 3: expected a type without negative sizes"),
         (
             HEAD + "input %y:int8[n] %z = Slice(%y) {starts=[3], stops=[1], steps=[1]} }",
-            "line 3: Slice: the result would be int8[-2], and sizes are not negative",
+            "line 3: Slice: the result would be int8[-2], but sizes are whole",
+        ),
+        (
+            HEAD + "%y = Pad(%x) {before=[1e999], after=[0]}\n}",
+            "line 3: Pad: the result would be float32[inf], but sizes are whole numbers",
         ),
         (HEAD + "input %y : int8[3.5]\n}", 'line 3: expected "," or "]"'),
         (HEAD + "input %y : int8[((n)//0)]\n}", "line 3: expected a divisor above 0, received 0"),
