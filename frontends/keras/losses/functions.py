@@ -184,7 +184,7 @@ def _smoothed(truth: Tensor, label_smoothing: float) -> Tensor:
     """Labels moved towards equal probabilities of all classes."""
     if not label_smoothing:
         return truth
-    return truth * (1.0 - label_smoothing) + label_smoothing / truth.dims[-1]  # type: ignore
+    return truth * (1.0 - label_smoothing) + label_smoothing / truth.dims[-1]
 
 
 @public("keras.losses")
