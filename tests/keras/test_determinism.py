@@ -135,7 +135,7 @@ def test_training_goes_on_from_weights_that_were_taken_out():
 def test_training_goes_on_after_saving_and_after_a_crash(tmp_path):
     x, y = data()
     options = {"shuffle": False, "verbose": 0, "epochs": 4}
-    model, history = train(**{"epochs": 4, "shuffle": False})
+    model, history = train(epochs=4, shuffle=False)
     expected = [array.tobytes() for array in model.get_weights()]
 
     saved, _ = train(epochs=2, shuffle=False)
