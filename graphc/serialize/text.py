@@ -47,11 +47,11 @@ def read_yaml(text: str, what: str) -> dict[str, Any]:
                 raise FileFormatError(f"{what} has YAML aliases (`*name`), which are not read")
             return super().compose_node(parent, index)
 
+    def tuple_of(loader: Any, node: Any) -> tuple[Any, ...]:
+        return tuple(loader.construct_sequence(node, deep=True))
+
     # Keras 2 wrote tuples with a tag of their own.
-    Loader.add_constructor(
-        "tag:yaml.org,2002:python/tuple",
-        lambda loader, node: tuple(loader.construct_sequence(node, deep=True)),
-    )
+    Loader.add_constructor("tag:yaml.org,2002:python/tuple", tuple_of)
     try:
         data = yaml.load(text, Loader)
     except RecursionError as error:

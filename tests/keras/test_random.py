@@ -97,11 +97,14 @@ def test_the_same_numbers_in_a_program():
     np.testing.assert_array_equal(generator.state.numpy(), [11, 6])
 
 
-def test_a_program_needs_a_seed():
+def test_a_program_without_a_seed_draws_anew_at_each_run():
     with Trace("draw") as trace:
-        trace.input("x", TensorType((3,), "float32"))
-        with pytest.raises(ValueError, match="need `seed=keras.random.SeedGenerator"):
-            random.normal((3,))
+        drawn = random.normal((3,))
+    program, variables = trace.program({"drawn": drawn})
+    executable = runtime.compile(program, "reference")
+    state = {name: variable.array for name, variable in variables.items()}
+    first, second = (executable.run({}, state)["drawn"].copy() for _ in range(2))
+    assert (first != second).all()
 
 
 @pytest.mark.parametrize(
