@@ -37,6 +37,12 @@ def export_model(
     """Write a model in a format for other programs; the arguments are those of `Model.export`."""
     if format != "onnx":
         raise ValueError(f'models are exported with format="onnx", not {format!r}')
+    suffix = os.path.splitext(os.fspath(filepath))[1]
+    if suffix not in ("", ".onnx"):
+        raise ValueError(
+            f'what is exported is ONNX, so call the file "....onnx", not "...{suffix}"; '
+            "model.save() writes .keras and .h5"
+        )
     program, variables = predict_program(model, input_signature)
     state = {name: variable.array for name, variable in variables.items()}
     proto = to_onnx(

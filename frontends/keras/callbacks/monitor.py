@@ -66,8 +66,9 @@ class MonitorCallback(Callback):
             return 1 if self.mode == "max" else -1
         name = self.monitor.removeprefix("val_")
         for metric in _metrics_of(self.model):
-            if metric.name == name and hasattr(metric, "_direction"):
-                return 1 if metric._direction == "up" else -1
+            direction = getattr(metric, "_direction", None)
+            if metric.name == name and direction is not None:
+                return 1 if direction == "up" else -1
         if name == "loss" or name.endswith("_loss"):
             return -1
         raise ValueError(
