@@ -112,12 +112,15 @@ def _prepare(module_text: str, target: Target) -> tuple[Any, Any]:
 
     host_only = binding.get_process_triple() == target.triple
     _initialize(binding, host_only)
+    # The loader may place code and constants further apart than 32-bit offsets reach, which a
+    # process with much memory in use does not survive; so addresses are whole.
+    far = target.triple.startswith("x86_64")
     machine = binding.Target.from_triple(target.triple).create_target_machine(
         cpu=target.cpu,
         features=target.features,
         opt=_OPTIMIZATION_LEVEL,
-        reloc="static" if target.triple.startswith("wasm") else "pic",
-        codemodel="default",
+        reloc="static" if far or target.triple.startswith("wasm") else "pic",
+        codemodel="large" if far else "default",
     )
     try:
         # A context of its own: parsing into the process-wide one is not thread-safe.

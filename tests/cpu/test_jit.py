@@ -168,3 +168,29 @@ def test_llvmlite_loads_only_when_something_is_compiled(tmp_path: Path) -> None:
         "m.function('f').end(); m.text(); sys.exit('llvmlite' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fills the address space")
+def test_code_and_constants_may_lie_far_apart():
+    # In a process of its own: where addresses do not reach, the loader ends the process.
+    script = """
+import ctypes, mmap
+from graphc.runtime.cpu import jit
+from graphc.runtime.cpu.target import Target
+text = '@x = constant [4096 x i64] ' + '[' + ', '.join(['i64 7'] * 4096) + ']' + '''
+define i64 @f(i64 %i) {
+  %p = getelementptr i64, ptr @x, i64 %i
+  %v = load i64, ptr %p
+  ret i64 %v
+}
+'''
+code = jit.emit_object(text, Target.host())
+kept = []
+for _ in range(40):
+    function = jit.load_object(code).function("f", [ctypes.c_int64], ctypes.c_int64)
+    assert function(9) == 7
+    no_reserve = 0x4000
+    gap = mmap.mmap(-1, 3 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | no_reserve)
+    kept.append((function, gap))
+"""
+    subprocess.run([sys.executable, "-P", "-c", script], check=True)
