@@ -60,7 +60,8 @@ def make(case: Case, library: Any, weights: Any = None) -> Any:
 
 
 def make_both(case: Case, real_keras: Any) -> tuple[Any, Any]:
-    """Our model and Keras's, with the same weights."""
+    """Our model and Keras's, with the same weights, which are the same in every run."""
+    real_keras.utils.set_random_seed(7)
     theirs = make(case, real_keras)
     return make(case, ours, theirs.get_weights()), theirs
 
