@@ -34,6 +34,9 @@ def answer(message: dict) -> None:
 
 def main() -> None:
     peer, name, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    # Not every library obeys its own settings: cores that are not there cannot be used.
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     try:
         module = importlib.import_module(MODULES[peer])
         workload = BY_NAME[name]
