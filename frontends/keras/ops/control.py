@@ -20,6 +20,10 @@ from graphc.keras.ops.movement import flip, stack
 from graphc.keras.ops.recording import operation
 from graphc.ops import control as graph_ops
 
+__all__ = [
+    "cond", "fori_loop", "map", "scan", "switch", "while_loop",
+]  # fmt: skip
+
 
 def _tensors(structure: Any) -> list[Tensor]:
     return [as_tensor(leaf) for leaf in tree.flatten(structure)]

@@ -16,6 +16,11 @@ from graphc.keras.ops.recording import operation
 from graphc.ops.barrier import StopGradient
 from graphc.ops.gather import ScatterAdd
 
+__all__ = [
+    "cast", "convert_to_numpy", "convert_to_tensor", "copy", "dtype", "is_tensor", "ndim",
+    "scatter", "shape", "size", "stop_gradient",
+]  # fmt: skip
+
 
 @operation
 def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Tensor:

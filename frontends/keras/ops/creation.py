@@ -26,6 +26,11 @@ from graphc.keras.ops.recording import operation
 from graphc.ops.gather import one_hot as graph_one_hot
 from graphc.ops.movement import Expand
 
+__all__ = [
+    "arange", "empty", "eye", "full", "full_like", "identity", "linspace", "one_hot", "ones",
+    "ones_like", "tril", "triu", "zeros", "zeros_like",
+]  # fmt: skip
+
 
 def zeros(shape: Any, dtype: Any = None) -> Tensor:
     """A tensor full of zeros."""

@@ -15,6 +15,17 @@ from graphc.ops import circular as graph_circular
 from graphc.ops import elementwise as graph_ops
 from graphc.ops import logic as graph_logic
 
+__all__ = [
+    "abs", "absolute", "add", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2",
+    "arctanh", "bitwise_and", "bitwise_or", "bitwise_xor", "ceil", "clip", "cos", "cosh", "divide",
+    "divide_no_nan", "equal", "erf", "exp", "exp2", "expm1", "floor", "floor_divide", "greater",
+    "greater_equal", "hypot", "isclose", "isfinite", "isinf", "isnan", "less", "less_equal", "log",
+    "log10", "log1p", "log2", "logaddexp", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "maximum", "minimum", "mod", "multiply", "nan_to_num", "negative", "not_equal",
+    "power", "reciprocal", "round", "rsqrt", "sign", "sin", "sinh", "sqrt", "square", "subtract",
+    "tan", "tanh", "true_divide", "trunc", "where",
+]  # fmt: skip
+
 # ------------------------------------------------------------------------------------- arithmetic
 
 

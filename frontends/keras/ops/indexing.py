@@ -21,6 +21,10 @@ from graphc.ops.family import like
 from graphc.ops.gather import Gather
 from graphc.ops.movement import Iota, Size, reshape_to
 
+__all__ = [
+    "diag", "diagonal", "meshgrid", "take", "take_along_axis",
+]  # fmt: skip
+
 
 @operation
 def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:

@@ -16,6 +16,10 @@ from graphc.keras.ops.recording import operation
 from graphc.keras.ops.reduction import sum as reduce_sum
 from graphc.ops.linalg import Einsum
 
+__all__ = [
+    "dot", "einsum", "inner", "matmul", "outer", "tensordot", "trace", "vdot",
+]  # fmt: skip
+
 
 @operation
 def matmul(x1: Any, x2: Any) -> Tensor:

@@ -33,6 +33,12 @@ from graphc.ops.movement import (
     narrow,
 )
 
+__all__ = [
+    "broadcast_to", "concatenate", "expand_dims", "flip", "get_item", "hstack", "moveaxis", "pad",
+    "ravel", "repeat", "reshape", "roll", "slice", "split", "squeeze", "stack", "swapaxes", "tile",
+    "transpose", "unstack", "vstack",
+]  # fmt: skip
+
 # -------------------------------------------------------------------------------------- reshaping
 
 

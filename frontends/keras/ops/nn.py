@@ -24,6 +24,15 @@ from graphc.ops import activation as graph_ops
 from graphc.ops.elementwise import Relu, Sigmoid
 from graphc.ops.nn import LogSoftmax, Softmax
 
+__all__ = [
+    "binary_crossentropy", "categorical_crossentropy", "celu", "elu", "gelu", "glu", "hard_shrink",
+    "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu", "log_sigmoid",
+    "log_softmax", "mish", "moments", "multi_hot", "normalize", "relu", "relu6",
+    "rms_normalization", "selu", "sigmoid", "silu", "soft_shrink", "softmax", "softplus",
+    "softsign", "sparse_categorical_crossentropy", "sparse_plus", "sparse_sigmoid", "sparsemax",
+    "squareplus", "swish", "tanh_shrink", "threshold",
+]  # fmt: skip
+
 
 def _apply(op: Op, x: Any) -> Tensor:
     return apply(op, float_tensor(x))

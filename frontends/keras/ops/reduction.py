@@ -26,6 +26,11 @@ from graphc.ops import control
 from graphc.ops import reduce as graph_ops
 from graphc.ops.movement import Transpose, expand_to
 
+__all__ = [
+    "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod",
+    "cumsum", "logsumexp", "max", "mean", "min", "norm", "prod", "std", "sum", "var",
+]  # fmt: skip
+
 
 def _reduce(kind: Any, function: str, x: Tensor, axis: Any, keepdims: bool) -> Tensor:
     axes = many_axes(axis, x.ndim, function)

@@ -20,6 +20,10 @@ from graphc.keras.ops.movement import expand_dims, moveaxis, split
 from graphc.keras.ops.recording import operation
 from graphc.keras.ops.reduction import sum as reduce_sum
 
+__all__ = [
+    "argsort", "in_top_k", "sort", "top_k",
+]  # fmt: skip
+
 
 def _order(x: Tensor, descending: bool) -> Tensor:
     """int32 positions that sort the last axis; equal elements keep their order, NaN is last."""

@@ -16,6 +16,10 @@ from graphc.ops.conv import Conv
 from graphc.ops.pool import AveragePool, MaxPool
 from graphc.ops.window import Padding, same_padding
 
+__all__ = [
+    "average_pool", "conv", "depthwise_conv", "max_pool", "separable_conv",
+]  # fmt: skip
+
 
 def _sizes(value: Any, count: int, name: str, function: str) -> tuple[int, ...]:
     """One integer for all spatial axes, or one for each.
