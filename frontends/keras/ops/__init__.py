@@ -22,7 +22,7 @@ from graphc.keras.ops.core import *
 from graphc.keras.ops.creation import *
 from graphc.keras.ops.elementwise import *
 from graphc.keras.ops.indexing import *
-from graphc.keras.ops.linalg import *
+from graphc.keras.ops.products import *
 from graphc.keras.ops.movement import *
 from graphc.keras.ops.nn import *
 from graphc.keras.ops.reduction import *

@@ -1,4 +1,4 @@
-"""Products of tensors: https://keras.io/api/ops/numpy/ and https://keras.io/api/ops/linalg/."""
+"""Products of tensors: https://keras.io/api/ops/numpy/."""
 
 from __future__ import annotations
 
