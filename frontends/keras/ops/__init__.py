@@ -10,9 +10,9 @@ from graphc.keras.ops import (
     creation,
     elementwise,
     indexing,
-    linalg,
     movement,
     nn,
+    products,
     reduction,
     sorting,
     windows,
@@ -22,9 +22,9 @@ from graphc.keras.ops.core import *
 from graphc.keras.ops.creation import *
 from graphc.keras.ops.elementwise import *
 from graphc.keras.ops.indexing import *
-from graphc.keras.ops.products import *
 from graphc.keras.ops.movement import *
 from graphc.keras.ops.nn import *
+from graphc.keras.ops.products import *
 from graphc.keras.ops.reduction import *
 from graphc.keras.ops.sorting import *
 from graphc.keras.ops.windows import *
@@ -35,7 +35,7 @@ __all__ = [
     *creation.__all__,
     *elementwise.__all__,
     *indexing.__all__,
-    *linalg.__all__,
+    *products.__all__,
     *movement.__all__,
     *nn.__all__,
     *reduction.__all__,
