@@ -15,7 +15,7 @@ from graphc.ir import Graph, TensorType
 from graphc.ir.dims import SymbolicDim
 from graphc.keras import tree
 from graphc.keras.ops.arguments import counted
-from graphc.keras.ops.bodies import joined_captures, trace_body
+from graphc.eager.bodies import joined_captures, trace_body
 from graphc.keras.ops.movement import flip, stack
 from graphc.keras.ops.recording import operation
 from graphc.ops import control as graph_ops

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from graphc.eager import Tensor, current_trace
+from graphc.eager.current import current_trace
+from graphc.eager.tensor import Tensor
 from graphc.errors import GraphError
 from graphc.ir import Graph, Node, TensorType, Value
 
