@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from graphc.config import config
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir import dims, numpy_dtype
-from graphc.passes.memory import ALIGNMENT, plan_memory
+from graphc.passes.memory import plan_memory
 from graphc.program import Program
 from graphc.reference import bind, check_complete
 from graphc.runtime.cpu.compiler import load
-from graphc.runtime.cpu.frame import BATCH_SIZE, BEGIN, ORDER, POOL, ROWS, SCRATCH, STEPS
-from graphc.runtime.cpu.kernel import CHUNKS, PARALLEL_WORK
+from graphc.runtime.cpu.context import Context, address_of
+from graphc.runtime.cpu.frame import BATCH_SIZE, BEGIN, ORDER, ROWS, STEPS
 from graphc.runtime.cpu.target import Target
 from graphc.runtime.cpu.threads import ThreadPool
 from graphc.runtime.executable import BATCH, Executable
@@ -48,10 +48,11 @@ class CpuExecutable(Executable):
             "scratch_bytes", [ctypes.c_void_p], ctypes.c_int64
         )
         self._types = _Types(program)
+        self._row_results = self.row_results()
         self.pool = ThreadPool(threads or config.thread_count)
         # Contexts that nobody is using, the latest last; each has memory of its own, so that
         # several threads of the caller may run the same executable.
-        self._idle: list[_Context] = []
+        self._idle: list[Context] = []
         self._lock = threading.Lock()
 
     def arena_bytes(self, bindings: Mapping[str, int]) -> int:
@@ -65,14 +66,38 @@ class CpuExecutable(Executable):
     def run(
         self, data: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        data, bindings = self._bind(data, state)
-        with self._context(bindings) as context:
-            results = self._allocate(list(self.program.results), bindings)
-            context.point(self.manifest.data, data)
-            context.point_variables(state)
-            context.point(self.manifest.results, results)
+        context, arrays = self._enter(data, state, None)
+        try:
+            context.point_data(arrays)
+            results = context.new_results()
             self._call(self._step, context)
+        finally:
+            self._leave(context)
         return results
+
+    def bind(
+        self, data: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]
+    ) -> Callable[[], dict[str, np.ndarray]]:
+        context, arrays = self._enter(data, state, None)
+        context.point_data(arrays)
+        results = context.new_results()
+        step, address = self._step, context.address
+        # What was handed over and had to be copied is copied again before each call.
+        copies = [(arrays[name], data[name]) for name in arrays if arrays[name] is not data[name]]
+
+        # The table holds addresses only: the arrays live as long as the call does.
+        alive = (*arrays.values(), *results.values())
+
+        def call(*, kept: Any = alive) -> dict[str, np.ndarray]:
+            for array, given in copies:
+                array[...] = given
+            if context.is_large:
+                self._call(step, context)
+            else:
+                step(address)
+            return results
+
+        return call
 
     def run_steps(
         self,
@@ -84,33 +109,45 @@ class CpuExecutable(Executable):
         order: np.ndarray | None = None,
         results: Mapping[str, np.ndarray] | None = None,
     ) -> dict[str, np.ndarray]:
-        data, bindings = self._bind(data, state)
-        rows = bindings.get(BATCH, 0)
-        if BATCH in self.manifest.symbols:
-            _check_steps(rows, batch_size, steps, begin, order)
-        full = {**bindings, BATCH: rows}
-        bindings[BATCH] = min(batch_size, rows)
-        with self._context(bindings) as context:
-            by_row = {**self.allocate_results(rows, full), **self._checked(results or {}, full)}
-            last = [name for name in self.program.results if name not in by_row]
-            totals = self._allocate(last, bindings)
-            context.point(self.manifest.data, data)
-            context.point_variables(state)
-            context.point(self.manifest.results, totals)
-            gathered = context.point_rows({**data, **by_row}, bindings, order)
-            slots = context.slots
-            slots[BATCH_SIZE], slots[ROWS] = batch_size, rows
-            slots[BEGIN], slots[STEPS] = begin, steps
-            slots[ORDER] = 0 if order is None else _address(order)
+        context, arrays = self._enter(data, state, batch_size)
+        try:
+            rows = context.rows
+            if BATCH in self.manifest.symbols:
+                _check_steps(rows, batch_size, steps, begin, order)
+            by_row = self._row_arrays(results or {}, {**context.bindings, BATCH: rows})
+            context.point_data(arrays)
+            totals = context.new_results(leave_out=by_row)
+            context.point_rows({**arrays, **by_row}, order is not None)
+            for slot, number in (
+                (BATCH_SIZE, batch_size),
+                (ROWS, rows),
+                (BEGIN, begin),
+                (STEPS, steps),
+                (ORDER, 0 if order is None else address_of(order)),
+            ):
+                context.set(slot, number)
             self._call(self._run, context)
-            del gathered  # it had to live until here
+            context.restore_batch()
+        finally:
+            self._leave(context)
         return totals
+
+    def _row_arrays(
+        self, results: Mapping[str, np.ndarray], bindings: Mapping[str, int]
+    ) -> Mapping[str, np.ndarray]:
+        """Arrays for all results with rows: those of the caller, and new ones for the others."""
+        if len(results) == len(self._row_results):
+            return self._checked(results, bindings)
+        return {
+            **self.allocate_results(bindings[BATCH], bindings),
+            **self._checked(results, bindings),
+        }
 
     def _checked(
         self, results: Mapping[str, np.ndarray], bindings: Mapping[str, int]
     ) -> Mapping[str, np.ndarray]:
         """Arrays of the caller for row results, if they are what the program writes."""
-        known = self.row_results()
+        known = self._row_results
         for name, array in results.items():
             if name not in known:
                 raise ShapeError(f'"{name}" is no result with a row for each sample: {known}')
@@ -141,46 +178,81 @@ class CpuExecutable(Executable):
                 )
         return arrays, bindings
 
-    def _allocate(self, names: list[str], bindings: Mapping[str, int]) -> dict[str, np.ndarray]:
-        arrays = {}
-        for name in names:
-            type = self.program.results[name].type.substitute(bindings)
-            arrays[name] = np.empty(type.shape, numpy_dtype(type.dtype))
-        return arrays
+    def _enter(
+        self,
+        data: Mapping[str, np.ndarray],
+        state: Mapping[str, np.ndarray],
+        batch_size: int | None,
+    ) -> tuple[Context, Mapping[str, np.ndarray]]:
+        """A context for one call, with its variables entered, and the data as it can be used.
 
-    @contextmanager
-    def _context(self, bindings: dict[str, int]) -> Iterator[_Context]:
-        """A context for these sizes, for the time of one call."""
-        idle = self._idle
+        Args:
+            data: What the caller gave.
+            state: The same.
+            batch_size: Rows per step of a run of steps; None for a step on whole arrays.
+        """
+        shapes = self._types.shapes(data)
+        key = None if shapes is None else (batch_size, shapes)
+        context = None if key is None else self._taken("key", key)
+        if context is not None and context.holds(state):
+            return context, data
+        try:
+            arrays, bindings = self._bind(data, state)
+        finally:
+            self._leave(context)
+        rows = bindings.get(BATCH, 0)
+        if batch_size is not None:
+            bindings[BATCH] = min(max(batch_size, 0), rows)
+        context = self._taken("bindings", bindings) or self._new(bindings)
+        context.key = key
+        context.rows = rows
+        context.hold(state)
+        return context, arrays
+
+    def _taken(self, attribute: str, wanted: Any) -> Context | None:
+        """The latest idle context of which this is so; it is idle no more."""
         with self._lock:
-            matching = [context for context in idle if context.bindings == bindings]
-            context = matching[-1] if matching else None
-            if context is not None:
-                idle.remove(context)
+            idle = self._idle
+            for place in range(len(idle) - 1, -1, -1):
+                if getattr(idle[place], attribute) == wanted:
+                    return idle.pop(place)
+        return None
+
+    def _leave(self, context: Context | None) -> None:
+        """A context is idle from here on."""
         if context is None:
-            self.check_sizes(bindings)
-            context = _Context(self, dict(bindings))
-        yield context
+            return
         with self._lock:
-            idle.append(context)
-            del idle[:-KEPT_CONTEXTS]
+            self._idle.append(context)
+            del self._idle[:-KEPT_CONTEXTS]
 
-    def _call(self, function: Callable[[int], None], context: _Context) -> None:
+    def _new(self, bindings: Mapping[str, int]) -> Context:
+        self.check_sizes(bindings)
+        types = {name: value.type for name, value in self.program.results.items()}
+        threads = self.pool.threads
+        return Context(self.manifest, bindings, types, threads, self._scratch_bytes)
+
+    def _call(self, function: Callable[[int], None], context: Context) -> None:
+        # Threads that have nothing to do would only get in the way of others.
+        if not context.is_large:
+            function(context.address)
+            return
+
         def call(pool: int) -> None:
-            context.slots[POOL] = pool
+            context.set_pool(pool)
             function(context.address)
 
-        # Threads that have nothing to do would only get in the way of others.
-        if context.is_large:
+        try:
             self.pool.run(call)
-        else:
-            call(0)
+        finally:
+            context.set_pool(0)
 
 
 class _Types:
     """Checks the usual case quickly: sizes that are numbers or symbols."""
 
     def __init__(self, program: Program):
+        self._data = [(value.name, numpy_dtype(value.dtype)) for value in program.data]
         self._expected: list[tuple[str, np.dtype, list[int | str]]] | None = []
         for value in program.graph.inputs:
             sizes: list[int | str] = []
@@ -190,6 +262,18 @@ class _Types:
                     self._expected = None
                     return
             self._expected.append((value.name, numpy_dtype(value.dtype), sizes))
+
+    def shapes(self, data: Mapping[str, np.ndarray]) -> tuple[tuple[int, ...], ...] | None:
+        """The shapes of the data; None if it cannot be used as it is."""
+        shapes = []
+        for name, dtype in self._data:
+            array = data.get(name)
+            if array.__class__ is not np.ndarray or array.dtype != dtype:
+                return None
+            if not array.flags.c_contiguous:
+                return None
+            shapes.append(array.shape)
+        return tuple(shapes)
 
     def bind(self, arrays: Mapping[str, np.ndarray]) -> dict[str, int] | None:
         """The sizes of the symbolic dimensions; None if a closer look is needed."""
@@ -206,86 +290,6 @@ class _Types:
                 if expected != size:
                     return None
         return bindings
-
-
-class _Context:
-    """The table that native code reads, and the memory it points to, for one binding of sizes."""
-
-    def __init__(self, executable: CpuExecutable, bindings: Mapping[str, int]):
-        self.bindings = bindings
-        manifest = self.manifest = executable.manifest
-        self.slots = np.zeros(manifest.slots, np.int64)
-        self.address = self.slots.ctypes.data
-        for name, slot in manifest.symbols.items():
-            self.slots[slot] = bindings[name]
-        plan = plan_memory([x.interval(bindings) for x in manifest.arena])
-        self.memory = _Memory(plan.size, bindings)
-        for buffer, offset in zip(manifest.arena, plan.offsets, strict=True):
-            for slot in buffer.slots:
-                self.slots[slot] = self.memory.address + offset
-        parts = CHUNKS if executable.pool.threads > 1 else 1
-        # Each part's piece is padded to whole cache lines.
-        scratch = (executable._scratch_bytes(self.address) + 2 * ALIGNMENT) * parts
-        self.scratch = _Memory(scratch, bindings)
-        self.slots[SCRATCH] = self.scratch.address
-        self.is_large = manifest.largest_work(bindings) >= PARALLEL_WORK
-        self.batch_slot = manifest.symbols.get(BATCH)
-        self.batch = bindings.get(BATCH, 0)
-
-    def point(self, slots: Mapping[str, int], arrays: Mapping[str, np.ndarray]) -> None:
-        """Enter the addresses of arrays."""
-        for name, array in arrays.items():
-            if name in slots:
-                self.slots[slots[name]] = _address(array)
-
-    def point_variables(self, state: Mapping[str, np.ndarray]) -> None:
-        """Enter the addresses of the state, and the size of the batch, which a run changes."""
-        for name, slots in self.manifest.variables.items():
-            self.slots[slots] = _address(state[name])
-        if self.batch_slot is not None:
-            self.slots[self.batch_slot] = self.batch
-
-    def point_rows(
-        self,
-        arrays: Mapping[str, np.ndarray],
-        bindings: Mapping[str, int],
-        order: np.ndarray | None,
-    ) -> list[_Memory]:
-        """Enter the addresses of arrays with a row for each sample; gives what has to live on."""
-        kept = []
-        for tensor in self.manifest.rows:
-            self.slots[tensor.base] = _address(arrays[tensor.name])
-            if tensor.gathered is not None and order is not None:
-                size = dims.evaluate(tensor.row_bytes, bindings)
-                kept.append(_Memory(size * bindings[BATCH], bindings))
-                self.slots[tensor.gathered] = kept[-1].address
-        return kept
-
-
-class _Memory:
-    """Aligned memory; its address is good as long as the object lives.
-
-    Args:
-        size: Bytes.
-        bindings: The sizes of the symbolic dimensions that it is for.
-    """
-
-    def __init__(self, size: int, bindings: Mapping[str, int]):
-        try:
-            self._bytes = np.empty(size + ALIGNMENT, np.uint8)
-        except (MemoryError, ValueError, OverflowError):  # the latter: beyond any address
-            sizes = ", ".join(f"{name} = {size}" for name, size in bindings.items())
-            raise MemoryError(
-                f"a step needs {size / 2**30:.1f} GiB for what it computes"
-                f"{f' with {sizes}' if sizes else ''}: take a smaller model or smaller batches"
-            ) from None
-        start = self._bytes.ctypes.data
-        self.address = -(-start // ALIGNMENT) * ALIGNMENT
-
-
-def _address(array: np.ndarray) -> int:
-    # A third of the time that `array.ctypes.data` takes.
-    return array.__array_interface__["data"][0]
 
 
 def _check_steps(
