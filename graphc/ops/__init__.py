@@ -17,6 +17,8 @@ from graphc.ops import (
     random,
     recurrent,
     reduce,
+    sort,
+    triangular,
 )
 
 __all__ = [
@@ -36,4 +38,6 @@ __all__ = [
     "random",
     "recurrent",
     "reduce",
+    "sort",
+    "triangular",
 ]

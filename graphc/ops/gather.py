@@ -20,12 +20,12 @@ from graphc.ir import (
     is_integer,
     numpy_dtype,
 )
-from graphc.ir.dims import Dim, Shape, shape_text
+from graphc.ir.dims import Dim, Shape, product, shape_text
 from graphc.ops.choice import Where
 from graphc.ops.elementwise import cast
 from graphc.ops.family import NUMBERS, like
-from graphc.ops.logic import Equal
-from graphc.ops.movement import Iota, insert_axis
+from graphc.ops.logic import And, Equal
+from graphc.ops.movement import Iota, Size, insert_axis, reshape_to
 
 
 @dataclass(frozen=True)
@@ -198,6 +198,53 @@ def one_hot(indices: Value, size: int, dtype: str = "float32", axis: int = -1) -
     shape[position] = size
     line = indices.graph.apply(Iota(tuple(shape), position, wide))
     return cast(Equal()(insert_axis(cast(indices, wide), position), line), dtype)
+
+
+def along_axis(x: Value, indices: Value, axis: int) -> Value:
+    """For each position of ``indices`` the element of ``x`` in the same line along an axis.
+
+    The other axes have the same sizes, or size 1 in ``x`` or ``indices``. Negative indices count
+    from the end; what `Gather` says of indices that are out of range holds.
+    """
+    position = _flat_position(indices, axis, x.shape)
+    return Gather(0)(reshape_to(x, (product(x.shape),)), position)
+
+
+def scatter_along_axis(y: Value, indices: Value, axis: int, shape: Shape) -> Value:
+    """Zeros of a shape to which ``y`` was added where `along_axis` would read for ``indices``."""
+    position = _flat_position(indices, axis, shape)
+    return reshape_to(ScatterAdd(0, product(shape))(position, y), shape)
+
+
+def _flat_position(indices: Value, axis: int, shape: Shape) -> Value:
+    """The place in row-major order of what each index means; a far negative one for none."""
+    graph = indices.graph
+    lines = tuple(
+        indices.shape[a] if a == axis or shape[a] == 1 else shape[a] for a in range(len(shape))
+    )
+
+    def size(a: int) -> Value:
+        dim = shape[a]
+        if isinstance(dim, int):
+            return graph.constant(dim, "int64")
+        return Size((0,), "int64")(graph.apply(Iota((dim,), 0)))
+
+    wide = cast(indices, "int64")
+    wide = Where()(wide < 0, wide + size(axis), wide)
+    known = And()(wide >= 0, wide < size(axis))
+    position: Value = like(wide, 0)
+    for a in range(len(shape)):
+        line: list[Dim] = [1] * len(shape)
+        line[a] = lines[a]
+        if a == axis:
+            place = wide
+        elif shape[a] == 1:
+            place = like(wide, 0)
+        else:
+            place = graph.apply(Iota(tuple(line), a, "int64"))
+        position = position * size(a) + place
+    # A position outside its line must not become one in the next line.
+    return Where()(known, position, like(position, -(2**62)))
 
 
 def _places(indices: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,18 +8,14 @@ import numpy as np
 
 from graphc.eager import Tensor, apply, apply_function, as_tensor
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import Value, dims, is_integer
+from graphc.ir import is_integer
 from graphc.ir.dims import Dim
 from graphc.keras.ops.arguments import counted, one_axis, reshaped
 from graphc.keras.ops.creation import full_like
 from graphc.keras.ops.elementwise import where
 from graphc.keras.ops.movement import broadcast_to, moveaxis, pad, reshape
 from graphc.keras.ops.recording import operation
-from graphc.ops.elementwise import Where
-from graphc.ops.elementwise import cast as graph_cast
-from graphc.ops.family import like
-from graphc.ops.gather import Gather
-from graphc.ops.movement import Iota, Size, reshape_to
+from graphc.ops.gather import Gather, along_axis
 
 __all__ = [
     "diag", "diagonal", "meshgrid", "take", "take_along_axis",
@@ -51,38 +47,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Tensor:
             f"Received: x.shape={tensor.shape}, indices.shape={places.shape}"
         )
     axis = one_axis(axis, tensor.ndim, "take_along_axis")
-    return apply_function(lambda v, i: _along_axis(v, i, axis), tensor, places)
-
-
-def _along_axis(x: Value, indices: Value, axis: int) -> Value:
-    """Through one gather from the flat tensor: row-major positions of the wanted elements."""
-    graph = x.graph
-    shape = tuple(
-        indices.shape[a] if a == axis or x.shape[a] == 1 else x.shape[a] for a in range(x.rank)
-    )
-
-    def size(a: int) -> Value:
-        dim = x.shape[a]
-        return graph.constant(dim, "int64") if isinstance(dim, int) else Size((a,), "int64")(x)
-
-    wide = graph_cast(indices, "int64")
-    wide = Where()(wide < 0, wide + size(axis), wide)
-    valid_low, valid_high = wide >= 0, wide < size(axis)
-    position: Value = like(wide, 0)
-    for a in range(x.rank):
-        line: list[Dim] = [1] * x.rank
-        line[a] = shape[a]
-        if a == axis:
-            place = wide
-        elif x.shape[a] == 1:
-            place = like(wide, 0)
-        else:
-            place = graph.apply(Iota(tuple(line), a, "int64"))
-        position = position * size(a) + place
-    # A position outside its line must not become one in the next line.
-    outside = like(position, -(2**62))
-    position = Where()(valid_low, Where()(valid_high, position, outside), outside)
-    return Gather(0)(reshape_to(x, (dims.product(x.shape),)), position)
+    return apply_function(lambda v, i: along_axis(v, i, axis), tensor, places)
 
 
 def _indices(indices: Any, function: str) -> Tensor:

@@ -1,80 +1,70 @@
-"""Orders of elements: https://keras.io/api/ops/numpy/ and https://keras.io/api/ops/core/.
-
-In a graph the order comes from counting, for each element, those that go before it: n * n
-comparisons along an axis of n elements, which suits classes and short lists, not long ones.
-"""
+"""Orders of elements: https://keras.io/api/ops/numpy/ and https://keras.io/api/ops/core/."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
-
-from graphc.eager import Tensor, as_tensor, cast, operate
+from graphc.eager import Tensor, apply, apply_function, as_tensor, cast, operate
 from graphc.errors import ShapeError
-from graphc.ir import is_float
-from graphc.keras.ops.arguments import counted, one_axis, reshaped
-from graphc.keras.ops.elementwise import isnan, logical_and, logical_not, logical_or
+from graphc.keras.ops.arguments import one_axis, reshaped
 from graphc.keras.ops.indexing import take_along_axis
-from graphc.keras.ops.movement import expand_dims, moveaxis, split
+from graphc.keras.ops.movement import expand_dims
 from graphc.keras.ops.recording import operation
 from graphc.keras.ops.reduction import sum as reduce_sum
+from graphc.ops.sort import Sort
+from graphc.ops.sort import order as graph_order
 
-__all__ = [
-    "argsort", "in_top_k", "sort", "top_k",
-]  # fmt: skip
+__all__ = ["argpartition", "argsort", "in_top_k", "sort", "top_k"]
 
 
-def _order(x: Tensor, descending: bool) -> Tensor:
-    """int32 positions that sort the last axis; equal elements keep their order, NaN is last."""
-    if not x.is_symbolic:
-        keys = -x.data if descending and is_float(x.dtype) else x.data
-        if descending and not is_float(x.dtype):
-            flipped = np.argsort(np.flip(x.data, -1), axis=-1, kind="stable")  # type: ignore
-            return Tensor((x.shape[-1] - 1 - np.flip(flipped, -1)).astype("int32"))  # type: ignore
-        return Tensor(np.argsort(keys, axis=-1, kind="stable").astype("int32"))  # type: ignore
-    # before[..., i, j]: element j goes before element i.
-    own, other = expand_dims(x, -1), expand_dims(x, -2)
-    first = operate("greater" if descending else "less", other, own)
-    if is_float(x.dtype):
-        first = logical_or(first, logical_and(isnan(own), logical_not(isnan(other))))
-        equal = logical_or(operate("equal", other, own), logical_and(isnan(own), isnan(other)))
-    else:
-        equal = operate("equal", other, own)
-    size = x.dims[-1]
-    place = counted(size, "int32")
-    earlier = operate("less", reshaped(place, (1, size)), reshaped(place, (size, 1)))
-    rank = reduce_sum(logical_or(first, logical_and(equal, earlier)), -1)
-    # The position that has each rank: where the rank is r, summed over the single hit.
-    hit = operate("equal", expand_dims(rank, -2), reshaped(place, (size, 1)))
-    return reduce_sum(cast(hit, "int32") * place, -1)
+def flat_or_axis(x: Any, axis: int | None, function: str) -> tuple[Tensor, int]:
+    """A tensor and one of its axes; the flat tensor for None."""
+    tensor = as_tensor(x)
+    if axis is None:
+        return reshaped(tensor, (math.prod(tensor.dims),)), 0
+    return tensor, one_axis(axis, tensor.ndim, function)
 
 
 @operation
 def argsort(x: Any, axis: int | None = -1) -> Tensor:
-    """The positions that sort ``x`` along an axis (flat for None); equal elements keep order."""
-    tensor = _number(x)
-    if axis is None:
-        tensor, axis = _flat(tensor), 0
-    place = one_axis(axis, tensor.ndim, "argsort")
-    return moveaxis(_order(moveaxis(tensor, place, -1), descending=False), -1, place)
+    """The positions that sort ``x`` along an axis (flat for None); equal elements keep order.
+
+    NaN is last.
+    """
+    tensor = as_tensor(x)
+    tensor, place = flat_or_axis(tensor, axis if tensor.ndim else None, "argsort")
+    return apply_function(lambda value: graph_order(value, place), tensor)
 
 
 @operation
 def sort(x: Any, axis: int | None = -1) -> Tensor:
     """The elements in rising order along an axis (flat for None); NaN last."""
-    tensor = as_tensor(x)
-    if axis is None:
-        tensor, axis = _flat(tensor), 0
-    place = one_axis(axis, tensor.ndim, "sort")
-    last = moveaxis(tensor, place, -1)
-    order = _order(_number(last), descending=False)
-    return moveaxis(take_along_axis(last, order, -1), -1, place)
+    tensor, place = flat_or_axis(x, axis, "sort")
+    return apply(Sort(place), tensor)[0]
+
+
+@operation
+def argpartition(x: Any, kth: int, axis: int | None = -1) -> Tensor:
+    """Positions that bring what belongs at place ``kth`` there, smaller elements in front of it.
+
+    Args:
+        x: A tensor.
+        kth: The place, which may count from the end.
+        axis: The axis, or None for the flat tensor.
+    """
+    tensor, place = flat_or_axis(x, axis, "argpartition")
+    size = tensor.dims[place]
+    if isinstance(size, int):
+        one_axis(kth, size, f"argpartition (an axis of {size} elements): `kth`")
+    return argsort(tensor, place)
 
 
 @operation
 def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
     """The k largest elements along the last axis, largest first, and their positions.
+
+    NaN counts as larger than everything.
 
     Args:
         x: A tensor.
@@ -88,8 +78,7 @@ def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
     size = tensor.dims[-1] if tensor.ndim else 1
     if not tensor.ndim or (isinstance(size, int) and size < k):
         raise ShapeError(f"top_k: the last axis has fewer than {k} elements: {tensor.shape}")
-    order = split(_order(_number(tensor), descending=True), [k], -1)[0]
-    return take_along_axis(tensor, order, -1), order
+    return apply(Sort(tensor.ndim - 1, descending=True, count=k), tensor)
 
 
 @operation
@@ -105,16 +94,4 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> Tensor:
     own = take_along_axis(scores, expand_dims(classes, -1), -1)
     larger = reduce_sum(operate("greater", scores, own), -1)
     valid = operate("equal", own, own)[..., 0]  # NaN for a class that does not exist
-    return logical_and(operate("less", larger, k), valid)
-
-
-def _number(x: Any) -> Tensor:
-    tensor = as_tensor(x)
-    return cast(tensor, "int32") if tensor.dtype == "bool" else tensor
-
-
-def _flat(x: Tensor) -> Tensor:
-    size: Any = 1
-    for dim in x.dims:
-        size = size * dim
-    return reshaped(x, (size,))
+    return operate("logical_and", operate("less", larger, k), valid)
