@@ -1,0 +1,236 @@
+"""What operations on matrices have in common: the last two axes are rows and columns.
+
+All axes before those two are a batch, and every function here works for each matrix of the batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import DTypeError, ShapeError, UnsupportedError
+from graphc.ir import Graph, Op, TensorType, Value
+from graphc.ir.dims import Dim, product, shape_text
+from graphc.ops.choice import Where
+from graphc.ops.elementwise import Abs, Div, Mul, Sqrt, cast
+from graphc.ops.family import like
+from graphc.ops.gather import Gather
+from graphc.ops.logic import And, Equal, Greater, GreaterOrEqual, Or
+from graphc.ops.movement import Iota, Transpose, expand_to, insert_axis, reshape_to
+from graphc.ops.reduce import ReduceMax, ReduceMin, ReduceSum
+
+#: What matrices are decomposed in.
+PRECISIONS = ("float32", "float64")
+
+
+class _MatrixOp(Op):
+    """An operation on matrices of float32 or float64."""
+
+    def check(self, *types: TensorType, square: bool = False) -> None:
+        """Refuse operands that are no matrices of one floating-point type.
+
+        Raises:
+            ShapeError, DTypeError: What is wrong with them.
+        """
+        for type in types:
+            if type.dtype not in PRECISIONS or type.dtype != types[0].dtype:
+                raise DTypeError(f"takes matrices of {' or '.join(PRECISIONS)}, all of one type")
+            if type.rank < 2:
+                raise ShapeError("takes matrices: at least two axes")
+        rows, columns = types[0].shape[-2:]
+        if square and rows != columns:
+            raise ShapeError(f"takes square matrices, not {rows} rows of {columns}")
+
+    def known_sizes(self, x: Value) -> tuple[int, int]:
+        """The numbers of rows and columns, for algorithms that have to know them.
+
+        Raises:
+            UnsupportedError: They are known only when a program runs.
+        """
+        rows, columns = x.shape[-2:]
+        if isinstance(rows, int) and isinstance(columns, int):
+            return rows, columns
+        raise UnsupportedError(
+            f"{self.name} in a compiled program needs matrices of known size, not "
+            f"{shape_text(x.shape)}; only the axes before the last two may be open"
+        )
+
+
+def swap(x: Value) -> Value:
+    """The transposed matrices."""
+    order = (*range(x.rank - 2), x.rank - 1, x.rank - 2)
+    return Transpose(order)(x)
+
+
+def positions(graph: Graph, size: Dim, axis: int, rank: int = 2) -> Value:
+    """``0, 1, ...`` along one of the last axes (-1 or -2), of size 1 along the other ones."""
+    shape: list[Dim] = [1] * rank
+    shape[axis] = size
+    return graph.apply(Iota(tuple(shape), rank + axis, "int32"))
+
+
+def triangle(x: Value, lower: bool, strict: bool = False) -> Value:
+    """The matrices with zeros on the other side of the diagonal; ``strict``: also on it."""
+    rows, columns = (positions(x.graph, x.shape[axis], axis) for axis in (-2, -1))
+    first, second = (rows, columns) if lower else (columns, rows)
+    inside = (Greater() if strict else GreaterOrEqual())(first, second)
+    return Where()(inside, x, like(x, 0))
+
+
+def diagonal_mask(graph: Graph, rows: Dim, columns: Dim) -> Value:
+    """Whether an element of a matrix is on its diagonal."""
+    return Equal()(positions(graph, rows, -2), positions(graph, columns, -1))
+
+
+def identity(x: Value, rows: Dim, columns: Dim | None = None) -> Value:
+    """Ones on the diagonal, zeros elsewhere, in the batch and with the dtype of ``x``."""
+    columns = rows if columns is None else columns
+    ones = cast(diagonal_mask(x.graph, rows, columns), x.dtype)
+    return expand_to(ones, (*x.shape[:-2], rows, columns))
+
+
+def diagonal_of(x: Value) -> Value:
+    """The elements on the diagonal of square matrices, along a last axis."""
+    mask = diagonal_mask(x.graph, x.shape[-2], x.shape[-1])
+    return ReduceSum((x.rank - 1,))(Where()(mask, x, like(x, 0)))
+
+
+def diagonal_matrix(x: Value) -> Value:
+    """Square matrices with vectors on their diagonals."""
+    size = x.shape[-1]
+    return Where()(diagonal_mask(x.graph, size, size), insert_axis(x, x.rank), like(x, 0))
+
+
+def column(x: Value, number: Value) -> Value:
+    """One column of each matrix, as vectors; its number is a scalar."""
+    return Gather(x.rank - 1)(x, number)
+
+
+def row(x: Value, number: Value) -> Value:
+    """One row of each matrix, as vectors; its number is a scalar."""
+    return Gather(x.rank - 2)(x, number)
+
+
+def as_column(x: Value) -> Value:
+    """Vectors as matrices of one column."""
+    return insert_axis(x, x.rank)
+
+
+def as_row(x: Value) -> Value:
+    """Vectors as matrices of one row."""
+    return insert_axis(x, x.rank - 1)
+
+
+def steps_first(x: Value) -> Value:
+    """Matrices with their rows as the first axis, which a scan goes along."""
+    return Transpose((x.rank - 2, *range(x.rank - 2), x.rank - 1))(x)
+
+
+def steps_last(x: Value) -> Value:
+    """What undoes `steps_first`."""
+    return Transpose((*range(1, x.rank - 1), 0, x.rank - 1))(x)
+
+
+def take_rows(x: Value, numbers: Value) -> Value:
+    """Rows of each matrix by vectors of numbers, one vector per matrix."""
+    *batch, rows, columns = x.shape
+    count = numbers.shape[-1]
+    flat = reshape_to(x, (product(batch) * rows, columns))
+    chosen = reshape_to(numbers, (product(batch), count))
+    first = x.graph.apply(Iota((product(batch), 1), 0, "int32"))
+    if not isinstance(rows, int):
+        raise UnsupportedError("rows by number need matrices with a known number of rows")
+    places = chosen + first * rows
+    return reshape_to(Gather(0)(flat, places), (*batch, count, columns))
+
+
+def scaled(x: Value) -> tuple[Value, Value]:
+    """Matrices divided by their largest element, so that no square overflows, and those elements.
+
+    A matrix of zeros is divided by 1.
+    """
+    largest = ReduceMax((x.rank - 2, x.rank - 1), keep=True)(Abs()(x))
+    scale = Where()(Equal()(largest, like(largest, 0)), like(largest, 1), largest)
+    return Div()(x, scale), scale
+
+
+def order_of(keys: Value, descending: bool = False) -> Value:
+    """int32 positions that sort vectors; equal elements keep their order."""
+    size = keys.shape[-1]
+    own, other = as_column(keys), as_row(keys)
+    before = Greater()(other, own) if descending else Greater()(own, other)
+    earlier = Greater()(positions(keys.graph, size, -2), positions(keys.graph, size, -1))
+    ahead = cast(Or()(before, And()(Equal()(own, other), earlier)), "int32")
+    rank = ReduceSum((ahead.rank - 1,))(ahead)
+    places = positions(keys.graph, size, -1)
+    hit = cast(Equal()(as_row(rank), positions(keys.graph, size, -2)), "int32")
+    return ReduceSum((hit.rank - 1,))(hit * places)
+
+
+def sign_of_columns(x: Value) -> Value:
+    """1 or -1 for each column: the sign of its first large element; see `column_signs`."""
+    size = Abs()(x)
+    axis = x.rank - 2
+    large = GreaterOrEqual()(size, ReduceMax((axis,), keep=True)(size) * LARGE)
+    rows = positions(x.graph, x.shape[-2], -2)
+    first = ReduceMin((axis,), keep=True)(Where()(large, rows, like(rows, 2**30)))
+    element = ReduceSum((axis,), keep=True)(Where()(Equal()(rows, first), x, like(x, 0)))
+    return Where()(element < 0.0, like(x, -1), like(x, 1))
+
+
+#: An element that is at least so large, compared with the largest of its column, can give the
+#: column's sign. No simple fraction: the elements of simple matrices should not be close to it.
+LARGE = 0.6180339887
+
+
+def column_signs(x: np.ndarray) -> np.ndarray:
+    """1 or -1 for each column: the sign of its first large element.
+
+    Vectors that are unique up to their sign only are multiplied by it, so that every backend gives
+    the same ones. (The first element may be almost 0, the largest one almost tied with another.)
+    """
+    size = np.abs(x)
+    large = size >= LARGE * size.max(axis=-2, keepdims=True, initial=0)
+    first = np.argmax(large, axis=-2)[..., None, :]
+    return np.where(np.take_along_axis(x, first, -2) < 0, -1.0, 1.0) if x.size else x[..., :1, :]
+
+
+def length(x: Value, axis: int) -> Value:
+    """The Euclidean length along one axis, which stays with size 1."""
+    return Sqrt()(ReduceSum((axis,), keep=True)(Mul()(x, x)))
+
+
+def each_matrix(function: Any, *arrays: np.ndarray) -> Any:
+    """The results of a NumPy function for each matrix of a batch; NaN where it fails.
+
+    NumPy refuses a whole batch for one matrix that is singular; a compiled program cannot.
+
+    Args:
+        function: Maps arrays to an array or a tuple of them; it works on batches too.
+        *arrays: float64 matrices with the same batch axes, or vectors of such.
+    """
+    try:
+        return function(*arrays)
+    except np.linalg.LinAlgError:
+        pass
+    batch = arrays[0].shape[:-2]
+    rows = [array.reshape(-1, *array.shape[len(batch) :]) for array in arrays]
+    # What the results look like: those of a matrix that cannot fail.
+    example = function(*[np.broadcast_to(_harmless(array[0]), array[0].shape) for array in rows])
+    single = not isinstance(example, tuple)
+    outcomes = []
+    for parts in zip(*rows, strict=True):
+        try:
+            outcome = function(*parts)
+        except np.linalg.LinAlgError:
+            kinds = (example,) if single else example
+            outcome = tuple(np.full_like(kind, np.nan) for kind in kinds)
+        outcomes.append(outcome if isinstance(outcome, tuple) else (outcome,))
+    columns = zip(*outcomes, strict=True)
+    stacks = [np.stack(column).reshape(*batch, *column[0].shape) for column in columns]
+    return stacks[0] if single else tuple(stacks)
+
+
+def _harmless(array: np.ndarray) -> np.ndarray:
+    return np.eye(*array.shape[-2:]) if array.ndim >= 2 else np.ones(array.shape)
