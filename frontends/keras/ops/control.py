@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphc.eager import Tensor, apply, as_tensor, current_trace
+from graphc.eager.bodies import joined_captures, trace_body
+from graphc.eager.vectorized import vmap
 from graphc.errors import ShapeError
 from graphc.ir import Graph, TensorType
 from graphc.ir.dims import SymbolicDim
 from graphc.keras import tree
 from graphc.keras.ops.arguments import counted
-from graphc.eager.bodies import joined_captures, trace_body
 from graphc.keras.ops.movement import flip, stack
 from graphc.keras.ops.recording import operation
 from graphc.ops import control as graph_ops
@@ -185,6 +186,20 @@ def map(f: Callable[..., Any], xs: Any) -> Any:
     """A function of each slice along the first axis, stacked."""
     _, results = scan(lambda carry, x: (carry, f(x)), (), xs)
     return results
+
+
+@operation
+def vectorized_map(function: Callable[..., Any], elements: Any) -> Any:
+    """A function of each slice along the first axis, stacked, and computed for all at once.
+
+    Args:
+        function: Takes one slice: a tensor, or a structure of tensors like ``elements``.
+        elements: A tensor, or a structure of tensors with a common first axis.
+
+    Example:
+        >>> keras.ops.vectorized_map(lambda row: keras.ops.sum(row), matrix)
+    """
+    return vmap(function)(elements)
 
 
 @operation
