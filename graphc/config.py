@@ -8,7 +8,7 @@ exist, is an error at once, not a surprise later::
     config.threads = 1
     config.floatx = "float64"
 
-Five knobs start from the environment, so that a program can be looked into without being changed:
+Six knobs start from the environment, so that a program can be looked into without being changed:
 
 ==================  ================  ===========================================================
 variable            field             meaning
@@ -19,6 +19,8 @@ variable            field             meaning
                                       with reasons; 3 the graph after each pass; 4 LLVM IR;
                                       5 assembly. Each level includes those below it.
 ``GRAPHC_DUMP``     ``dump_folder``   write the same as numbered files into this folder
+``GRAPHC_PROFILE``  ``profile``       1: count the time of each kernel of the cpu backend, and print a
+                                      table of them when a program ends
 ``GRAPHC_VERIFY``   ``verify``        1: verify the graph after each pass and compare it with the
                                       reference interpreter
 ==================  ================  ===========================================================
@@ -60,6 +62,7 @@ class Config:
         debug: how much to print about compilation, 0 to 5.
         dump_folder: folder for numbered dumps of each compilation stage; ``None`` writes none.
         verify: check the graph, and its values against the reference, after each pass.
+        profile: whether programs that are compiled from now on count the time of their kernels.
         cache_folder: folder of compiled objects; ``None`` keeps none on disk.
     """
 
@@ -71,6 +74,7 @@ class Config:
     debug: int = 0
     dump_folder: Path | None = None
     verify: bool = False
+    profile: bool = False
     cache_folder: Path | None = field(default_factory=_default_cache_folder)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -166,7 +170,7 @@ def _check_debug(value: Any) -> int:
 
 def _check_flag(value: Any) -> bool:
     if value not in (0, 1):
-        raise ValueError(f"`verify` must be True or False (1 or 0). Received: {value!r}")
+        raise ValueError(f"A flag must be True or False (1 or 0). Received: {value!r}")
     return bool(value)
 
 
@@ -183,6 +187,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "debug": _check_debug,
     "dump_folder": _check_folder,
     "verify": _check_flag,
+    "profile": _check_flag,
     "cache_folder": _check_folder,
 }
 
@@ -202,6 +207,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "GRAPHC_DEBUG": ("debug", _parse_number),
     "GRAPHC_DUMP": ("dump_folder", _parse_folder),
     "GRAPHC_VERIFY": ("verify", _parse_number),
+    "GRAPHC_PROFILE": ("profile", _parse_number),
     "GRAPHC_BACKEND": ("backend", str),
     "GRAPHC_CACHE": ("cache_folder", _parse_folder),
 }

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from graphc.config import config
 from graphc.ir.dims import Dim
 from graphc.runtime.cpu.emitter import Emitter, Module, Register
 from graphc.runtime.cpu.frame import POOL, SCRATCH, Buffer, Frame, Layout
+from graphc.runtime.cpu.profile import counted
 from graphc.runtime.cpu.threads import CHUNK_PARAMETERS, parallel
 
 #: Kernels with at least so many elementary operations are run by all threads.
@@ -23,6 +25,7 @@ class Kernel:
     Units are independent of each other: any thread may run any of them.
 
     Attributes:
+        number: Its place among all kernels of the program.
         name: Its symbol.
         reads: The buffers it reads.
         writes: The buffers it writes.
@@ -32,8 +35,10 @@ class Kernel:
         serial: Whether all units have to run in one call: the kernel calls others.
         shares: Pairs of a buffer that is read and one that is written that may be the same memory.
         scratch: Code for the bytes of scratch memory that each call needs; None for none.
+        purpose: What it computes, for people.
     """
 
+    number: int
     name: str
     reads: list[Buffer]
     writes: list[Buffer]
@@ -43,6 +48,7 @@ class Kernel:
     serial: bool = False
     shares: set[tuple[int, int]] = field(default_factory=set)
     scratch: Callable[[Frame], Register] | None = None
+    purpose: str = ""
 
 
 def _may_run_parallel(kernel: Kernel) -> bool:
@@ -53,6 +59,14 @@ def _may_run_parallel(kernel: Kernel) -> bool:
 
 def call_kernel(frame: Frame, kernel: Kernel) -> None:
     """Call a kernel: as a parallel region if there is a pool and enough to do."""
+    if config.profile:
+        with counted(frame.e, kernel.number, frame.dim(kernel.work)):
+            _call(frame, kernel)
+    else:
+        _call(frame, kernel)
+
+
+def _call(frame: Frame, kernel: Kernel) -> None:
     e = frame.e
     scratch = frame.slot(SCRATCH, "pointer")
     whole = (frame.context, e.index(0), kernel.units(frame), scratch)

@@ -116,6 +116,12 @@ class Lowering:
             self.outputs[name] = self._output(value, kind)
 
     def _node(self, node: Node) -> None:
+        first = len(self.all_kernels)
+        self._lower(node)
+        for kernel in self.all_kernels[first:]:
+            kernel.purpose = kernel.purpose or _purpose(node)
+
+    def _lower(self, node: Node) -> None:
         if node.op.name in VIEWS:
             view = VIEWS[node.op.name](self, node)
             if view is not None:
@@ -177,10 +183,12 @@ class Lowering:
             units: How many independent units of work there are.
             work: Roughly how many elementary operations they are in all.
         """
-        name = f"k{len(self.all_kernels)}.{purpose}"
+        number = len(self.all_kernels)
+        name = f"k{number}.{purpose}"
         parameters = [("context", "pointer"), ("begin", "index"), ("end", "index")]
         parameters.append(("scratch", "pointer"))
         kernel = Kernel(
+            number,
             name,
             _distinct(view.buffer for view in reads),
             _distinct(view.buffer for view in writes),
@@ -244,6 +252,20 @@ class Lowering:
         # The shape that it was computed in may hide that the first dimension is the batch.
         view.buffer.type = value.type
         return view.buffer
+
+
+def _purpose(node: Node) -> str:
+    """What a node computes, and for which layer, in a line."""
+    inner = [x for body in node.op.bodies for x in body.nodes] if node.op.name == "Fused" else []
+    names = [
+        x.op.equation if x.op.name == "Einsum" else x.op.name
+        for x in inner or [node]
+        if x.op.name not in ("Constant", "Expand", "SizeOf", "Reshape", "Iota")
+    ]
+    counted = dict.fromkeys(names)
+    ops = " ".join(f"{names.count(x)}*{x}" if names.count(x) > 1 else x for x in counted)
+    reads, writes = (" ".join(str(x.type) for x in xs) for xs in (node.inputs, node.outputs))
+    return f"{ops} | {reads} -> {writes} | {node.location}"
 
 
 def _distinct(buffers: Iterator[Buffer]) -> list[Buffer]:
