@@ -1,12 +1,7 @@
 """Operations on tensors: ``keras.ops``; see https://keras.io/api/ops/.
 
 Each computes at once on arrays, adds nodes to a graph that is being traced, and is recorded where
-an argument is a tensor of a functional model. Every module names its own in ``
-from graphc.keras.ops.control import (
-    vectorized_map,
-)
-
-__all__``.
+an argument is a tensor of a functional model. Every module names its own in ``__all__``.
 """
 
 from graphc.keras.ops import (
@@ -35,16 +30,15 @@ from graphc.keras.ops.sorting import *
 from graphc.keras.ops.windows import *
 
 __all__ = [
-    "*control.__all__",
-    "*core.__all__",
-    "*creation.__all__",
-    "*elementwise.__all__",
-    "*indexing.__all__",
-    "*movement.__all__",
-    "*nn.__all__",
-    "*products.__all__",
-    "*reduction.__all__",
-    "*sorting.__all__",
-    "*windows.__all__",
-    "vectorized_map",
+    *control.__all__,
+    *core.__all__,
+    *creation.__all__,
+    *elementwise.__all__,
+    *indexing.__all__,
+    *products.__all__,
+    *movement.__all__,
+    *nn.__all__,
+    *reduction.__all__,
+    *sorting.__all__,
+    *windows.__all__,
 ]
