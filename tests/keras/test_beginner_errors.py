@@ -396,3 +396,8 @@ def test_nan_is_data():
     data = X.copy()
     data[0] = np.nan
     assert np.isnan(fit(compiled(), data, Y).history["loss"][0])
+
+
+def test_a_weight_that_no_memory_holds_names_its_layer():
+    with pytest.raises(MemoryError, match=r'Dense "big": weight "kernel".*does not fit'):
+        keras.Sequential([keras.Input((10**6,)), keras.layers.Dense(10**9, name="big")])

@@ -358,6 +358,7 @@ class Layer(Parts):
 
         Raises:
             ValueError: A size is unknown or negative.
+            MemoryError: There is not enough memory for it.
         """
         self._check_constructed()
         if isinstance(shape, str):  # Keras 2: add_weight(name, shape)
@@ -375,7 +376,13 @@ class Layer(Parts):
         dtype = get_policy(dtype).variable_dtype if dtype else self.variable_dtype
         default = "glorot_uniform" if is_float(dtype) else "zeros"
         with computing_at_once():
-            value = initializers.get(initializer or default)(shape, dtype=dtype)
+            try:
+                value = initializers.get(initializer or default)(shape, dtype=dtype)
+            except MemoryError as error:
+                raise MemoryError(
+                    f'{type(self).__name__} "{self.name}": weight "{name}" with shape {shape} does '
+                    f"not fit into memory: {error}"
+                ) from None
         variable = Variable(value, dtype=dtype, trainable=trainable, name=name or "variable")
         variable.path = f"{self.name}/{variable.name}"
         variable.regularizer = regularizers.get(regularizer)
