@@ -7,7 +7,9 @@ from graphc.ops import (
     circular,
     control,
     conv,
+    cumulative,
     elementwise,
+    elimination,
     gather,
     linalg,
     logic,
@@ -28,6 +30,7 @@ __all__ = [
     "choice",
     "control",
     "conv",
+    "cumulative",
     "elementwise",
     "gather",
     "linalg",
@@ -40,4 +43,5 @@ __all__ = [
     "reduce",
     "sort",
     "triangular",
+    "elimination",
 ]
