@@ -15,6 +15,7 @@ from graphc.ops import (
     logic,
     movement,
     nn,
+    orthogonal,
     pool,
     random,
     recurrent,
@@ -44,4 +45,5 @@ __all__ = [
     "sort",
     "triangular",
     "elimination",
+    "orthogonal",
 ]

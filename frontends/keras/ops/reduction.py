@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from graphc.eager import Tensor, apply, apply_function, as_tensor, cast, operate
+from graphc.eager import Tensor, apply, as_tensor, cast, operate
 from graphc.errors import ShapeError
-from graphc.ir import Value, is_float
-from graphc.keras.ops.arguments import float_tensor, many_axes, one_axis, reshaped
+from graphc.ir import is_float
+from graphc.keras.ops.arguments import float_tensor, many_axes, one_axis, reshaped, resolved_dtype
 from graphc.keras.ops.elementwise import (
     absolute,
     exp,
@@ -22,9 +22,8 @@ from graphc.keras.ops.elementwise import (
     where,
 )
 from graphc.keras.ops.recording import operation
-from graphc.ops import control
 from graphc.ops import reduce as graph_ops
-from graphc.ops.movement import Transpose, expand_to
+from graphc.ops.cumulative import CumProd, CumSum, Cumulative
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod",
@@ -192,42 +191,24 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     return total if keepdims else apply(graph_ops.ReduceSum(axes), total)
 
 
-def _running(x: Any, axis: Any, dtype: Any, function: str, product: bool) -> Tensor:
-    tensor = _wide(x) if dtype is None else as_tensor(x, dtype)
+def _running(kind: type[Cumulative], x: Any, axis: Any, dtype: Any, function: str) -> Tensor:
+    tensor = _wide(x) if dtype is None else as_tensor(x, resolved_dtype(dtype))
     if axis is None:
         tensor = reshaped(tensor, (math.prod(tensor.dims),))
         axis = 0
-    place = one_axis(axis, tensor.ndim, function)
-    if not tensor.is_symbolic:
-        accumulate = np.cumprod if product else np.cumsum
-        return Tensor(accumulate(tensor.data, axis=place, dtype=tensor.data.dtype))  # type: ignore
-    order = (place, *[a for a in range(tensor.ndim) if a != place])
-    return apply_function(lambda value: _scan(value, order, product), tensor)
-
-
-def _scan(x: Value, order: tuple[int, ...], product: bool) -> Value:
-    """A scan along the first axis of ``order``."""
-    moved = Transpose(order)(x)
-    start = x.graph.constant(1 if product else 0, x.dtype)
-
-    def step(carries: Any, slices: Any, _: Any) -> Any:
-        after = carries[0] * slices[0] if product else carries[0] + slices[0]
-        return [after], [after]
-
-    _, (running,) = control.scan(step, [expand_to(start, moved.shape[1:])], [moved])
-    return Transpose(Transpose(order).inverse)(running)
+    return apply(kind(one_axis(axis, tensor.ndim, function)), tensor)
 
 
 @operation
 def cumsum(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
     """The sums of the first, the first two, ... elements along an axis (flat for None)."""
-    return _running(x, axis, dtype, "cumsum", product=False)
+    return _running(CumSum, x, axis, dtype, "cumsum")
 
 
 @operation
 def cumprod(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
     """The products of the first, the first two, ... elements along an axis (flat for None)."""
-    return _running(x, axis, dtype, "cumprod", product=True)
+    return _running(CumProd, x, axis, dtype, "cumprod")
 
 
 @operation
