@@ -1,13 +1,15 @@
 """LLVM: turns IR text into object code, and object code into functions that Python can call.
 
-This is the only module that imports llvmlite, and only when something is compiled or loaded.
+This is the only module that imports llvmlite, and only when something is compiled, or when an
+object has to be loaded that our own loader (`graphc.runtime.cpu.elf`) does not know.
 """
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from graphc.runtime.cpu.elf import ElfLibrary, UnsupportedObjectError
+from graphc.runtime.cpu.library import Library
 
 if TYPE_CHECKING:
     from graphc.runtime.cpu.target import Target
@@ -46,8 +48,8 @@ def emit_assembly(module_text: str, target: Target) -> str:
     return machine.emit_assembly(module)
 
 
-class Library:
-    """Loaded object code. Functions taken from it keep it alive."""
+class LlvmLibrary(Library):
+    """Object code, loaded by LLVM."""
 
     def __init__(self, object_code: bytes) -> None:
         """Loads the object and resolves what it imports from the running process."""
@@ -65,11 +67,6 @@ class Library:
         getattr(self, "_trackers", {}).clear()
 
     def address(self, name: str) -> int:
-        """The address of a function or global; valid as long as this library lives.
-
-        Raises:
-            KeyError: the object defines no such symbol.
-        """
         try:
             if name not in self._trackers:
                 self._trackers[name] = self._engine.lookup("graphc", name)
@@ -77,24 +74,13 @@ class Library:
         except RuntimeError as error:
             raise KeyError(f"the object code has no usable symbol {name!r}: {error}") from None
 
-    def function(
-        self, name: str, argument_types: Sequence[Any] = (), result_type: Any = None
-    ) -> Callable[..., Any]:
-        """A ctypes function (which releases the interpreter lock while it runs).
-
-        Args:
-            name: the function's symbol.
-            argument_types: ctypes types of its arguments.
-            result_type: ctypes type of its result, or None.
-        """
-        function: Any = ctypes.CFUNCTYPE(result_type, *argument_types)(self.address(name))
-        function.library = self
-        return function
-
 
 def load_object(object_code: bytes) -> Library:
     """Loads object code for this machine, as `emit_object` made it."""
-    return Library(object_code)
+    try:
+        return ElfLibrary(object_code)
+    except UnsupportedObjectError:
+        return LlvmLibrary(object_code)
 
 
 def _initialize(binding: Any, host_only: bool) -> None:
