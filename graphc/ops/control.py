@@ -108,14 +108,17 @@ class Scan(Op):
             body, sequences = _with_counter(body, self.carries), 1
             zero, one = (context.constant(np.array(number, np.int64)) for number in (0, 1))
             operands.append(context.node("Range", [zero, context.dim(self.steps), one]))
+        directions = {"scan_input_directions": [int(self.reverse)] * sequences}
+        if len(node.outputs) > self.carries:
+            stacks = len(node.outputs) - self.carries
+            directions["scan_output_directions"] = [int(self.reverse)] * stacks
         return context.node(
             "Scan",
             operands,
             outputs=len(node.outputs),
             body=context.subgraph(body, dict(zip(captured, names[loop:], strict=True))),
             num_scan_inputs=sequences,
-            scan_input_directions=[int(self.reverse)] * sequences,
-            scan_output_directions=[int(self.reverse)] * (len(node.outputs) - self.carries),
+            **directions,
         )
 
     @classmethod
