@@ -40,6 +40,9 @@ def is_out_of_range(sample: Sample) -> bool:
 DIFFERENCES: dict[str, Callable[[Sample], bool]] = {
     "Gather": is_out_of_range,  # refuses the index
     "ScatterAdd": is_out_of_range,
+    "ScatterMax": is_out_of_range,
+    "ScatterMin": is_out_of_range,
+    "ScatterMul": is_out_of_range,
     "MaxPool": has_nan,  # overlooks NaN
     "ReduceMax": has_nan,
     "ReduceMin": has_nan,

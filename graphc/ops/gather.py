@@ -1,14 +1,14 @@
-"""Rows by index: gather, and the scatter that is its adjoint."""
+"""Rows by index: gather, scatters, and the sum that is the adjoint of the gather."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from graphc.errors import DTypeError, ShapeError
+from graphc.errors import DTypeError, ShapeError, UnsupportedError
 from graphc.ir import (
     Node,
     Op,
@@ -22,7 +22,7 @@ from graphc.ir import (
 )
 from graphc.ir.dims import Dim, Shape, product, shape_text
 from graphc.ops.choice import Where
-from graphc.ops.elementwise import cast
+from graphc.ops.elementwise import Add, cast
 from graphc.ops.family import NUMBERS, like
 from graphc.ops.logic import And, Equal
 from graphc.ops.movement import Iota, Size, insert_axis, reshape_to
@@ -73,7 +73,7 @@ class Gather(Op):
     @classmethod
     def samples(cls) -> Iterable[Sample]:
         rng = np.random.default_rng(13)
-        for shape, axis, places in _cases():
+        for shape, axis, places in scatter_cases():
             for dtype, index_dtype in (
                 ("float32", "int32"),
                 ("float64", "int64"),
@@ -88,11 +88,12 @@ class Gather(Op):
 
 
 @dataclass(frozen=True)
-class ScatterAdd(Op):
-    """Zeros to which slices of ``y`` were added at the places along one axis that indices name.
+class Scatter(Op):
+    """Combines slices of ``y`` that are meant for the same place along one axis.
 
-    The adjoint of `Gather`. Operands: ``indices`` and ``y``. Slices for the same place are added
-    in the order of their indices; those whose index is out of range are left out.
+    Operands: ``indices`` and ``y``. Where no slice goes, there is the number that changes nothing.
+    Slices for the same place are combined in the order of their indices; those whose index is out
+    of range are left out.
 
     Args:
         axis: The axis that the indices go along, not negative.
@@ -101,12 +102,22 @@ class ScatterAdd(Op):
 
     axis: int
     size: Dim
+    #: The elementwise op that combines two elements.
+    combine: ClassVar[type[Op]]
+    #: NumPy's function that does the same.
+    function: ClassVar[np.ufunc]
+    #: What ONNX calls it, and the version that has it.
+    reduction: ClassVar[tuple[str, int]]
+
+    def start(self, dtype: str) -> float:
+        """The number that changes nothing when it is combined with others."""
+        raise NotImplementedError
 
     def infer(self, indices: TensorType, y: TensorType) -> TensorType:
         if not is_integer(indices.dtype):
             raise DTypeError(f"the indices have to be integers, not {indices.dtype}")
         if y.dtype not in NUMBERS:
-            raise DTypeError(f"adds numbers, not {y.dtype}")
+            raise DTypeError(f"combines numbers, not {y.dtype}")
         behind = self.axis + indices.rank
         if self.axis < 0 or y.shape[self.axis : behind] != indices.shape:
             raise ShapeError(
@@ -120,24 +131,28 @@ class ScatterAdd(Op):
         size = int(self.size)
         places, known = _places(indices, size)
         wide = np.float64 if is_float(y.dtype.name) else y.dtype
-        total = np.zeros((size, *y.shape[: self.axis], *y.shape[behind:]), wide)
+        shape = (size, *y.shape[: self.axis], *y.shape[behind:])
+        result = np.full(shape, self.start(y.dtype.name), wide)
         slices = np.moveaxis(y, range(self.axis, behind), range(indices.ndim))
-        np.add.at(total, places, slices[known].astype(wide))
-        return np.moveaxis(total, 0, self.axis).astype(y.dtype, order="C")
+        self.function.at(result, places, slices[known].astype(wide))
+        return np.moveaxis(result, 0, self.axis).astype(y.dtype, order="C")
 
-    def gradient(self, node: Node, dx: Value) -> Sequence[Value | None]:
-        indices, y = node.inputs
-        rows = Gather(self.axis)(dx, indices)
-        # Slices that were left out: a gather of ones has NaN in their places.
-        ones = filled(dx.graph, TensorType((self.size,), "float32"), 1)
+    def pick(self, x: Value, indices: Value, number: float) -> Value:
+        """For each slice its place in the result; ``number`` for those that were left out."""
+        rows = Gather(self.axis)(x, indices)
+        # A gather of ones has NaN in the places of those.
+        ones = filled(x.graph, TensorType((self.size,), "float32"), 1)
         gathered = Gather(0)(ones, indices)
         known = Equal()(gathered, like(gathered, 1))
-        for _ in range(y.rank - self.axis - indices.rank):
+        for _ in range(rows.rank - self.axis - indices.rank):
             known = insert_axis(known, known.rank)
-        return None, Where()(known, rows, like(rows, 0))
+        return Where()(known, rows, like(rows, number))
 
     def onnx(self, context: Any, node: Node, indices: str, y: str) -> Any:
         """ScatterND works along the first axes, so those of the indices are brought there."""
+        reduction, opset = self.reduction
+        if context.opset < opset:
+            raise UnsupportedError(f"{self.name} needs ONNX opset {opset}, not {context.opset}")
         indices_value, y_value = node.inputs
         behind = self.axis + indices_value.rank
         if indices_value.dtype != "int64":
@@ -149,9 +164,9 @@ class ScatterAdd(Op):
             y = context.node("Transpose", [y], perm=order)
         shape = node.output.shape
         first: Shape = (shape[self.axis], *shape[: self.axis], *shape[self.axis + 1 :])
-        zero = context.constant(np.zeros((), numpy_dtype(y_value.dtype)))
-        zeros = context.node("Expand", [zero, context.shape(first)])
-        total = context.node("ScatterND", [zeros, indices, y], reduction="add")
+        start = np.array(self.start(y_value.dtype), numpy_dtype(y_value.dtype))
+        begin = context.node("Expand", [context.constant(start), context.shape(first)])
+        total = context.node("ScatterND", [begin, indices, y], reduction=reduction)
         if self.axis:
             back = [*range(1, self.axis + 1), 0, *range(self.axis + 1, len(shape))]
             total = context.node("Transpose", [total], perm=back)
@@ -160,7 +175,7 @@ class ScatterAdd(Op):
     @classmethod
     def samples(cls) -> Iterable[Sample]:
         rng = np.random.default_rng(14)
-        for shape, axis, places in _cases():
+        for shape, axis, places in scatter_cases():
             for dtype, index_dtype in (("float32", "int32"), ("float64", "int64")):
                 indices = np.asarray(places)
                 y_shape = (*shape[:axis], *indices.shape, *shape[axis + 1 :])
@@ -168,6 +183,27 @@ class ScatterAdd(Op):
                 operands = (indices.astype(index_dtype), y)
                 known = _all_known(indices, shape[axis])
                 yield Sample(cls(axis, shape[axis]), operands, portable=known)
+
+
+class ScatterAdd(Scatter):
+    """Zeros to which slices of ``y`` were added at the places along one axis that indices name.
+
+    The adjoint of `Gather`. See `Scatter` for the operands.
+
+    Args:
+        axis: The axis that the indices go along, not negative.
+        size: The size of that axis in the result.
+    """
+
+    combine: ClassVar[type[Op]] = Add
+    function: ClassVar[np.ufunc] = np.add
+    reduction: ClassVar[tuple[str, int]] = ("add", 16)
+
+    def start(self, dtype: str) -> float:
+        return 0
+
+    def gradient(self, node: Node, dx: Value) -> Sequence[Value | None]:
+        return None, self.pick(dx, node.inputs[0], 0)
 
 
 def missing(dtype: str) -> float | int | bool:
@@ -261,7 +297,7 @@ def _all_known(indices: np.ndarray, size: int) -> bool:
     return bool(np.all((indices >= -size) & (indices < size)))
 
 
-def _cases() -> Iterable[tuple[tuple[int, ...], int, Any]]:
+def scatter_cases() -> Iterable[tuple[tuple[int, ...], int, Any]]:
     """A shape, an axis, and indices along it."""
     yield (5, 3), 0, [0, 4, 1, 1]
     yield (5, 3), 0, [[2, -1], [-5, 0], [2, 2]]

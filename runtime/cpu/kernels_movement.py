@@ -7,8 +7,9 @@ from functools import partial
 
 from graphc.ir import Graph, Node, TensorType
 from graphc.ir.dims import Dim, product
-from graphc.ops.gather import Gather, ScatterAdd, missing
+from graphc.ops.gather import Gather, Scatter, ScatterAdd, missing
 from graphc.ops.movement import Concat, Expand, Pad
+from graphc.ops.scatter import ScatterMax, ScatterMin, ScatterMul
 from graphc.runtime.cpu.emitter import Emitter, Register
 from graphc.runtime.cpu.frame import View
 from graphc.runtime.cpu.lower import KernelWriter, Lowering, loop_nest, lowers
@@ -119,8 +120,9 @@ def _fill(
     e.store(e.constant(missing(dtype), dtype, lanes), e.offset(target, i, dtype), mask)
 
 
-def _add(
+def _combine(
     e: Emitter,
+    op: Scatter,
     source: Register,
     target: Register,
     dtype: str,
@@ -130,21 +132,21 @@ def _add(
 ) -> None:
     place = e.offset(target, i, dtype)
     x = e.load(e.offset(source, i, dtype), dtype, lanes, mask)
-    e.store(e.add(e.load(place, dtype, lanes, mask), x), place, mask)
+    e.store(op.combine().emit(e, e.load(place, dtype, lanes, mask), x), place, mask)
 
 
-@lowers(ScatterAdd)
-def lower_scatter_add(lowering: Lowering, node: Node) -> None:
-    """Zeros, to which the slices are added in the order of their indices.
+@lowers(ScatterAdd, ScatterMax, ScatterMin, ScatterMul)
+def lower_scatter(lowering: Lowering, node: Node) -> None:
+    """What changes nothing, combined with the slices in the order of their indices.
 
-    A unit of work is what lies at one place of the axes before, so that each element is summed by
-    one thread, in order.
+    A unit of work is what lies at one place of the axes before, so that each element is combined
+    by one thread, in order.
     """
-    op: ScatterAdd = node.op
+    op: Scatter = node.op
     indices = lowering.dense_view(node.inputs[0])
     y = lowering.dense_view(node.inputs[1])
     x = lowering.allocate(node.output)
-    fill(lowering, x, 0)
+    fill(lowering, x, op.start(x.dtype))
     before, behind = _split(x.shape, op.axis, 1)
     count = product(indices.shape)
     with lowering.kernel("scatter", [indices, y], [x], before, before * count * behind) as k:
@@ -157,7 +159,7 @@ def lower_scatter_add(lowering: Lowering, node: Node) -> None:
                 target = e.offset(frame.pointer(x), place, x.dtype)
                 slice_ = e.mul(e.add(e.mul(outer, counted), number), row)
                 source = e.offset(frame.pointer(y), slice_, x.dtype)
-                _row(e, row, x.dtype, partial(_add, e, source, target, x.dtype))
+                _row(e, row, x.dtype, partial(_combine, e, op, source, target, x.dtype))
 
 
 def _row(
