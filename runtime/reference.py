@@ -17,6 +17,8 @@ class ReferenceExecutable(Executable):
         self, data: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
         results, after = run_reference(self.program, data, state)
+        # A result may be an input or a variable's old value itself, which is about to change.
+        results = {name: array.copy() for name, array in results.items()}
         for name, array in after.items():
             if array is not state[name]:
                 state[name][...] = array

@@ -8,21 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import Token
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from graphc import autodiff
-from graphc.eager.current import computing_at_once, current_trace, enter, leave
+from graphc.eager.current import Entry, computing_at_once, current_trace, enter, leave
 from graphc.eager.tensor import Tensor, as_tensor, cast
-from graphc.errors import ShapeError
-from graphc.ir import Graph, Location, TensorType, Value
+from graphc.errors import DimensionMismatchError, ShapeError
+from graphc.ir import Graph, Location, TensorType, Value, dims
 from graphc.program import Program
 from graphc.program import Variable as ProgramVariable
 
 if TYPE_CHECKING:
     from graphc.eager.variable import Variable
 
-__all__ = ["Trace", "checked_update", "computing_at_once", "current_trace"]
+__all__ = [
+    "Trace",
+    "checked_update",
+    "computing_at_once",
+    "current_trace",
+    "note_creation",
+    "unify",
+    "watching_creations",
+]
+
+# Variables that are made while a function is traced; None where nobody wants to know.
+_creations: ContextVar[list[Variable] | None] = ContextVar("graphc_creations", default=None)
 
 
 class Trace:
@@ -43,15 +54,15 @@ class Trace:
         self.graph = Graph(name)
         self._inputs: dict[int, tuple[Variable, Value]] = {}
         self._writes: dict[int, tuple[Variable, Tensor]] = {}
-        self._token: Token[Trace | None] | None = None
+        self._entry: Entry | None = None
 
     def __enter__(self) -> Trace:
-        self._token = enter(self)
+        self._entry = enter(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._token is not None
-        leave(self._token)
+        assert self._entry is not None
+        leave(self._entry)
 
     def input(self, name: str, type: TensorType) -> Tensor:
         """A new data input."""
@@ -160,3 +171,36 @@ def checked_update(variable: Variable, value: object) -> Tensor:
             f"a value of shape {tensor.shape}"
         )
     return tensor
+
+
+@contextmanager
+def watching_creations() -> Iterator[list[Variable]]:
+    """Inside the block the variables that are made come into the list that it gives."""
+    made: list[Variable] = []
+    token = _creations.set(made)
+    try:
+        yield made
+    finally:
+        _creations.reset(token)
+
+
+def note_creation(variable: Variable) -> None:
+    """Say that a variable was made."""
+    made = _creations.get()
+    if made is not None:
+        made.append(variable)
+
+
+def unify(equal: dict[str, dims.Dim], mismatch: DimensionMismatchError) -> dict[str, dims.Dim]:
+    """Extend equations between symbols so that two mismatched dimensions agree.
+
+    Raises:
+        DimensionMismatchError: Neither is a plain symbol that could be replaced.
+    """
+    for name, other in ((mismatch.second, mismatch.first), (mismatch.first, mismatch.second)):
+        text = str(name)
+        if text.isidentifier() and text not in dims.symbols(other) and text not in equal:  # type: ignore[arg-type]
+            replacement = {text: other}
+            merged = {k: dims.substitute(v, replacement) for k, v in equal.items()}  # type: ignore[arg-type]
+            return {**merged, **replacement}  # type: ignore[dict-item]
+    raise mismatch

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from graphc.eager.location import user_line
 from graphc.eager.promotion import standard_dtype
 from graphc.eager.tensor import Operators, Tensor, public_shape
-from graphc.eager.trace import Trace
+from graphc.eager.trace import Trace, unify
 from graphc.errors import DataDependentControlFlowError, DimensionMismatchError
 from graphc.ir import Location, TensorType, dims
 from graphc.keras import tree
@@ -185,21 +185,6 @@ def infer(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
         except DimensionMismatchError as mismatch:
             # Two sizes left open meet where they have to agree: take them as one and try again.
             equal = unify(equal, mismatch)
-
-
-def unify(equal: dict[str, dims.Dim], mismatch: DimensionMismatchError) -> dict[str, dims.Dim]:
-    """Extend equations between symbols so that two mismatched dimensions agree.
-
-    Raises:
-        DimensionMismatchError: Neither is a plain symbol that could be replaced.
-    """
-    for name, other in ((mismatch.second, mismatch.first), (mismatch.first, mismatch.second)):
-        text = str(name)
-        if text.isidentifier() and text not in dims.symbols(other) and text not in equal:  # type: ignore[arg-type]
-            replacement = {text: other}
-            merged = {k: dims.substitute(v, replacement) for k, v in equal.items()}  # type: ignore[arg-type]
-            return {**merged, **replacement}  # type: ignore[dict-item]
-    raise mismatch
 
 
 def _infer(

@@ -14,12 +14,12 @@ import numpy as np
 
 from graphc import runtime
 from graphc.eager.tensor import Tensor
-from graphc.eager.trace import Trace
+from graphc.eager.trace import Trace, unify
 from graphc.eager.variable import Variable
 from graphc.errors import DimensionMismatchError
 from graphc.ir import TensorType, dims, numpy_dtype
 from graphc.keras import tree
-from graphc.keras.engine.keras_tensor import KerasTensor, unify
+from graphc.keras.engine.keras_tensor import KerasTensor
 from graphc.program import Program
 
 #: A structure (list, tuple, dict) with a `TensorType` in place of each array.
