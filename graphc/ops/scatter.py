@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -23,6 +24,13 @@ class _ScatterExtremum(Scatter):
         hit = cast(Equal()(y, self.pick(node.output, indices, 0)), y.dtype)
         count = ScatterAdd(self.axis, self.size)(indices, hit)
         return None, hit * self.pick(dx, indices, 0) / self.pick(count, indices, 1)
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        for sample in super().samples():  # there are infinities in empty places
+            yield replace(sample, differentiable=False)
+        y = np.array([[0.5, -1.0], [2.0, 3.0], [-0.25, 4.0], [1.0, 1.0], [9.0, 9.0]])
+        yield Sample(cls(0, 2), (np.array([0, 1, 1, 0, 7]), y), portable=False)
 
 
 class ScatterMax(_ScatterExtremum):
@@ -80,7 +88,8 @@ class ScatterMul(Scatter):
 
     def gradient(self, node: Node, dx: Value) -> Sequence[Value | None]:
         # The product of the others, also where an element is zero: with one zero only its own
-        # derivative survives, with two or more none does.
+        # derivative survives, with two or more none does. (Derivatives of this one overlook what
+        # zeros have to do with each other.)
         indices, y = node.inputs
         zero = Equal()(y, like(y, 0))
         filled = Where()(zero, like(y, 1), y)
@@ -95,6 +104,6 @@ class ScatterMul(Scatter):
     def samples(cls) -> Iterable[Sample]:
         yield from super().samples()
         y = np.array([0.0, 2.0, 0.0, 3.0, 0.5, 0.0, 1.5])
-        yield Sample(cls(0, 4), (np.array([0, 0, 1, 1, 1, 2, 2]), y))
+        yield Sample(cls(0, 4), (np.array([0, 0, 1, 1, 1, 2, 2]), y), False)
         twice = np.array([0.0, 2.0, 0.0])
-        yield Sample(cls(0, 1), (np.zeros(3, np.int64), twice))
+        yield Sample(cls(0, 1), (np.zeros(3, np.int64), twice), False)
