@@ -6,16 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from graphc.ir import Graph, Node, Value, dims
+from graphc.ir import Graph, Node, Value
 from graphc.ir.dims import Dim, SymbolicDim, product
 from graphc.ops.linalg import Einsum
 from graphc.ops.movement import Iota
 from graphc.passes.fuse import Fused, SizeOf
 from graphc.passes.space import Space, analyse
 from graphc.runtime.cpu.contraction import Axis, Contraction, Position, Size, generate
-from graphc.runtime.cpu.contraction_plan import TYPICAL_SIZE
 from graphc.runtime.cpu.emitter import Emitter, Parameter, Register
 from graphc.runtime.cpu.frame import Frame, View
+from graphc.runtime.cpu.loops import typical
 from graphc.runtime.cpu.lower import Lowering, loop_nest, lowers
 
 #: Contractions of at most so many products, in a batch of usual size, are loop nests.
@@ -38,13 +38,7 @@ def lower_fused(lowering: Lowering, node: Node) -> None:
 
 def _is_small(space: Space) -> bool:
     """Whether plain loops do as well as register tiles, and compile much faster."""
-    return math.prod(_typical(dim) for dim in space.dims) <= SMALL_CONTRACTION
-
-
-def _typical(dim: Dim) -> int:
-    if isinstance(dim, int):
-        return dim
-    return dims.evaluate(dim, dict.fromkeys(dims.symbols(dim), TYPICAL_SIZE))
+    return math.prod(typical(dim) for dim in space.dims) <= SMALL_CONTRACTION
 
 
 @dataclass

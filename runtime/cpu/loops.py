@@ -15,13 +15,15 @@ loops. In which pass it can be computed is its *depth*: one more than what it is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from graphc.ir import Graph, Node, Value
+from graphc.ir import Graph, Node, Value, dims
 from graphc.ir.dims import Dim, ceil_divide, product
 from graphc.ops.movement import Iota
 from graphc.passes.space import Space, analyse
+from graphc.runtime.cpu.contraction_plan import TYPICAL_SIZE
 from graphc.runtime.cpu.frame import View
 from graphc.runtime.cpu.registers import HALVES
 from graphc.runtime.cpu.target import ITEM_SIZES, Target
@@ -30,6 +32,12 @@ from graphc.runtime.cpu.target import ITEM_SIZES, Target
 BLOCK = 4096
 #: Sizes of at most so many vectors are unrolled.
 UNROLLED = 4
+#: Instructions of ops that take many, roughly, divisions counted as their time.
+COSTS = {
+    **dict.fromkeys(("Exp", "Expm1", "Log", "Log1p", "Tanh", "Sigmoid", "Erf"), 20),
+    **dict.fromkeys(("Sin", "Cos", "Pow", "Mod", "Threefry"), 40),
+    **dict.fromkeys(("Div", "Sqrt", "Reciprocal"), 4),
+}
 
 
 @dataclass
@@ -205,7 +213,11 @@ def _joined(plan: LoopPlan, walks: Sequence[Sequence[Dim]], far: int, near: int)
 
 
 def _choose_vector(plan: LoopPlan, body: Graph, target: Target) -> None:
-    """The vector loop is the one along which most of the traffic is contiguous."""
+    """The vector loop is the one along which most of the traffic is contiguous.
+
+    Unless along another one it takes less than half the instructions: lanes along a short sum
+    leave all that is done with the sum to scalars.
+    """
     if not plan.sizes:
         return
     scores = [0] * len(plan.sizes)
@@ -218,20 +230,54 @@ def _choose_vector(plan: LoopPlan, body: Graph, target: Target) -> None:
         for loop in walked:
             scores[loop] += weight * (2 if access.strides[loop] == 1 else -1)
     # Of equals the last: there the loops end.
-    plan.vector = max(range(len(scores)), key=lambda loop: (scores[loop], loop))
-    plan.lanes = _lanes(plan, body, target)
+    contiguous = max(range(len(scores)), key=lambda loop: (scores[loop], loop))
+    costs = [_instructions(plan, body, loop, target) for loop in range(len(scores))]
+    cheapest = min(range(len(costs)), key=lambda loop: costs[loop])
+    plan.vector = cheapest if 2 * costs[cheapest] < costs[contiguous] else contiguous
+    plan.lanes = _lanes(plan, plan.vector, target)
     plan.outer = [
         loop for loop in range(len(plan.sizes)) if loop not in plan.reduced and loop != plan.vector
     ]
 
 
-def _lanes(plan: LoopPlan, body: Graph, target: Target) -> int:
-    assert plan.vector is not None
-    dtypes = {value.dtype for value, loops in plan.loops.items() if plan.vector in loops}
+def _instructions(plan: LoopPlan, body: Graph, vector: int, target: Target) -> float:
+    """How many instructions the nest takes, roughly, with the lanes along one of its loops."""
+    lanes = _lanes(plan, vector, target)
+    outer = frozenset(range(len(plan.sizes))) - plan.reduced - {vector}
+
+    def times(loops: frozenset[int]) -> int:
+        sizes = {loop: typical(plan.sizes[loop]) for loop in outer | loops}
+        return math.prod(-(-n // lanes) if loop == vector else n for loop, n in sizes.items())
+
+    total = 0.0
+    for node in body.nodes:
+        if node.op.elementwise:
+            total += COSTS.get(node.op.name, 1) * times(plan.loops[node.output])
+        elif node in plan.reductions:
+            total += times(frozenset().union(*(plan.loops[value] for value in node.inputs)))
+            if vector in plan.reductions[node]:  # then the lanes are added up
+                total += 2 * lanes.bit_length() * times(plan.loops[node.output])
+    accesses = [(value, access, 2) for value, access in plan.inputs.items()]
+    accesses += [(value, access, 4) for value, access in plan.outputs]
+    for value, access, scattered in accesses:
+        strided = vector in plan.loops[value] and access.strides[vector] != 1
+        total += times(plan.loops[value]) * (scattered * lanes if strided else 1)
+    return total
+
+
+def typical(dim: Dim) -> int:
+    """A size as a number, where only a decision depends on it."""
+    if isinstance(dim, int):
+        return dim
+    return dims.evaluate(dim, dict.fromkeys(dims.symbols(dim), TYPICAL_SIZE))
+
+
+def _lanes(plan: LoopPlan, vector: int, target: Target) -> int:
+    dtypes = {value.dtype for value, loops in plan.loops.items() if vector in loops}
     # 16-bit floats are computed as float32.
     width = max((4 if x in HALVES else ITEM_SIZES[x] for x in dtypes), default=4)
     lanes = target.vector_bits // 8 // width
-    size = plan.sizes[plan.vector]
+    size = plan.sizes[vector]
     if isinstance(size, int):
         while lanes > 1 and lanes // 2 >= size:
             lanes //= 2

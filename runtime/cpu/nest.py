@@ -13,16 +13,11 @@ from graphc.ops.movement import Iota
 from graphc.ops.reduce import ReduceMax, ReduceMin, ReduceProd, ReduceSum
 from graphc.runtime.cpu.emitter import Emitter, Register
 from graphc.runtime.cpu.frame import Buffer, Frame, View
-from graphc.runtime.cpu.loops import UNROLLED, Access, LoopPlan
+from graphc.runtime.cpu.loops import COSTS, UNROLLED, Access, LoopPlan
 from graphc.runtime.cpu.registers import HALVES
 
 #: What is rather written to memory and read again than computed twice.
-EXPENSIVE = frozenset(
-    (
-        *("Exp", "Expm1", "Log", "Log1p", "Tanh", "Sigmoid", "Erf", "Sin", "Cos"),
-        *("Pow", "Mod", "Threefry"),
-    )
-)
+EXPENSIVE = frozenset(name for name, cost in COSTS.items() if cost >= 20)
 
 #: Steps of a loop whose sums are added up before they meet the other sums.
 SUMMED_AT_ONCE = 128
