@@ -58,9 +58,11 @@ class Scan(Op):
         count = self.step_count(types)
         loop = self.carries + self.sequences
         seen = [*types[: self.carries], *map(_slice, types[self.carries : loop]), *types[loop:]]
-        _check("the scan's body takes", [value.type for value in self.body.inputs], seen)
+        check_types("the scan's body takes", [value.type for value in self.body.inputs], seen)
         results = [value.type for value in self.body.outputs.values()]
-        _check("carries keep their types:", list(types[: self.carries]), results[: self.carries])
+        check_types(
+            "carries keep their types:", list(types[: self.carries]), results[: self.carries]
+        )
         stacks = [type.with_shape((count, *type.shape)) for type in results[self.carries :]]
         return (*types[: self.carries], *stacks)
 
@@ -158,9 +160,9 @@ class Cond(Op):
             raise DTypeError(f"the predicate has to be a bool scalar, not {predicate}")
         for name, branch in (("then", self.then), ("otherwise", self.otherwise)):
             expected = [value.type for value in branch.inputs]
-            _check(f'the branch "{name}" takes', expected, types)
+            check_types(f'the branch "{name}" takes', expected, types)
         results, others = ([value.type for value in b.outputs.values()] for b in self.bodies)
-        _check('"otherwise" has to give the types of "then":', results, others)
+        check_types('"otherwise" has to give the types of "then":', results, others)
         return tuple(results)
 
     def evaluate(self, predicate: np.ndarray, *arrays: np.ndarray, run: Callable[..., Any]) -> Any:
@@ -171,7 +173,7 @@ class Cond(Op):
     ) -> Sequence[Value | None]:
         predicate, *operands = node.inputs
         floats = [i for i, value in enumerate(operands) if is_float(value.dtype)]
-        pulled = [_pull_back(body, cotangents, floats, sweep) for body in self.bodies]
+        pulled = [pull_back(body, cotangents, floats, sweep) for body in self.bodies]
         wanted = [i for i in floats if any(found[i] is not None for _, found in pulled)]
         if not wanted:
             return [None] * len(node.inputs)
@@ -223,11 +225,11 @@ class WhileLoop(Op):
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         for name, graph in (("condition", self.condition), ("body", self.body)):
-            _check(f"the loop's {name} takes", [value.type for value in graph.inputs], types)
+            check_types(f"the loop's {name} takes", [value.type for value in graph.inputs], types)
         verdict = [value.type for value in self.condition.outputs.values()]
-        _check("the loop's condition gives", [TensorType((), "bool")], verdict)
+        check_types("the loop's condition gives", [TensorType((), "bool")], verdict)
         results = [value.type for value in self.body.outputs.values()]
-        _check("carries keep their types:", types, results)
+        check_types("carries keep their types:", types, results)
         return types
 
     def evaluate(self, *arrays: np.ndarray, run: Callable[..., Any]) -> tuple[np.ndarray, ...]:
@@ -364,7 +366,8 @@ def _slice(type: TensorType) -> TensorType:
     return type.with_shape(type.shape[1:])
 
 
-def _check(what: str, expected: Sequence[TensorType], given: Sequence[TensorType]) -> None:
+def check_types(what: str, expected: Sequence[TensorType], given: Sequence[TensorType]) -> None:
+    """Refuse types that differ from those expected; ``what`` begins the message."""
     if list(expected) == list(given):
         return
     wanted, got = (", ".join(map(str, types)) or "nothing" for types in (expected, given))
@@ -387,7 +390,7 @@ def _with_counter(body: Graph, carries: int) -> Graph:
     return result
 
 
-def _pull_back(
+def pull_back(
     body: Graph,
     cotangents: Sequence[Value | None],
     floats: Sequence[int],
@@ -400,7 +403,7 @@ def _pull_back(
     seeds: dict[Value, Value] = {}
     for i, (value, dy) in enumerate(zip(results, cotangents, strict=True)):
         if dy is not None:
-            seed = graph.input(f"dy{i}", dy.type)
+            seed = graph.input(f"dy{i}", value.type)
             seeds[value] = seeds[value] + seed if value in seeds else seed
     found = sweep(seeds, [inputs[i] for i in floats])
     return graph, dict(zip(floats, found, strict=True))

@@ -1,5 +1,6 @@
 """Passes: functions from a graph to the next graph. The pipeline is one visible list."""
 
+from graphc.passes.barriers import drop_barriers
 from graphc.passes.common import share_common
 from graphc.passes.dead import drop_dead
 from graphc.passes.decompose import Decompose
@@ -24,6 +25,7 @@ __all__ = [
     "Pass",
     "Pipeline",
     "Report",
+    "drop_barriers",
     "drop_dead",
     "fold",
     "merge_scans",

@@ -14,6 +14,7 @@ from graphc.passes import (
     PREPARE,
     Decompose,
     Pipeline,
+    drop_barriers,
     merge_scans,
     prune_scans,
     share_common,
@@ -27,21 +28,31 @@ from graphc.runtime.cpu import (
     jit,
     kernels_contraction,
     kernels_control,
+    kernels_cumulative,
     kernels_movement,
     kernels_pool,
+    kernels_sort,
 )
 from graphc.runtime.cpu.cache import ObjectCache
 from graphc.runtime.cpu.emitter import Module
 from graphc.runtime.cpu.frame import View
 from graphc.runtime.cpu.lower import LOWERINGS, Lowering
 from graphc.runtime.cpu.manifest import Manifest, make_manifest
+from graphc.runtime.cpu.profile import show_at_end, write_counters
 from graphc.runtime.cpu.schedule import Schedule, make_schedule
 from graphc.runtime.cpu.steps import find_rows, write_steps
 from graphc.runtime.cpu.target import Target
 from graphc.runtime.cpu.vector_math import FUNCTIONS
 
 #: The modules that register lowerings.
-KERNEL_MODULES = (kernels_contraction, kernels_control, kernels_movement, kernels_pool)
+KERNEL_MODULES = (
+    kernels_contraction,
+    kernels_control,
+    kernels_cumulative,
+    kernels_movement,
+    kernels_pool,
+    kernels_sort,
+)
 
 
 def claims(op: Op) -> bool:
@@ -63,6 +74,7 @@ CPU_PIPELINE = Pipeline(
         share_common,
         simplify,
         fuse,
+        drop_barriers,
     ),
 )
 
@@ -90,9 +102,12 @@ def load(program: Program, target: Target) -> Native:
     Raises:
         UnsupportedError: The program holds an op that the backend has no code for.
     """
-    key = hashlib.sha256(program.as_text(locations=False).encode()).hexdigest()
+    text = program.as_text(locations=False) + ("\nprofile" if config.profile else "")
+    key = hashlib.sha256(text.encode()).hexdigest()
     code = ObjectCache.default().get(key, target, lambda: _compile(program, target))
     library = jit.load_object(code)
+    if config.profile:
+        show_at_end(program.name, library)
     text = ctypes.string_at(library.function("manifest", [], ctypes.c_void_p)())
     return Native(library, Manifest.from_json(text.decode()))
 
@@ -135,6 +150,8 @@ def lower(program: Program, target: Target) -> Module:
     schedule = _schedule(program, lowering)
     rows = find_rows(lowering)
     write_steps(module, lowering, schedule, rows)
+    if config.profile:
+        write_counters(module, [f"{x.name}  {x.purpose}" for x in lowering.all_kernels])
     manifest = make_manifest(lowering, schedule, rows).as_json()
     with module.function("manifest", [], "pointer") as e:
         e.ret(module.data("manifest.json", manifest.encode() + b"\0"))
