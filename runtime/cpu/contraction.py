@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphc.runtime.cpu.contraction_kernel import Epilogue, KernelWriter, Position, Shape
 from graphc.runtime.cpu.contraction_pack import PackWriter
@@ -116,8 +116,13 @@ class Native:
         known, plan = sizes or {}, self.plan
         tiles = -(-evaluate(plan.row.size, known) // plan.tile_rows)
         panels = -(-evaluate(plan.column.size, known) // plan.width)
-        outer = math.prod(evaluate(axis.size, known) for axis in plan.outer)
-        return outer * panels * -(-tiles // plan.tiles_per_chunk)
+        outer, lines = (
+            math.prod(evaluate(axis.size, known) for axis in axes)
+            for axes in (plan.outer, plan.lines)
+        )
+        if plan.lines_per_chunk is None:
+            return outer * panels * lines * -(-tiles // plan.tiles_per_chunk)
+        return outer * panels * (-(-lines // plan.lines_per_chunk) if tiles else 0)
 
     def scratch_bytes(self, sizes: Mapping[str, int] | None = None) -> int:
         """Bytes of scratch memory that each thread needs."""
@@ -132,7 +137,7 @@ class Native:
     def emit_chunks(self, e: Emitter, sizes: Mapping[str, Register]) -> Register:
         """Code for `chunks`."""
         count = _Counts(self.plan, Scope(e, sizes))
-        result = e.mul(count.row_blocks, count.panels)
+        result = e.mul(count.blocks, count.panels)
         for size in count.outer:
             result = e.mul(result, size)
         return result
@@ -156,8 +161,7 @@ class Native:
         plan = self.plan
         if plan.block is None:
             return 0
-        rows = plan.tiles_per_chunk * plan.tile_rows
-        return rows * plan.width * ITEM_SIZES[self.contraction.sum_dtype]
+        return plan.rows_per_chunk * plan.width * ITEM_SIZES[self.contraction.sum_dtype]
 
 
 def store(e: Emitter, sums: Register, position: Position) -> None:
@@ -192,9 +196,19 @@ class _Counts:
         self.rows = scope.of(plan.row.size)
         self.columns = scope.of(plan.column.size)
         self.tiles = _ceiling(e, self.rows, plan.tile_rows)
-        self.row_blocks = _ceiling(e, self.tiles, plan.tiles_per_chunk)
         self.panels = _ceiling(e, self.columns, plan.width)
         self.outer = [scope.of(axis.size) for axis in plan.outer]
+        self.lines = [scope.of(axis.size) for axis in plan.lines]
+        self.line_count = e.index(1)
+        for size in self.lines:
+            self.line_count = e.mul(self.line_count, size)
+        if plan.lines_per_chunk is None:
+            self.row_blocks = _ceiling(e, self.tiles, plan.tiles_per_chunk)
+            self.blocks = e.mul(self.line_count, self.row_blocks)
+        else:
+            self.row_blocks = e.minimum(self.tiles, 1)
+            line_blocks = _ceiling(e, self.line_count, plan.lines_per_chunk)
+            self.blocks = e.mul(line_blocks, self.row_blocks)
 
 
 def _ceiling(e: Emitter, x: Register, step: int) -> Register:
@@ -221,11 +235,12 @@ class _Panel:
 
 @dataclass(frozen=True)
 class _Chunk:
-    """A unit of work: element offsets of all operands and its range of row tiles."""
+    """A unit of work: element offsets of all operands, its lines and its range of row tiles."""
 
-    number: Register
     panel: Register
     offsets: Sequence[Register]
+    first_line: Register
+    last_line: Register
     first_tile: Register
     last_tile: Register
 
@@ -284,29 +299,59 @@ class _Driver:
             self.panel = e.offset(scratch, self.native._partial_bytes, "int8")
             begin, end = self.arguments["begin"], self.arguments["end"]
             with e.carry(begin, end, 1, [e.index(-1)]) as loop:
+                rest, panel, block = self._split(loop.index)
                 # Panels follow each other slowly, so that a packed one serves many chunks.
-                column_block = _quotient(e, loop.index, self.counts.row_blocks)
+                column_block = e.add(e.mul(rest, self.counts.panels), panel)
                 self.is_new = e.compare("ne", column_block, loop.values[0])
                 loop.values = [column_block]
-                self._chunk(self._locate(loop.index, column_block))
+                self._chunk(self._locate(rest, panel, block))
 
-    def _locate(self, number: Register, column_block: Register) -> _Chunk:
-        """Which row tiles, columns and outer indices a chunk stands for."""
+    def _split(self, number: Register) -> tuple[Register, Register, Register]:
+        """The outer axes' place, the panel and the block of rows that a chunk's number means."""
+        counts = self.counts
+        if self.plan.panels_last:
+            above, panel = self._divide(number, counts.panels)
+            rest, block = self._divide(above, counts.blocks)
+        else:
+            above, block = self._divide(number, counts.blocks)
+            rest, panel = self._divide(above, counts.panels)
+        return rest, panel, block
+
+    def _divide(self, x: Register, y: Register) -> tuple[Register, Register]:
+        """Quotient and rest."""
+        quotient = _quotient(self.e, x, y)
+        return quotient, self.e.sub(x, self.e.mul(quotient, y))
+
+    def _locate(self, rest: Register, panel: Register, block: Register) -> _Chunk:
+        """Which lines, row tiles, columns and outer indices a chunk stands for."""
         e, plan, counts = self.e, self.plan, self.counts
-        row_block = e.sub(number, e.mul(column_block, counts.row_blocks))
-        rest = _quotient(e, column_block, counts.panels)
-        panel = e.sub(column_block, e.mul(rest, counts.panels))
         column = e.mul(panel, plan.width)
         offsets = [e.mul(column, self.scope.of(stride)) for stride in plan.column.strides]
-        for axis, size in reversed(list(zip(plan.outer, counts.outer, strict=True))):
-            above = _quotient(e, rest, size)
-            index = e.sub(rest, e.mul(above, size))
-            rest = above
-            steps = [e.mul(index, self.scope.of(stride)) for stride in axis.strides]
-            offsets = [e.add(x, step) for x, step in zip(offsets, steps, strict=True)]
+        offsets = self._advanced(offsets, rest, plan.outer, counts.outer)
+        if plan.lines_per_chunk is not None:
+            first_line = e.mul(block, plan.lines_per_chunk)
+            last_line = e.minimum(e.add(first_line, plan.lines_per_chunk), counts.line_count)
+            return _Chunk(panel, offsets, first_line, last_line, e.index(0), counts.tiles)
+        line, row_block = self._divide(block, counts.row_blocks)
+        offsets = self._advanced(offsets, line, plan.lines, counts.lines)
         first = e.mul(row_block, plan.tiles_per_chunk)
         last = e.minimum(e.add(first, plan.tiles_per_chunk), counts.tiles)
-        return _Chunk(number, panel, offsets, first, last)
+        return _Chunk(panel, offsets, line, e.add(line, 1), first, last)
+
+    def _advanced(
+        self,
+        offsets: Sequence[Register],
+        place: Register,
+        axes: Sequence[Axis],
+        sizes: Sequence[Register],
+    ) -> list[Register]:
+        """Offsets at a place of some axes, which is counted through in row-major order."""
+        e, found = self.e, list(offsets)
+        for number, (axis, size) in reversed(list(enumerate(zip(axes, sizes, strict=True)))):
+            place, index = self._divide(place, size) if number else (place, place)
+            steps = [e.mul(index, self.scope.of(stride)) for stride in axis.strides]
+            found = [e.add(x, step) for x, step in zip(found, steps, strict=True)]
+        return found
 
     def _chunk(self, chunk: _Chunk) -> None:
         """The chunk's code, once for each kind of panel."""
@@ -372,10 +417,22 @@ class _Driver:
     def _tiles(self, chunk: _Chunk, kind: _Panel, block: _Block) -> None:
         """The row tiles of a chunk, for one block of the reduction."""
         plan, e = self.plan, self.e
+        if plan.lines_per_chunk is None:
+            self._line(chunk, e.index(0), kind, block)
+            return
+        step = e.mul(self.counts.rows, plan.width)
+        with e.loop(chunk.first_line, chunk.last_line) as line:
+            offsets = self._advanced(chunk.offsets, line, plan.lines, self.counts.lines)
+            place = e.mul(e.sub(line, chunk.first_line), step)
+            self._line(replace(chunk, offsets=offsets), place, kind, block)
+
+    def _line(self, chunk: _Chunk, first_place: Register, kind: _Panel, block: _Block) -> None:
+        """Row tiles of one line; its partial sums are kept from `first_place` on."""
+        plan, e = self.plan, self.e
         first, last = chunk.first_tile, chunk.last_tile
 
         def run(rows: int, row: Register, first_row: Register) -> None:
-            place = e.mul(e.sub(row, first_row), plan.width)
+            place = e.add(first_place, e.mul(e.sub(row, first_row), plan.width))
             self._call(chunk, Shape(rows, kind.vectors, kind.tail, kind.packed), row, place, block)
 
         if isinstance(plan.row.size, int):

@@ -249,11 +249,22 @@ class _Kernel:
             vectors.append(e.cast(loaded, wide))
         following = []
         for r in range(self.shape.rows):
-            scalar = e.cast(e.load(e.offset(a, self.row_steps[r], dtype), dtype), wide)
-            x = e.broadcast(scalar, lanes)
-            for v, vector in enumerate(vectors):
-                following.append(e.fma(x, vector, sums[r * self.shape.vectors + v]))
+            row = e.offset(a, self.row_steps[r], dtype)
+            for v, x in enumerate(self._row_factors(row)):
+                following.append(e.fma(x, vectors[v], sums[r * self.shape.vectors + v]))
         return following
+
+    def _row_factors(self, row: Register) -> list[Register]:
+        """What the vectors of a row are multiplied by: one scalar, or vectors of their own."""
+        e, lanes, dtype, wide = self.e, self.lanes, self.writer.dtype, self.writer.sum_dtype
+        step = self.plan.column.a
+        if step == 0:
+            scalar = e.cast(e.load(row, dtype), wide)
+            return [e.broadcast(scalar, lanes)] * self.shape.vectors
+        assert step == 1
+        places = [e.offset(row, v * lanes, dtype) for v in range(self.shape.vectors)]
+        loads = [e.load(x, dtype, lanes, m) for x, m in zip(places, self.masks, strict=True)]
+        return [e.cast(x, wide) for x in loads]
 
     # What happens to the sums -----------------------------------------------------------------
 

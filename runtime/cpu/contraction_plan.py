@@ -26,6 +26,8 @@ Size = int | str
 TYPICAL_SIZE = 32
 #: Bytes of the vector operand's panel, per reduction block, that stay in the second-level cache.
 PANEL_BYTES = 320 * 1024
+#: Bytes of the vector operand that stay in the second-level cache while all else goes through.
+_RESIDENT_BYTES = 512 * 1024
 _ROWS_PER_CHUNK = 64
 _ROWS_PER_PACKED_CHUNK = 128
 _ROWS_PER_BLOCKED_CHUNK = 256
@@ -66,9 +68,12 @@ class Plan:
     """Every decision about a contraction; `swapped` says that `a` and `b` changed places.
 
     Attributes:
-        outer: axes that are looped over.
+        outer: axes that are looped over, along which the vector operand changes.
+        lines: axes that are looped over, for each point of which there is a line of rows; one panel
+            of the vector operand serves all.
         row: the axis along which a tile has scalars of the first factor.
-        column: the axis along which the vector lanes run.
+        column: the axis along which the vector lanes run. If the first factor has it too, as in
+            depthwise convolutions, the tile has vectors of that as well.
         reduction: the axes that are summed over, in this order, the last one fastest.
         lanes: elements of a vector.
         tile_rows: rows of a full tile.
@@ -78,9 +83,13 @@ class Plan:
         transpose: whether tiles are transposed because the result is contiguous along the rows.
         block: steps of the first reduction axis in a block; None runs through it all at once.
         tiles_per_chunk: row tiles in a unit of work.
+        lines_per_chunk: lines in a unit of work; None if it is a part of one.
+        panels_last: whether all panels follow each other for the same rows, not the other way
+            round: for a vector operand that stays in the cache.
     """
 
     outer: tuple[Axis, ...]
+    lines: tuple[Axis, ...]
     row: Axis
     column: Axis
     reduction: tuple[Axis, ...]
@@ -93,6 +102,8 @@ class Plan:
     transpose: bool
     block: int | None
     tiles_per_chunk: int
+    lines_per_chunk: int | None
+    panels_last: bool
 
     @property
     def width(self) -> int:
@@ -100,9 +111,17 @@ class Plan:
         return self.lanes * self.tile_vectors
 
     @property
+    def rows_per_chunk(self) -> int:
+        """The most rows in a unit of work."""
+        if self.lines_per_chunk is None:
+            return self.tiles_per_chunk * self.tile_rows
+        assert isinstance(self.row.size, int)
+        return self.lines_per_chunk * self.row.size
+
+    @property
     def names(self) -> list[str]:
         """The run-time sizes that the plan's code needs, sorted."""
-        axes = (*self.outer, self.row, self.column, *self.reduction)
+        axes = (*self.outer, *self.lines, self.row, self.column, *self.reduction)
         found = (factors(x)[1] for axis in axes for x in (axis.size, *axis.strides))
         return sorted({name for names in found for name in names})
 
@@ -118,21 +137,37 @@ def make_plan(
     count = 1 + max((len(axis.extra) for group in groups for axis in group), default=0)
     single = Axis(1, 0, 0, 0, (0,) * (count - 1))
     reduction = reduction or [single]
-    oriented = []
+    plans = []
     for swapped in (False, True):
         tall, wide = (columns, rows) if swapped else (rows, columns)
-        tall_index = len(tall) - 1
-        wide_index = _vector_axis(wide, swapped)
-        row = tall[tall_index] if tall else single
-        column = wide[wide_index] if wide else single
-        rest = [x for i, x in enumerate(tall) if i != tall_index]
-        rest += [x for i, x in enumerate(wide) if i != wide_index]
-        axes = [[*outer, *rest], [row], [column], reduction]
-        if swapped:
-            axes = [[replace(x, a=x.b, b=x.a) for x in group] for group in axes]
-        plan = _tiled(axes, swapped, item_size, lanes, target)
-        oriented.append((_cost(plan), swapped, plan))
-    return min(oriented, key=lambda choice: choice[:2])[2]
+        for outer_axes, wide_axes in _ways(outer, tall, wide):
+            tall_index = len(tall) - 1
+            wide_index = _vector_axis(wide_axes, swapped)
+            row = tall[tall_index] if tall else single
+            column = wide_axes[wide_index] if wide_axes else single
+            rest = [x for i, x in enumerate(tall) if i != tall_index]
+            rest += [x for i, x in enumerate(wide_axes) if i != wide_index]
+            axes = [[*outer_axes, *rest], [row], [column], reduction]
+            if swapped:
+                axes = [[replace(x, a=x.b, b=x.a) for x in group] for group in axes]
+            plan = _tiled(axes, swapped, item_size, lanes, target)
+            plans.append((_cost(plan), swapped, plan))
+    return min(plans, key=lambda choice: choice[:2])[2]
+
+
+def _ways(
+    outer: list[Axis], tall: list[Axis], wide: list[Axis]
+) -> list[tuple[list[Axis], list[Axis]]]:
+    """Outer axes and candidates for the vector lanes.
+
+    Where nothing would run along the lanes, an axis that everything has can: depthwise.
+    """
+    ways = [(outer, wide)]
+    if not wide:
+        for i, axis in enumerate(outer):
+            if axis.a == axis.b == 1:
+                ways.append(([*outer[:i], *outer[i + 1 :]], [axis]))
+    return ways
 
 
 def merge(axes: Sequence[Axis]) -> list[Axis]:
@@ -227,17 +262,22 @@ def _tiled(
     total = inner * typical(reduction[0].size)
     pack = column.b not in (0, 1)
     # Rows a page apart fall into the same few sets of the cache: copied, they do not.
+    lines = tuple(axis for axis in outer if axis.b == 0)
+    outer = tuple(axis for axis in outer if axis.b != 0)
     strides = [axis.b for axis in reduction if isinstance(axis.b, int)]
     aliased = any(x and x * item_size % _PAGE == 0 for x in strides)
-    if aliased and total >= 64 and typical(row.size) >= 8 * rows:
+    line_count = math.prod(typical(axis.size) for axis in lines)
+    if aliased and total >= 64 and typical(row.size) * line_count >= 3 * rows:
         pack = True
     masks = target.vector_bits >= 256
     bytes_a_step = max(1, inner * width * item_size)
     blocked = total * width * item_size > PANEL_BYTES * 5 // 4
     many = _ROWS_PER_PACKED_CHUNK if pack else _ROWS_PER_CHUNK
     many = _ROWS_PER_BLOCKED_CHUNK if blocked else many
+    short = bool(lines) and isinstance(row.size, int) and row.size < many
     return Plan(
-        outer=tuple(outer),
+        outer=outer,
+        lines=lines,
         row=row,
         column=column,
         reduction=tuple(reduction),
@@ -250,6 +290,8 @@ def _tiled(
         transpose=transpose,
         block=max(1, PANEL_BYTES // bytes_a_step) if blocked else None,
         tiles_per_chunk=max(1, many // rows),
+        lines_per_chunk=many // row.size if short else None,  # type: ignore[operator]
+        panels_last=not pack and total * typical(column.size) * item_size <= _RESIDENT_BYTES,
     )
 
 
@@ -308,7 +350,10 @@ def _cost(plan: Plan) -> float:
         arithmetic += rows * columns  # stored element by element
     copies = 4.0 * columns * total / plan.lanes if plan.pack else 0.0
     turned = 3.0 * rows * columns / plan.lanes if plan.transpose else 0.0
-    return arithmetic + copies + turned
+    around = math.prod(typical(axis.size) for axis in (*plan.outer, *plan.lines))
+    # A packed panel serves all lines.
+    packed = math.prod(typical(axis.size) for axis in plan.outer)
+    return (arithmetic + turned) * around + copies * packed
 
 
 @dataclass(frozen=True)

@@ -227,10 +227,16 @@ def test_dtypes(dtype: str) -> None:
         "b,b->b",
         "mk,nk->mn",
         "mpk,kqn->pmqn",
+        "abmk,nk->abmn",  # a packed panel that serves many lines
+        "apbmkl,nlk->apbmn",
+        "mkg,kg->mg",  # depthwise
+        "abmlkg,lkg->abmg",
+        "gmk,gk->gm",
+        "nmg,nmkg->kg",  # the gradient of its kernel
     ],
 )
 def test_any_einsum(text: str) -> None:
-    sizes = dict(zip("abdhklmnpq", (2, 3, 5, 3, 19, 4, 11, 18, 2, 3), strict=True))
+    sizes = dict(zip("abdghklmnpq", (2, 3, 5, 21, 3, 19, 4, 11, 18, 2, 3), strict=True))
     used = {index: size for index, size in sizes.items() if index in text}
     for run_time in (False, True):
         check_einsum(text, used, run_time=run_time)
@@ -397,6 +403,25 @@ def test_columns_beyond_a_panel_are_counted_at_run_time() -> None:
 def test_rows_a_page_apart_are_packed() -> None:
     compiled = check_einsum("mk,kn->mn", {"m": 300, "k": 128, "n": 1024})
     assert compiled.native.plan.pack
+
+
+def test_a_panel_is_packed_once_for_all_lines() -> None:
+    lines = (Axis("batch", a=8 * 70, c=8 * 20), Axis(8, a=70, c=20))
+    contraction = Contraction(
+        rows=(Axis("images", a=9999, c=999), *lines),
+        columns=(Axis(20, b=70, c=1),),
+        reduction=(Axis(70, a=1, b=1),),
+    )
+    plan = contraction.plan(HOST)
+    assert plan.pack
+    assert not plan.outer
+    assert [axis.size for axis in plan.lines] == ["images"]
+
+
+def test_lanes_run_along_what_both_factors_have_if_nothing_else_is_there() -> None:
+    compiled = check_einsum("pqkg,kg->pqg", {"p": 5, "q": 7, "k": 9, "g": 40})
+    assert compiled.native.plan.column.size == 40
+    assert compiled.native.plan.column.a == compiled.native.plan.column.b == 1
 
 
 def test_results_do_not_depend_on_the_batch_that_a_row_is_in() -> None:
