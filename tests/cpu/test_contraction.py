@@ -406,16 +406,15 @@ def test_rows_a_page_apart_are_packed() -> None:
 
 
 def test_a_panel_is_packed_once_for_all_lines() -> None:
-    lines = (Axis("batch", a=8 * 70, c=8 * 20), Axis(8, a=70, c=20))
     contraction = Contraction(
-        rows=(Axis("images", a=9999, c=999), *lines),
+        rows=(Axis("batch", a=9 * 70, c=8 * 20), Axis(8, a=70, c=20)),
         columns=(Axis(20, b=70, c=1),),
         reduction=(Axis(70, a=1, b=1),),
     )
     plan = contraction.plan(HOST)
     assert plan.pack
     assert not plan.outer
-    assert [axis.size for axis in plan.lines] == ["images"]
+    assert [axis.size for axis in plan.lines] == ["batch"]
 
 
 def test_lanes_run_along_what_both_factors_have_if_nothing_else_is_there() -> None:
