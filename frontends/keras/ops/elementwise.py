@@ -7,7 +7,6 @@ from typing import Any
 
 from graphc.eager import Tensor, apply, as_tensor, cast, operate
 from graphc.eager.tensor import promoted
-from graphc.errors import DTypeError
 from graphc.ir import Op, is_float
 from graphc.keras.ops.arguments import float_tensor
 from graphc.keras.ops.recording import operation
@@ -17,7 +16,7 @@ from graphc.ops import logic as graph_logic
 
 __all__ = [
     "abs", "absolute", "add", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2",
-    "arctanh", "bitwise_and", "bitwise_or", "bitwise_xor", "ceil", "clip", "cos", "cosh", "divide",
+    "arctanh", "ceil", "clip", "cos", "cosh", "divide",
     "divide_no_nan", "equal", "erf", "exp", "exp2", "expm1", "floor", "floor_divide", "greater",
     "greater_equal", "hypot", "isclose", "isfinite", "isinf", "isnan", "less", "less_equal", "log",
     "log10", "log1p", "log2", "logaddexp", "logical_and", "logical_not", "logical_or",
@@ -486,31 +485,6 @@ def logical_xor(x1: Any, x2: Any) -> Tensor:
 def logical_not(x: Any) -> Tensor:
     """Whether it is false."""
     return apply(graph_logic.Not(), _truth(x))
-
-
-def _bitwise(name: str, op: Op, logical: Op, x1: Any, x2: Any) -> Tensor:
-    x, y = promoted(x1, x2)
-    if is_float(x.dtype):
-        raise DTypeError(f"{name} works on integers and bools, not on {x.dtype}")
-    return apply(logical if x.dtype == "bool" else op, x, y)
-
-
-@operation
-def bitwise_and(x1: Any, x2: Any) -> Tensor:
-    """The bits that are set in both."""
-    return _bitwise("bitwise_and", graph_logic.BitwiseAnd(), graph_logic.And(), x1, x2)
-
-
-@operation
-def bitwise_or(x1: Any, x2: Any) -> Tensor:
-    """The bits that are set in either."""
-    return _bitwise("bitwise_or", graph_logic.BitwiseOr(), graph_logic.Or(), x1, x2)
-
-
-@operation
-def bitwise_xor(x1: Any, x2: Any) -> Tensor:
-    """The bits that are set in exactly one."""
-    return _bitwise("bitwise_xor", graph_logic.BitwiseXor(), graph_logic.Xor(), x1, x2)
 
 
 # ----------------------------------------------------------------------------------------- choice
