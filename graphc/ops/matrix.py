@@ -16,7 +16,7 @@ from graphc.ops.choice import Where
 from graphc.ops.elementwise import Abs, Div, Mul, Sqrt, cast
 from graphc.ops.family import like
 from graphc.ops.gather import Gather
-from graphc.ops.logic import And, Equal, Greater, GreaterOrEqual, Or
+from graphc.ops.logic import Equal, Greater, GreaterOrEqual
 from graphc.ops.movement import Iota, Transpose, expand_to, insert_axis, reshape_to
 from graphc.ops.reduce import ReduceMax, ReduceMin, ReduceSum
 
@@ -155,19 +155,6 @@ def scaled(x: Value) -> tuple[Value, Value]:
     return Div()(x, scale), scale
 
 
-def order_of(keys: Value, descending: bool = False) -> Value:
-    """int32 positions that sort vectors; equal elements keep their order."""
-    size = keys.shape[-1]
-    own, other = as_column(keys), as_row(keys)
-    before = Greater()(other, own) if descending else Greater()(own, other)
-    earlier = Greater()(positions(keys.graph, size, -2), positions(keys.graph, size, -1))
-    ahead = cast(Or()(before, And()(Equal()(own, other), earlier)), "int32")
-    rank = ReduceSum((ahead.rank - 1,))(ahead)
-    places = positions(keys.graph, size, -1)
-    hit = cast(Equal()(as_row(rank), positions(keys.graph, size, -2)), "int32")
-    return ReduceSum((hit.rank - 1,))(hit * places)
-
-
 def sign_of_columns(x: Value) -> Value:
     """1 or -1 for each column: the sign of its first large element; see `column_signs`."""
     size = Abs()(x)
@@ -190,10 +177,12 @@ def column_signs(x: np.ndarray) -> np.ndarray:
     Vectors that are unique up to their sign only are multiplied by it, so that every backend gives
     the same ones. (The first element may be almost 0, the largest one almost tied with another.)
     """
+    if not x.size:
+        return np.ones((*x.shape[:-2], 1, x.shape[-1]))
     size = np.abs(x)
-    large = size >= LARGE * size.max(axis=-2, keepdims=True, initial=0)
+    large = size >= LARGE * size.max(axis=-2, keepdims=True)
     first = np.argmax(large, axis=-2)[..., None, :]
-    return np.where(np.take_along_axis(x, first, -2) < 0, -1.0, 1.0) if x.size else x[..., :1, :]
+    return np.where(np.take_along_axis(x, first, -2) < 0, -1.0, 1.0)
 
 
 def length(x: Value, axis: int) -> Value:

@@ -123,8 +123,7 @@ class Nest:
         outer_outputs = [(v, a) for v, a in plan.outputs if plan.level(v) == 0]
         if plan.vector is None or plan.vector_is_reduced:
             self._passes_of_unit()
-            for value, access in outer_outputs:
-                self._store(value, access)
+            self._store_all(outer_outputs)
             return
         self._require([v for v, _ in plan.outputs if plan.level(v) > 0], 1)
 
@@ -133,15 +132,12 @@ class Nest:
             self.memo[1:] = [{}, {}]
             self.written = {}
             self._passes_of_unit()
-            for value, access in plan.outputs:
-                if plan.level(value) == 1:
-                    self._store(value, access)
+            self._store_all([(v, a) for v, a in plan.outputs if plan.level(v) == 1])
             return []
 
         self._vector_loop(low, high, [], block)
         self.mask = None
-        for value, access in outer_outputs:
-            self._store(value, access)
+        self._store_all(outer_outputs)
 
     def _set_origins(self) -> None:
         """Addresses at this point of the outer loops."""
@@ -364,6 +360,13 @@ class Nest:
             return e.load(address, value.dtype, width, self.mask)
         steps = e.mul(e.iota("index", width), e.broadcast(self.frame.dim(stride), width))
         return e.gather(address, steps, value.dtype, self.mask)
+
+    def _store_all(self, outputs: Sequence[tuple[Value, Access]]) -> None:
+        """Store results, each of which may take the memory of an operand of another one."""
+        for value, _ in outputs:
+            self._value(value)
+        for value, access in outputs:
+            self._store(value, access)
 
     def _store(self, value: Value, access: Access) -> None:
         e, plan = self.e, self.plan

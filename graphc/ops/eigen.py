@@ -1,0 +1,105 @@
+"""Eigenvalues and eigenvectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from graphc.ir import Node, Sample, TensorType, Value, zeros_like
+from graphc.ops.choice import Where
+from graphc.ops.elementwise import Abs
+from graphc.ops.family import like
+from graphc.ops.linalg import matmul
+from graphc.ops.matrix import (
+    _MatrixOp,
+    as_column,
+    as_row,
+    column_signs,
+    diagonal_mask,
+    diagonal_matrix,
+    each_matrix,
+    identity,
+    scaled,
+    sign_of_columns,
+    swap,
+)
+from graphc.ops.movement import Reverse, reshape_to
+from graphc.ops.reduce import ReduceMax, ReduceSum
+from graphc.ops.rotations import orthogonalized
+
+
+class Eigh(_MatrixOp):
+    """Eigenvalues ``w``, rising, and eigenvectors, the columns of ``v``, of ``(a + a.T) / 2``.
+
+    Shapes ``[..., n]`` and ``[..., n, n]``. Of each eigenvector the first large element is
+    positive (see `graphc.ops.matrix.column_signs`), so that all backends give the same ones.
+
+    The gradient is that of Giles, "An extended collection of matrix derivative results for forward
+    and reverse mode algorithmic differentiation" (2008). Equal eigenvalues make that of the
+    eigenvectors infinite or NaN, as these are not unique then; that of the eigenvalues stays exact.
+    """
+
+    def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:
+        self.check(a, square=True)
+        return a.with_shape(a.shape[:-1]), a
+
+    def evaluate(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        wide = a.astype(np.float64)
+        w, v = each_matrix(_eigh, (wide + np.swapaxes(wide, -1, -2)) / 2)
+        return w.astype(a.dtype), (v * column_signs(v)).astype(a.dtype)
+
+    def gradient(self, node: Node, dw: Value | None, dv: Value | None) -> Sequence[Value]:
+        w, v = node.outputs
+        inner = diagonal_matrix(dw) if dw is not None else zeros_like(v)
+        if dv is not None:
+            on_diagonal = diagonal_mask(v.graph, v.shape[-2], v.shape[-1])
+            gaps = as_row(w) - as_column(w)
+            weights = 1.0 / Where()(on_diagonal, like(gaps, 1), gaps)
+            product = matmul(swap(v), dv) * weights
+            inner = inner + Where()(on_diagonal, like(product, 0), product)
+        da = matmul(matmul(v, inner), swap(v))
+        return ((da + swap(da)) * 0.5,)
+
+    def decompose(self, a: Value) -> tuple[Value, Value]:
+        """Singular values and vectors of ``a + c``, with a number c that makes it positive."""
+        self.known_sizes(a)
+        if 0 in a.shape:
+            return zeros_like(ReduceSum((a.rank - 1,))(a)), zeros_like(a)
+        matrix, scale = scaled((a + swap(a)) * 0.5)
+        # No eigenvalue is larger than the largest sum of the sizes in a row.
+        axis = a.rank - 1
+        bound = ReduceMax((axis - 1,), keep=True)(ReduceSum((axis,), keep=True)(Abs()(matrix)))
+        shift = identity(a, a.shape[-1]) * (bound * 1.25)
+        _, vectors, _ = orthogonalized(matrix + shift)
+        vectors = Reverse((axis - 1,))(vectors)
+        values = ReduceSum((axis,))(matmul(vectors, matrix) * vectors)
+        # NaN if the matrix holds NaN or infinity, else 0.
+        failure = scale * 0.0
+        vectors = swap(vectors) + failure
+        scale, failure = (reshape_to(x, (*a.shape[:-2], 1)) for x in (scale, failure))
+        return values * scale + failure, vectors * sign_of_columns(vectors)
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        rng = np.random.default_rng(35)
+        for dtype, shape in (
+            ("float64", (4, 4)),
+            ("float64", (2, 3, 3)),
+            ("float64", (5, 5)),
+            ("float64", (1, 1)),
+            ("float32", (4, 4)),
+            ("float32", (2, 1, 3, 3)),
+        ):
+            spread = 3 * np.diag(np.arange(shape[-1]))
+            yield Sample(cls(), ((rng.normal(size=shape) + spread).astype(dtype),))
+        for shape in ((0, 0), (0, 2, 2)):
+            yield Sample(cls(), (np.ones(shape),))
+        diagonal = np.diag([3.0, -1.0, 2.0])
+        yield Sample(cls(), (np.stack([diagonal, 1e-200 * diagonal]),), differentiable=False)
+
+
+def _eigh(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if not np.isfinite(a).all():
+        raise np.linalg.LinAlgError("no eigenvalues of NaN and infinity")
+    return tuple(np.linalg.eigh(a))
