@@ -1,39 +1,71 @@
-"""Which trace is being recorded."""
+"""What records: the trace that is under way, and the tapes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from graphc.eager.tape import GradientTape
     from graphc.eager.trace import Trace
+
+Tapes: TypeAlias = "tuple[GradientTape, ...]"
 
 # Python code that is traced does not pass the trace along, so the innermost one is ambient.
 _current: ContextVar[Trace | None] = ContextVar("graphc_trace", default=None)
+_tapes: ContextVar[Tapes] = ContextVar("graphc_tapes", default=())
+
+#: The trace that is being recorded; None where code computes at once.
+current_trace = _current.get
+
+#: The tapes that record what is computed, the outermost first.
+current_tapes = _tapes.get
+
+#: What `leave` needs.
+Entry: TypeAlias = "tuple[Token[Trace | None], Token[Tapes]]"
 
 
-def current_trace() -> Trace | None:
-    """The trace that is being recorded; None where code computes at once."""
-    return _current.get()
+def enter(trace: Trace | None) -> Entry:
+    """Make a trace the current one; gives what `leave` needs.
+
+    Tapes that were opened before do not see what happens in it: they live in the world around it.
+    """
+    return _current.set(trace), _tapes.set(())
 
 
-def enter(trace: Trace | None) -> Token[Trace | None]:
-    """Make a trace the current one; gives what `leave` needs."""
-    return _current.set(trace)
-
-
-def leave(token: Token[Trace | None]) -> None:
+def leave(entry: Entry) -> None:
     """Go back to the trace that was current before."""
-    _current.reset(token)
+    _current.reset(entry[0])
+    _tapes.reset(entry[1])
 
 
 @contextmanager
 def computing_at_once() -> Iterator[None]:
     """Inside the block code computes at once, also within a trace (to make initial values)."""
-    token = enter(None)
+    entry = enter(None)
     try:
         yield
     finally:
-        leave(token)
+        leave(entry)
+
+
+def add_tape(tape: GradientTape) -> None:
+    """Let a tape record from here on."""
+    _tapes.set((*_tapes.get(), tape))
+
+
+def remove_tape(tape: GradientTape) -> None:
+    """Let a tape record no longer."""
+    _tapes.set(tuple(other for other in _tapes.get() if other is not tape))
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Inside the block no tape records."""
+    token = _tapes.set(())
+    try:
+        yield
+    finally:
+        _tapes.reset(token)

@@ -1,26 +1,203 @@
-"""Python's and NumPy's basic indexing, ``x[1, ..., ::2, None]``, as graph ops."""
+"""NumPy's indexing, ``x[1, ..., ::2, None]`` and ``x[rows, columns]``, as graph ops."""
 
 from __future__ import annotations
 
-from typing import Any
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
-from graphc.errors import ShapeError
-from graphc.ir import Value, dims
-from graphc.ops.movement import Reshape, Reverse, Slice
+import numpy as np
+
+from graphc.errors import DataDependentControlFlowError, ShapeError
+from graphc.ir import Value, dims, is_integer
+from graphc.ops.choice import Where
+from graphc.ops.elementwise import cast
+from graphc.ops.family import like
+from graphc.ops.gather import Gather
+from graphc.ops.movement import Reshape, Reverse, Slice, Transpose, expand_to, reshape_to
 
 
-def get_item_value(x: Value, key: Any) -> Value:
-    """``x[key]`` for integers, slices, ``...`` and ``None``.
+@dataclass(frozen=True)
+class Part:
+    """A slice in a key; unlike Python's it can be hashed, in every version."""
+
+    start: Any
+    stop: Any
+    step: Any
+
+    def indices(self, size: int) -> tuple[int, int, int]:
+        """Start, stop and step along an axis of a known size."""
+        return slice(self.start, self.stop, self.step).indices(size)
+
+
+@dataclass(frozen=True)
+class Places:
+    """In a key: here stands the next tensor of positions."""
+
+
+#: What stands between the brackets: integers, sizes, `Part`, `Places`, ``...`` and None.
+Key: TypeAlias = tuple[Any, ...]
+
+
+def parse_key(key: Any, as_tensor: Callable[[Any], Any]) -> tuple[Key, list[Any]]:
+    """Check what stands between the brackets.
+
+    Args:
+        key: Anything.
+        as_tensor: Makes tensors of lists and arrays.
+
+    Returns:
+        The key, and the tensors of positions in it. A mask stands for the positions where it holds.
+
+    Raises:
+        TypeError: A kind of index that there is not.
+    """
+    template: list[Any] = []
+    places: list[Any] = []
+    for item in key if isinstance(key, tuple) else (key,):
+        if isinstance(item, slice):
+            template.append(Part(*[_bound_of(b) for b in (item.start, item.stop, item.step)]))
+        elif item is None or item is Ellipsis or isinstance(item, dims.SymbolicDim):
+            template.append(item)
+        elif isinstance(item, (int, np.integer)) and not isinstance(item, bool):
+            template.append(int(item))
+        elif isinstance(item, (list, np.ndarray)) or hasattr(item, "as_tensor"):
+            found = _positions(as_tensor(item))
+            template += [Places()] * len(found)
+            places += found
+        elif hasattr(item, "__index__") and not isinstance(item, bool):
+            template.append(operator.index(item))
+        else:
+            raise TypeError(
+                "tensors are indexed with integers, slices, ..., None, tensors of integers and "
+                f"masks, not with {type(item).__name__}"
+            )
+    return tuple(template), places
+
+
+def _bound_of(bound: Any) -> Any:
+    if bound is None or isinstance(bound, dims.SymbolicDim):
+        return bound
+    return operator.index(bound)
+
+
+def _positions(tensor: Any) -> list[Any]:
+    """A tensor of positions as it is; a mask as the positions along each of its axes."""
+    if tensor.dtype == "bool":
+        if tensor.is_symbolic:
+            raise DataDependentControlFlowError(
+                "x[mask] has as many elements as the mask has true ones, and a compiled program "
+                "has to know its sizes: keras.ops.where(mask, x, 0) keeps the shape"
+            )
+        if not tensor.ndim:
+            raise TypeError("a single bool is no index; masks have at least one axis")
+        return [type(tensor)(positions) for positions in np.nonzero(tensor.data)]
+    if not is_integer(tensor.dtype):
+        if 0 in tensor.dims:  # an empty list
+            return [type(tensor)(np.zeros(tensor.dims, np.int64))]
+        raise TypeError(f"positions in a tensor are integers, not {tensor.dtype}")
+    return [tensor]
+
+
+def numpy_key(template: Key, places: Sequence[np.ndarray]) -> tuple[Any, ...]:
+    """The key as NumPy takes it.
+
+    Raises:
+        ShapeError: It has a size that is not known yet.
+    """
+    arrays = iter(places)
+    key: list[Any] = []
+    for item in template:
+        if isinstance(item, Part):
+            item = slice(item.start, item.stop, item.step)
+        elif isinstance(item, Places):
+            item = next(arrays)
+        elif isinstance(item, dims.SymbolicDim):
+            item = operator.index(item)
+        key.append(item)
+    return tuple(key)
+
+
+def get_item_value(x: Value, *places: Value, key: Key) -> Value:
+    """``x[key]``.
 
     Args:
         x: Any value.
-        key: What stands between the brackets.
+        *places: Positions, in the places of the key that wait for them.
+        key: What `parse_key` gave.
 
     Raises:
         ShapeError: Too many indices, or one outside its axis.
-        TypeError: A kind of index that is not basic indexing.
     """
-    keys = _complete(x, key)
+    complete = _complete(x, key)
+    if places:
+        return _gathered(x, places, complete)
+    return _basic(x, complete)
+
+
+def _gathered(x: Value, places: Sequence[Value], keys: list[Any]) -> Value:
+    """Advanced indexing: the slices first, then one gather along the axes with positions."""
+    arrays = iter(places)
+    indices: list[Value] = []
+    advanced: list[int] = []  # axes of what the slices leave
+    slices: list[Any] = []
+    outer: list[int] = []  # where in the key the positions stand
+    for number, item in enumerate(keys):
+        if isinstance(item, (Places, int, dims.SymbolicDim)):
+            axis = len(_axes(slices))
+            size = x.shape[axis]
+            if isinstance(item, Places):
+                indices.append(_counted_from_front(next(arrays), size))
+            else:
+                indices.append(
+                    x.graph.constant(operator.index(_position(item, size, axis)), "int64")
+                )
+            advanced.append(number)
+            outer.append(number)
+            slices.append(Part(None, None, None))
+        else:
+            slices.append(item)
+    y = _basic(x, slices)
+    shape = dims.broadcast_shapes(*[index.shape for index in indices])
+    flat, count = indices[0], y.shape[advanced[0]]
+    for index, axis in zip(indices[1:], advanced[1:], strict=True):
+        flat = flat * like(flat, _known_size(y.shape[axis])) + index
+        count = count * y.shape[axis]
+    others = [axis for axis in range(y.rank) if axis not in advanced]
+    order = (*advanced, *others)
+    if order != tuple(range(y.rank)):
+        y = Transpose(order)(y)
+    rest = y.shape[len(advanced) :]
+    z = Gather(0)(reshape_to(y, (count, *rest)), expand_to(flat, shape))
+    # Where the positions stand side by side their axes come in that place, else in front.
+    together = outer[-1] - outer[0] == len(outer) - 1
+    before = len([axis for axis in others if axis < advanced[0]]) if together else 0
+    if not before or not shape:
+        return z
+    rank = len(shape)
+    moved = (*range(rank, rank + before), *range(rank), *range(rank + before, z.rank))
+    return Transpose(moved)(z)
+
+
+def _counted_from_front(index: Value, size: dims.Dim) -> Value:
+    """Positions as int64, those from the end counted from the front."""
+    index = cast(index, "int64")
+    if not isinstance(size, int):
+        return index
+    return Where()(index < 0, index + size, index)
+
+
+def _known_size(size: dims.Dim) -> int:
+    if not isinstance(size, int):
+        raise ShapeError(
+            f"positions along several axes need their sizes, but {size} is not known yet"
+        )
+    return size
+
+
+def _basic(x: Value, keys: list[Any]) -> Value:
+    """Integers, slices and None, one for each axis."""
     starts: list[dims.Dim] = []
     stops: list[dims.Dim] = []
     steps: list[int] = []
@@ -32,7 +209,7 @@ def get_item_value(x: Value, key: Any) -> Value:
             shape.append(1)
             continue
         size = x.shape[axis]
-        if isinstance(item, slice):
+        if isinstance(item, Part):
             start, stop, step = _slice_bounds(item, size)
             if step < 0:
                 reversed_axes.append(axis)
@@ -49,7 +226,7 @@ def get_item_value(x: Value, key: Any) -> Value:
     y = x
     if tuple(stops) != x.shape or any(start != 0 for start in starts) or any(s != 1 for s in steps):
         y = Slice(tuple(starts), tuple(stops), tuple(steps))(x)
-    sizes = iter([y.shape[i] for i, item in enumerate(_axes(keys)) if isinstance(item, slice)])
+    sizes = iter([y.shape[i] for i, item in enumerate(_axes(keys)) if isinstance(item, Part)])
     result = tuple(next(sizes) if dim is None else dim for dim in shape)
     return y if result == y.shape else Reshape(result)(y)
 
@@ -58,20 +235,13 @@ def _axes(keys: list[Any]) -> list[Any]:
     return [item for item in keys if item is not None]
 
 
-def _complete(x: Value, key: Any) -> list[Any]:
+def _complete(x: Value, key: Key) -> list[Any]:
     """The key as a list with one entry per axis, ``None``s between."""
-    keys = list(key) if isinstance(key, tuple) else [key]
-    for item in keys:
-        known = item is None or item is Ellipsis or isinstance(item, (slice, dims.SymbolicDim))
-        if not known and (isinstance(item, bool) or not hasattr(item, "__index__")):
-            raise TypeError(
-                f"tensors are indexed with integers, slices, ... and None, not with "
-                f"{type(item).__name__}; keras.ops.take and keras.ops.where choose by data"
-            )
+    keys = list(key)
     count = len([item for item in keys if item is not None and item is not Ellipsis])
     if count > x.rank:
         raise ShapeError(f"{count} indices for a tensor with {x.rank} axes")
-    fill = [slice(None)] * (x.rank - count)
+    fill = [Part(None, None, None)] * (x.rank - count)
     ellipses = [i for i, item in enumerate(keys) if item is Ellipsis]
     if len(ellipses) > 1:
         raise ShapeError("an index can hold only one ellipsis (...)")
@@ -80,7 +250,7 @@ def _complete(x: Value, key: Any) -> list[Any]:
 
 
 def _position(item: Any, size: dims.Dim, axis: int) -> dims.Dim:
-    position = item if isinstance(item, dims.SymbolicDim) else item.__index__()
+    position = item if isinstance(item, dims.SymbolicDim) else operator.index(item)
     if isinstance(position, int):
         if isinstance(size, int) and not -size <= position < size:
             raise ShapeError(f"index {position} is outside axis {axis} of size {size}")
@@ -88,9 +258,9 @@ def _position(item: Any, size: dims.Dim, axis: int) -> dims.Dim:
     return position
 
 
-def _slice_bounds(item: slice, size: dims.Dim) -> tuple[dims.Dim, dims.Dim, int]:
+def _slice_bounds(item: Part, size: dims.Dim) -> tuple[dims.Dim, dims.Dim, int]:
     """Start and stop counted along the axis, or along the reversed axis for a negative step."""
-    step = 1 if item.step is None else item.step.__index__()
+    step = 1 if item.step is None else operator.index(item.step)
     if step == 0:
         raise ShapeError("a slice cannot have step 0")
     if isinstance(size, int) and not any(
@@ -113,5 +283,5 @@ def _bound(bound: Any, size: dims.Dim) -> dims.Dim | None:
     """A bound of a slice over an axis whose size is not known yet; it is taken to lie inside."""
     if bound is None or isinstance(bound, dims.SymbolicDim):
         return bound
-    position = bound.__index__()
+    position = operator.index(bound)
     return position + size if position < 0 else position

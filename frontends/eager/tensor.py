@@ -7,161 +7,34 @@ one op library; nothing is written twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
 
-from graphc import reference
-from graphc.eager.current import current_trace
-from graphc.eager.indexing import get_item_value
+from graphc.config import config
+from graphc.eager.current import current_tapes, current_trace
+from graphc.eager.indexing import Key, get_item_value, numpy_key, parse_key
 from graphc.eager.location import user_line, user_line_text
+from graphc.eager.operators import OPERATORS, Operators
+from graphc.eager.plan import Cache, Plan, silence
 from graphc.eager.promotion import promote, standard_dtype
-from graphc.errors import (
-    DataDependentControlFlowError,
-    DimensionMismatchError,
-    DTypeError,
-    GraphcError,
-    ShapeError,
+from graphc.errors import DataDependentControlFlowError, DTypeError, ShapeError
+from graphc.ir import (
+    Graph,
+    Location,
+    Op,
+    TensorType,
+    Value,
+    dims,
+    dtype_name,
+    is_float,
+    numpy_dtype,
+    type_of,
 )
-from graphc.ir import Graph, Location, Op, TensorType, Value, dims, is_float, numpy_dtype, type_of
 from graphc.ops.elementwise import Cast, Div, Floor
 from graphc.ops.linalg import matmul
 from graphc.ops.movement import Iota, Size
-
-#: Python's operators and the names of the public operations they stand for.
-OPERATORS = {
-    "add": "Add",
-    "subtract": "Sub",
-    "multiply": "Mul",
-    "mod": "Mod",
-    "power": "Pow",
-    "equal": "Equal",
-    "not_equal": "NotEqual",
-    "less": "Less",
-    "less_equal": "LessOrEqual",
-    "greater": "Greater",
-    "greater_equal": "GreaterOrEqual",
-    "logical_and": "And",
-    "logical_or": "Or",
-    "logical_xor": "Xor",
-}
-
-#: NumPy's names of those of Python's operators that take two operands, and ours.
-_NUMPY_OPERATORS = {
-    "divide": "true_divide",
-    "remainder": "mod",
-    **{name: name for name in ("floor_divide", "matmul", *OPERATORS)},
-}
-
-
-class Operators:
-    """Python's operators, each handed to `_operate` under the name of a public operation."""
-
-    #: Whether operators on it build a model rather than compute: then it goes first.
-    records_operations = False
-    __hash__ = object.__hash__
-
-    def _operate(self, name: str, *operands: Any) -> Any:
-        raise NotImplementedError
-
-    def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        """NumPy's functions: operators (an array may stand on the left) are ours, others NumPy's.
-
-        The others need elements, so they work on tensors that compute at once.
-        """
-        name = _NUMPY_OPERATORS.get(function.__name__)
-        if name and method == "__call__" and not kwargs:
-            return self._operate(name, *inputs)
-        arrays = [np.asarray(x) if isinstance(x, Operators) else x for x in inputs]
-        return getattr(function, method)(*arrays, **kwargs)
-
-    def __add__(self, other: Any) -> Any:
-        return self._operate("add", self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return self._operate("add", other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return self._operate("subtract", self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return self._operate("subtract", other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return self._operate("multiply", self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return self._operate("multiply", other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return self._operate("true_divide", self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return self._operate("true_divide", other, self)
-
-    def __floordiv__(self, other: Any) -> Any:
-        return self._operate("floor_divide", self, other)
-
-    def __rfloordiv__(self, other: Any) -> Any:
-        return self._operate("floor_divide", other, self)
-
-    def __mod__(self, other: Any) -> Any:
-        return self._operate("mod", self, other)
-
-    def __rmod__(self, other: Any) -> Any:
-        return self._operate("mod", other, self)
-
-    def __pow__(self, other: Any) -> Any:
-        return self._operate("power", self, other)
-
-    def __rpow__(self, other: Any) -> Any:
-        return self._operate("power", other, self)
-
-    def __matmul__(self, other: Any) -> Any:
-        return self._operate("matmul", self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return self._operate("matmul", other, self)
-
-    def __neg__(self) -> Any:
-        return self._operate("negative", self)
-
-    def __abs__(self) -> Any:
-        return self._operate("absolute", self)
-
-    def __invert__(self) -> Any:
-        return self._operate("logical_not", self)
-
-    def __and__(self, other: Any) -> Any:
-        return self._operate("logical_and", self, other)
-
-    def __or__(self, other: Any) -> Any:
-        return self._operate("logical_or", self, other)
-
-    def __xor__(self, other: Any) -> Any:
-        return self._operate("logical_xor", self, other)
-
-    def __eq__(self, other: Any) -> Any:
-        return self._operate("equal", self, other)
-
-    def __ne__(self, other: Any) -> Any:
-        return self._operate("not_equal", self, other)
-
-    def __lt__(self, other: Any) -> Any:
-        return self._operate("less", self, other)
-
-    def __le__(self, other: Any) -> Any:
-        return self._operate("less_equal", self, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return self._operate("greater", self, other)
-
-    def __ge__(self, other: Any) -> Any:
-        return self._operate("greater_equal", self, other)
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._operate("get_item", self, key)
 
 
 class Tensor(Operators):
@@ -177,7 +50,7 @@ class Tensor(Operators):
         mask: Which steps of a sequence count (bool); None if all do. Layers pass it on.
     """
 
-    __slots__ = ("data", "mask")
+    __slots__ = ("__weakref__", "data", "mask")
 
     def __init__(self, data: np.ndarray | Value):
         self.data = data
@@ -209,7 +82,7 @@ class Tensor(Operators):
 
     @property
     def dtype(self) -> str:
-        return self.data.dtype if isinstance(self.data, Value) else self.data.dtype.name
+        return self.data.dtype if isinstance(self.data, Value) else dtype_name(self.data.dtype)
 
     @property
     def ndim(self) -> int:
@@ -422,6 +295,12 @@ def promoted(*operands: Any) -> list[Tensor]:
 
 # ---------------------------------------------------------------------------------------- dispatch
 
+#: The plans of ops, functions and operators, by these and the types of their operands.
+_plans: Cache[tuple[Any, ...], Plan] = Cache(8192)
+#: The element types that Python's numbers take in an operator, by the same keys.
+_number_dtypes: Cache[tuple[Any, ...], tuple[str | None, ...]] = Cache(8192)
+_FLOAT_OR_INT = (float, int, bool)
+
 
 def apply(op: Op, *tensors: Tensor) -> Any:
     """The result of an op on tensors: computed if all are known, else a node of the graph.
@@ -436,13 +315,123 @@ def apply(op: Op, *tensors: Tensor) -> Any:
     Raises:
         ShapeError, DTypeError: The operands do not fit; the text names the user's line.
     """
-    symbolic = next((x.data for x in tensors if isinstance(x.data, Value)), None)
-    if symbolic is None:
-        return _compute(op, [x.data for x in tensors])  # type: ignore[misc]
-    graph = symbolic.graph
-    operands = [x.data if isinstance(x.data, Value) else graph.constant(x.data) for x in tensors]
+    kind = type(op)
+    key: list[Any] = [kind]
+    if kind.__dataclass_fields__:
+        # Graphs are compared by structure, which takes long; the plan keeps the op alive.
+        key.append(id(op) if op.body_fields else op)
+    for tensor in tensors:
+        data = tensor.data
+        if type(data) is not np.ndarray:
+            return _apply_symbolic(op, tensors)
+        key.append(data.dtype)
+        key.append(data.shape)
+    whole = tuple(key)
+    plan = _plans.get(whole)
+    if plan is None:
+        plan = _plans.keep(whole, make_plan(op.name, lambda *values: op(*values), tensors))
+    return run_plan(plan, tensors)
+
+
+def apply_function(function: Any, *tensors: Tensor, **attributes: Any) -> Any:
+    """The result of a function that is written over graph values, on tensors of either kind.
+
+    Args:
+        function: Takes and returns `graphc.ir.Value`s of one graph. What it computes is planned
+            once for operands of the same types if it is a function of a module, which closes over
+            nothing, and the attributes are hashable.
+        *tensors: Its operands.
+        **attributes: Further arguments of the function.
+    """
+    if any(isinstance(tensor.data, Value) for tensor in tensors):
+        return _apply_symbolic(lambda *values: function(*values, **attributes), tensors)
+    key = _function_key(function, tensors, attributes)
+    plan = _plans.get(key) if key else None
+    if plan is None:
+        name = getattr(function, "__name__", "function")
+        plan = make_plan(name, lambda *values: function(*values, **attributes), tensors)
+        if key:
+            _plans.keep(key, plan)
+    return run_plan(plan, tensors)
+
+
+def _function_key(
+    function: Any, tensors: tuple[Tensor, ...], attributes: dict[str, Any]
+) -> tuple[Any, ...] | None:
+    if getattr(function, "__closure__", function) or getattr(function, "__defaults__", function):
+        return None
+    types = [(tensor.data.dtype, tensor.data.shape) for tensor in tensors]
+    given = [(name, type(item), item) for name, item in attributes.items()]
+    key = (function, *types, *given)
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key
+
+
+def make_plan(name: str, function: Callable[..., Any], tensors: Any) -> Plan:
+    """The plan of a function over graph values, for operands of the types of some tensors."""
+    graph = Graph(name)
+    inputs = [graph.input(f"x{i}", tensor.type) for i, tensor in enumerate(tensors)]
+    graph.location = _here(graph.location)
+    results = function(*inputs)
+    single = not isinstance(results, tuple)
+    graph.outputs = {f"y{i}": value for i, value in enumerate((results,) if single else results)}
+    return Plan(graph, single)
+
+
+def run_plan(plan: Plan, tensors: Any) -> Any:
+    """What a plan computes from tensors that have elements; tapes record it."""
+    arrays = silence.run(plan.run, *[tensor.data for tensor in tensors])
+    if plan.single and plan.operands[0] is None:
+        result = Tensor(arrays[0])
+        for tape in current_tapes():
+            tape.record(plan, tensors, (result,))
+        return result
+    results = tuple(
+        Tensor(array) if operand is None else tensors[operand]
+        for array, operand in zip(arrays, plan.operands, strict=True)
+    )
+    for tape in current_tapes():
+        tape.record(plan, tensors, results)
+    return results[0] if plan.single else results
+
+
+def apply_plan(plan: Plan, tensors: Any) -> Any:
+    """What a plan computes from tensors of either kind: its graph is copied to the one traced."""
+    if not any(isinstance(tensor.data, Value) for tensor in tensors):
+        return run_plan(plan, tensors)
+
+    def inline(*values: Value) -> Any:
+        results = tuple(values[0].graph.inline(plan.graph, list(values)).values())
+        return results[0] if plan.single else results
+
+    return _apply_symbolic(inline, tensors)
+
+
+def _apply_symbolic(function: Callable[..., Any], tensors: Any) -> Any:
+    """What a function (or an op) gives on values of the graph that is traced."""
+    graph = next((tensor.data.graph for tensor in tensors if isinstance(tensor.data, Value)), None)
+    if graph is None:
+        raise TypeError(f"tensors hold NumPy arrays, not {[type(x.data) for x in tensors]}")
+    operands = [embedded(graph, tensor) for tensor in tensors]
     with graph.at(_here(graph.location)):
-        return _wrap(graph.apply(op, *operands))
+        results = function(*operands)
+    if isinstance(results, tuple):
+        return tuple(Tensor(value) for value in results)
+    return Tensor(results)
+
+
+def embedded(graph: Graph, tensor: Tensor) -> Value:
+    """A tensor as a value of a graph: a constant, if it has elements."""
+    if isinstance(tensor.data, Value):
+        return tensor.data
+    for tape in current_tapes():
+        value = tape.embed(graph, tensor)
+        if value is not None:
+            return value
+    return graph.constant(tensor.data)
 
 
 def _here(scope: Location) -> Location:
@@ -452,46 +441,85 @@ def _here(scope: Location) -> Location:
     return Location(scope.layer, file, line)
 
 
-def _compute(op: Op, arrays: list[np.ndarray]) -> Any:
-    try:
-        op.infer(*[type_of(array) for array in arrays])
-    except (ShapeError, DTypeError) as error:
-        raise _with_line(error, op, arrays) from None
-    results = reference.apply(op, *arrays)
-    tensors = tuple(Tensor(np.asarray(array)) for array in results)
-    return tensors[0] if len(tensors) == 1 else tensors
-
-
-def _with_line(error: GraphcError, op: Op, arrays: list[np.ndarray]) -> GraphcError:
-    received = ", ".join(str(type_of(array)) for array in arrays)
-    place = user_line_text()
-    message = f"{op.name}: {error}; received {received}" + (f" ({place})" if place else "")
-    if isinstance(error, DimensionMismatchError):
-        return ShapeError(message)
-    return type(error)(message)
-
-
-def _wrap(results: Any) -> Any:
-    if isinstance(results, tuple):
-        return tuple(Tensor(value) for value in results)
-    return Tensor(results)
+# --------------------------------------------------------------------------------------- operators
 
 
 def operate(name: str, *operands: Any) -> Any:
-    """The operation behind one of Python's operators, with promotion of dtypes."""
+    """The operation behind one of Python's operators, with promotion of dtypes.
+
+    Args:
+        name: The public operation.
+        *operands: Tensors, or what can become one. Numbers of Python take the type of what they
+            meet.
+    """
+    if name == "get_item":
+        return get_item(as_tensor(operands[0]), operands[1])
+    key: list[Any] = [name, config.floatx]
+    tensors = list(operands)
+    numbers = False
+    for place, x in enumerate(operands):
+        kind = type(x)
+        if kind in _FLOAT_OR_INT:
+            key.append(kind)
+            numbers = True
+            continue
+        if kind is not Tensor:
+            if not hasattr(x, "as_tensor"):
+                return _operate(name, operands)
+            x = tensors[place] = x.as_tensor()
+        data = x.data
+        if type(data) is not np.ndarray:
+            return _operate(name, operands)
+        key.append(data.dtype)
+        key.append(data.shape)
+    whole = tuple(key)
+    plan = _plans.get(whole)
+    if plan is None:
+        plan = _plan_operator(name, whole, tensors)
+        if plan is None:
+            return _operate(name, operands)
+    if numbers:
+        for place, dtype in enumerate(_number_dtypes[whole]):
+            if dtype is not None:
+                tensors[place] = _number(tensors[place], dtype)
+    return run_plan(plan, tensors)
+
+
+def _plan_operator(name: str, key: tuple[Any, ...], operands: list[Any]) -> Plan | None:
+    """Plan an operator; numbers become operands of rank 0. None if there are only numbers."""
+    kinds = [None if isinstance(x, Tensor) else type(x) for x in operands]
+    if all(kinds):
+        return None
+    strong = [x.dtype for x in operands if isinstance(x, Tensor)]
+    dtype = promote(strong, [kind for kind in kinds if kind])
+    _number_dtypes.keep(key, tuple(dtype if kind else None for kind in kinds))
+    tensors = [_number(x, dtype) if kind else x for x, kind in zip(operands, kinds, strict=True)]
+
+    def compute(*values: Value) -> Value:
+        return _operate(name, tuple(map(Tensor, values))).value
+
+    return _plans.keep(key, make_plan(name, compute, tensors))
+
+
+def _number(x: float, dtype: str) -> Tensor:
+    try:
+        return Tensor(np.array(x, numpy_dtype(dtype)))
+    except OverflowError:
+        return as_tensor(x, dtype)
+
+
+def _operate(name: str, operands: tuple[Any, ...]) -> Any:
+    """The same in terms of ops."""
     match name:
-        case "get_item":
-            x, key = operands
-            return apply_function(lambda value: get_item_value(value, key), as_tensor(x))
         case "true_divide":
             x, y = promoted(*operands)
-            if x.dtype == "bool" or x.type.dtype.startswith(("int", "uint")):
+            if not is_float(x.dtype):
                 x, y = (cast(operand, promote([], [float])) for operand in (x, y))
             return apply(Div(), x, y)
         case "floor_divide":
             x, y = promoted(*operands)
             quotient = apply(Div(), x, y)
-            return apply(Floor(), quotient) if x.dtype.startswith(("float", "bfloat")) else quotient
+            return apply(Floor(), quotient) if is_float(x.dtype) else quotient
         case "matmul":
             x, y = promoted(*operands)
             return apply_function(matmul, x, y)
@@ -508,29 +536,48 @@ def operate(name: str, *operands: Any) -> Any:
             return apply(Op.registry[OPERATORS[name]](), *promoted(*operands))
 
 
-def apply_function(function: Any, *tensors: Tensor) -> Any:
-    """The result of a function that is written over graph values, on tensors of either kind.
+def get_item(x: Tensor, key: Any) -> Tensor:
+    """``x[key]``, as NumPy has it.
 
     Args:
-        function: Takes and returns `graphc.ir.Value`s of one graph.
-        *tensors: Its operands.
+        x: A tensor.
+        key: Integers, slices, ``...``, None, tensors or arrays of integers, and masks (bool).
+
+    Raises:
+        ShapeError: Too many indices, or one outside its axis.
+        TypeError: Something that is no index.
+        DataDependentControlFlowError: A mask that is not known yet.
     """
-    symbolic = next((x.data for x in tensors if isinstance(x.data, Value)), None)
-    if symbolic is None:
-        return _compute_function(function, [x.data for x in tensors])  # type: ignore[misc]
-    graph = symbolic.graph
-    operands = [x.data if isinstance(x.data, Value) else graph.constant(x.data) for x in tensors]
-    with graph.at(_here(graph.location)):
-        return _wrap(function(*operands))
+    data = x.data
+    if type(key) is int and type(data) is np.ndarray and not current_tapes() and data.ndim:
+        if -data.shape[0] <= key < data.shape[0]:
+            return Tensor(np.asarray(data[key]))
+    template, places = parse_key(key, as_tensor)
+    if isinstance(data, Value) or any(isinstance(place.data, Value) for place in places):
+        return _apply_symbolic(lambda *v: get_item_value(*v, key=template), (x, *places))
+    return _get_known_item(x, template, places)
 
 
-def _compute_function(function: Any, arrays: list[np.ndarray]) -> Any:
-    graph = Graph("eager")
-    inputs = [graph.input(f"x{i}", type_of(array)) for i, array in enumerate(arrays)]
-    with graph.at(_here(graph.location)):
-        results = function(*inputs)
-    single = not isinstance(results, tuple)
-    graph.outputs = {f"y{i}": value for i, value in enumerate((results,) if single else results)}
-    named = {value.name: array for value, array in zip(inputs, arrays, strict=True)}
-    outputs = tuple(Tensor(np.asarray(a)) for a in reference.evaluate(graph, named).values())
-    return outputs[0] if single else outputs
+def _get_known_item(x: Tensor, template: Key, places: list[Tensor]) -> Tensor:
+    """Indexing by NumPy itself; the graph of it is made for errors and for tapes only."""
+    try:
+        array = x.data[numpy_key(template, [place.data for place in places])]
+    except (IndexError, TypeError, ShapeError):
+        array = None
+    tapes = current_tapes()
+    if array is None or tapes:
+        key = ("get_item", x.data.dtype, x.shape, template, *[place.type for place in places])
+        plan = _plans.get(key)
+        if plan is None:
+            tensors = (x, *places)
+            plan = make_plan("get_item", lambda *v: get_item_value(*v, key=template), tensors)
+            _plans.keep(key, plan)
+        if array is None:
+            raise ShapeError(f"get_item: an index is outside a tensor of shape {x.shape}")
+        if plan.operands[0] is not None:
+            return x
+        result = Tensor(np.asarray(array))
+        for tape in tapes:
+            tape.record(plan, (x, *places), (result,))
+        return result
+    return Tensor(np.asarray(array))

@@ -107,6 +107,12 @@ class TensorType:
     __repr__ = __str__
 
 
+@cache
+def dtype_name(dtype: np.dtype) -> str:
+    """The name of a NumPy dtype, which NumPy itself takes its time to make up."""
+    return dtype.name
+
+
 def type_of(array: np.ndarray) -> TensorType:
     """The type of a NumPy array."""
-    return TensorType(tuple(array.shape), array.dtype.name)
+    return TensorType(tuple(array.shape), dtype_name(array.dtype))

@@ -1,5 +1,7 @@
 """What makes a function an operation: on tensors it computes, on a model's tensors it is recorded.
 
+What it computes is planned once for tensors of some types (`graphc.eager.dispatch`).
+
 A tensor of a functional model (its class says ``records_operations = True``) has a method
 ``record_operation(function, args, kwargs)``, which adds a node to the model and returns the tensors
 that the function will give.
@@ -10,6 +12,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
+
+from graphc.eager.dispatch import call_operation
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,6 +30,9 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return call_operation(function, args, kwargs, recorded)
+
+    def recorded(*args: P.args, **kwargs: P.kwargs) -> R:
         recorder = _recorder(args)
         if recorder is None and kwargs:
             recorder = _recorder(kwargs.values())

@@ -1,0 +1,184 @@
+"""Public operations, planned: a function of tensors runs once to be planned, then only its plan.
+
+The key of a plan is the function, the types of the tensors it is given and all else that it is
+given by value. What cannot be planned (it needs elements to know what to do, draws random numbers,
+loops) runs as it is written, and the operations inside it are planned each for itself.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from graphc.config import config
+from graphc.eager.plan import KEPT_BYTES, Cache, Plan
+from graphc.eager.structure import Slot, filler
+from graphc.eager.tensor import Tensor, run_plan
+from graphc.eager.trace import Trace
+from graphc.ir import Graph, Value
+
+#: A plan, and what puts its results into the structure that the function returns; None for what
+#: cannot be planned.
+Call = tuple[Plan, "Callable[..., Any] | None"] | None
+
+_calls: Cache[tuple[Any, ...], Call] = Cache(8192)
+#: How many plans each function has. One that is given ever new numbers is planned no more.
+_planned: dict[Any, int] = {}
+_MOST_PLANS = 256
+
+_BY_VALUE = frozenset([int, bool, str, type(None)])
+
+
+class _NotPlannableError(Exception):
+    """A function reads or writes variables, or returns something that no plan can make."""
+
+
+class _Planning(Trace):
+    """The trace of a function that is planned."""
+
+    def read(self, variable: Any) -> Tensor:
+        raise _NotPlannableError
+
+    def write(self, variable: Any, value: Tensor) -> None:
+        raise _NotPlannableError
+
+
+def call_operation(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    otherwise: Callable[..., Any],
+) -> Any:
+    """The result of a public operation.
+
+    Args:
+        function: Has no effects, and depends on its arguments and on `config` only.
+        args: Its positional arguments.
+        kwargs: Its other arguments.
+        otherwise: Called in its place for arguments that are not all tensors that have elements,
+            variables, numbers, texts or lists of them.
+    """
+    key: list[Any] = [function, config.floatx, config.epsilon, config.image_data_format]
+    tensors: list[Tensor] = []
+    for item in args:
+        if type(item) is Tensor and type(item.data) is np.ndarray:
+            data = item.data
+            key.append(data.dtype)
+            key.append(data.shape)
+            tensors.append(item)
+        elif not _add(item, key, tensors):
+            return otherwise(*args, **kwargs)
+    for name, item in kwargs.items():
+        key.append(name)
+        if not _add(item, key, tensors):
+            return otherwise(*args, **kwargs)
+    if not tensors:
+        return otherwise(*args, **kwargs)
+    whole = tuple(key)
+    try:
+        call = _calls[whole]
+    except KeyError:
+        call = _new_call(function, whole, args, kwargs, tensors)
+    if call is None:
+        return function(*args, **kwargs)
+    plan, fill = call
+    results = run_plan(plan, tensors)
+    return results if fill is None else fill(results)
+
+
+def _add(item: Any, key: list[Any], tensors: list[Tensor]) -> bool:
+    """Add one argument to the key; whether that is possible."""
+    kind = type(item)
+    if kind in _BY_VALUE:
+        key.append(kind)
+        key.append(item)
+    elif kind is float:
+        key.append(item or str(item))  # -0.0 equals 0.0
+    elif kind is tuple or kind is list:
+        key.append(kind)
+        key.append(len(item))
+        return all(_add(part, key, tensors) for part in item)
+    elif hasattr(item, "as_tensor"):
+        tensor = item.as_tensor()
+        data = tensor.data
+        if type(data) is not np.ndarray:
+            return False
+        key.append(data.dtype)
+        key.append(data.shape)
+        tensors.append(tensor)
+    else:
+        return False
+    return True
+
+
+def _new_call(
+    function: Any, key: tuple[Any, ...], args: Any, kwargs: Any, tensors: list[Tensor]
+) -> Call:
+    count = _planned.get(function, 0)
+    if count >= _MOST_PLANS:
+        return None
+    if len(_calls) + 1 >= _calls.size:
+        _planned.clear()
+    else:
+        _planned[function] = count + 1
+    try:
+        call = _plan(function, args, kwargs, tensors)
+    except Exception:
+        # Whatever it was: the function itself says it better, or gets along without.
+        call = None
+    return _calls.keep(key, call)
+
+
+def _plan(function: Any, args: Any, kwargs: Any, tensors: list[Tensor]) -> Call:
+    with _Planning(getattr(function, "__name__", "operation")) as trace:
+        graph = trace.graph
+        inputs = [graph.input(f"x{i}", tensor.type) for i, tensor in enumerate(tensors)]
+        placeholders = iter([Tensor(value) for value in inputs])
+        with warnings.catch_warnings():
+            # A warning has to come every time.
+            warnings.simplefilter("error")
+            result = function(
+                *[_with(item, placeholders) for item in args],
+                **{name: _with(item, placeholders) for name, item in kwargs.items()},
+            )
+    if any(node.op.bodies for node in graph.nodes):
+        return None  # Python's own loops are faster than interpreted ones
+    outputs: list[Value] = []
+    template = _template(result, graph, outputs)
+    graph.outputs = {f"y{i}": value for i, value in enumerate(outputs)}
+    single = isinstance(template, Slot)
+    return Plan(graph, single), None if single else filler(template)
+
+
+def _with(item: Any, placeholders: Iterator[Tensor]) -> Any:
+    """An argument with placeholders for the tensors in it."""
+    if isinstance(item, (tuple, list)):
+        return type(item)(_with(part, placeholders) for part in item)
+    return next(placeholders) if hasattr(item, "as_tensor") else item
+
+
+def _template(result: Any, graph: Graph, outputs: list[Value]) -> Any:
+    """The structure of a result, with slots for its tensors.
+
+    Raises:
+        _NotPlannableError: It holds something else.
+    """
+    if type(result) in (tuple, list):
+        return type(result)(_template(part, graph, outputs) for part in result)
+    if type(result) is dict:
+        return {name: _template(part, graph, outputs) for name, part in result.items()}
+    if type(result) in _BY_VALUE or type(result) is float:
+        return result
+    if type(result) is not Tensor or result.mask is not None:
+        raise _NotPlannableError
+    data = result.data
+    if isinstance(data, Value):
+        outputs.append(data)
+    elif data.nbytes <= KEPT_BYTES:
+        outputs.append(graph.constant(data))
+    else:
+        raise _NotPlannableError
+    return Slot(len(outputs) - 1)

@@ -1,0 +1,220 @@
+"""Plans: a graph of fixed shapes as a function of arrays, so that a call costs what NumPy costs.
+
+The first call of an operation on operands of some types builds its graph, which checks it, and from
+that a `Plan`: straight-line Python that calls the ops' NumPy rules one after the other. Later calls
+only run it. The graph stays with the plan: a tape differentiates it.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+
+from graphc import reference
+from graphc.eager.contraction import contraction
+from graphc.ir import Graph, Node, Op, Value, is_float
+from graphc.ops.linalg import Einsum
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+#: Constants that are larger are computed anew rather than kept.
+KEPT_BYTES = 1 << 16
+
+
+class _Silence(threading.local):
+    """A context for each thread in which NumPy does not warn, as inf and NaN are values.
+
+    To enter it costs a twentieth of ``np.errstate``.
+    """
+
+    def __init__(self) -> None:
+        context = contextvars.copy_context()
+        context.run(np.seterr, all="ignore")
+        #: Calls a function in the context; the function must not come back here.
+        self.run = context.run
+
+
+silence = _Silence()
+
+
+class Cache(dict[K, V]):
+    """A dictionary that starts anew when it is full."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.size = size
+
+    def keep(self, key: K, value: V) -> V:
+        """Remember the value; returns it."""
+        if len(self) >= self.size:
+            self.clear()
+        self[key] = value
+        return value
+
+
+class Plan:
+    """How NumPy computes a graph.
+
+    Args:
+        graph: Its inputs and outputs, in order, are the operands and the results. All sizes are
+            known.
+        single: Whether the result is the only output, rather than the tuple of all outputs.
+
+    Attributes:
+        graph: The same.
+        run: Takes the arrays of the operands, returns the tuple of those of the results. To be
+            called through ``silence.run``.
+        operands: For each result that is nothing but an operand: which; None for the others.
+        differentiable: The results that a gradient can pass through.
+    """
+
+    def __init__(self, graph: Graph, single: bool = False):
+        self.graph = graph
+        self.single = single
+        self.run = _Writer(graph).function()
+        inputs = {value: number for number, value in enumerate(graph.inputs)}
+        results = list(graph.outputs.values())
+        self.operands = tuple(inputs.get(value) for value in results)
+        self.differentiable = tuple(
+            number
+            for number, value in enumerate(results)
+            if is_float(value.dtype) and value.constant is None and value not in inputs
+        )
+
+
+class _Writer:
+    """Writes the Python function of a plan."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self.names: dict[Value, str] = {}
+        self.scope: dict[str, Any] = {"asarray": np.asarray}
+        self.lines: list[str] = []
+        self.known: dict[Value, np.ndarray] = {}
+        self.count = 0
+
+    def function(self) -> Callable[..., tuple[np.ndarray, ...]]:
+        """The function."""
+        for number, value in enumerate(self.graph.inputs):
+            self.names[value] = f"x{number}"
+        self._add_nodes(self.graph)
+        results = [self._name(value) for value in self.graph.outputs.values()]
+        self._forget_early(results)
+        arguments = ", ".join(f"x{i}" for i in range(len(self.graph.inputs)))
+        returned = "".join(f"{name}, " for name in results)
+        source = "\n    ".join([f"def run({arguments}):", *self.lines, f"return ({returned})"])
+        exec(compile(source, f"<plan of {self.graph.name}>", "exec"), self.scope)
+        return self.scope["run"]
+
+    def _add_nodes(self, graph: Graph) -> None:
+        for node in _needed_nodes(graph):
+            op = node.op
+            if op.name == "Constant":
+                self.known[node.output] = op.value.array
+            elif self._is_known(node):
+                self._compute(node)
+            elif op.bodies or op.has_rule("evaluate"):
+                self._add_call(node)
+            else:
+                self._add_parts(node)
+
+    def _add_parts(self, node: Node) -> None:
+        """A composite op: the simpler ones it is made of."""
+        parts = reference.decomposition(node.op, [value.type for value in node.inputs])
+        for inner, outer in zip(parts.inputs, node.inputs, strict=True):
+            if outer in self.known:
+                self.known[inner] = self.known[outer]
+            else:
+                self.names[inner] = self.names[outer]
+        self._add_nodes(parts)
+        for outer, inner in zip(node.outputs, parts.outputs.values(), strict=True):
+            if inner in self.known:
+                self.known[outer] = self.known[inner]
+            else:
+                self.names[outer] = self.names[inner]
+
+    def _is_known(self, node: Node) -> bool:
+        """Whether it depends on constants only, and is small enough to be kept."""
+        known = all(value in self.known for value in node.inputs)
+        size = sum(int(value.type.size) for value in node.outputs)  # type: ignore[arg-type]
+        return known and size * 8 <= KEPT_BYTES
+
+    def _compute(self, node: Node) -> None:
+        results = reference.apply(node.op, *[self.known[value] for value in node.inputs])
+        self.known.update(zip(node.outputs, results, strict=True))
+
+    def _add_call(self, node: Node) -> None:
+        operands = ", ".join(self._name(value) for value in node.inputs)
+        function = self._new_name("f", numpy_function(node))
+        targets = [f"v{self.count + i}" for i in range(len(node.outputs))]
+        self.count += len(targets)
+        self.names.update(zip(node.outputs, targets, strict=True))
+        call = f"{function}({operands})"
+        if len(targets) == 1 and not node.output.rank:
+            call = f"asarray({call})"  # NumPy's arithmetic turns arrays of rank 0 into scalars
+        elif node.op.bodies:
+            call = f"map(asarray, {call})"
+        comma = "," if node.op.bodies or len(targets) > 1 else ""
+        self.lines.append(f"{', '.join(targets)}{comma} = {call}")
+
+    def _name(self, value: Value) -> str:
+        """The value's name in the function; a constant gets one when it is used."""
+        if value not in self.names:
+            self.names[value] = self._new_name("c", self.known[value])
+        return self.names[value]
+
+    def _new_name(self, letter: str, item: Any) -> str:
+        name = f"{letter}{len(self.scope)}"
+        self.scope[name] = item
+        return name
+
+    def _forget_early(self, results: Sequence[str]) -> None:
+        """Let go of each intermediate array after its last use."""
+        if len(self.lines) < 4:
+            return
+        last: dict[str, int] = {}
+        for number, line in enumerate(self.lines):
+            for word in line.replace(",", " ").replace("(", " ").replace(")", " ").split():
+                if word[0] == "v":
+                    last[word] = number
+        for name in results:
+            last.pop(name, None)
+        dropped: dict[int, list[str]] = {}
+        for name, number in last.items():
+            dropped.setdefault(number, []).append(name)
+        self.lines = [
+            line + (f"; del {', '.join(dropped[number])}" if number in dropped else "")
+            for number, line in enumerate(self.lines)
+        ]
+
+
+def _needed_nodes(graph: Graph) -> list[Node]:
+    """The nodes that the outputs depend on, in order."""
+    needed = set(graph.outputs.values())
+    kept = []
+    for node in reversed(graph.nodes):
+        if not needed.isdisjoint(node.outputs):
+            kept.append(node)
+            needed.update(node.inputs)
+    return kept[::-1]
+
+
+def numpy_function(node: Node) -> Callable[..., Any]:
+    """What computes a node's results from arrays of exactly its operands' types."""
+    op: Op = node.op
+    if isinstance(op, Einsum):
+        return contraction(op.equation, *[value.type for value in node.inputs])
+    if op.bodies:
+        return partial(_run_bodies, op)
+    return op.evaluate
+
+
+def _run_bodies(op: Op, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    results = op.evaluate(*arrays, run=reference.run)  # type: ignore[call-arg]
+    return results if isinstance(results, tuple) else (results,)
