@@ -10,7 +10,7 @@ accordingly. A graph is finished before it becomes an attribute.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -251,12 +251,32 @@ class Graph:
                     )
         except (ShapeError, DTypeError) as error:
             raise self._located(op, inputs, error) from None
-        node = Node(op, inputs, self.location)
         if isinstance(types, TensorType):
-            output = Value(self, types, node, 0, "")
-            node.outputs = (output,)
-            self.nodes.append(node)
-            return output
+            return self._append(op, inputs, (types,))[0]
+        return self._append(op, inputs, types)
+
+    def repeat(self, node: Node, op: Op, inputs: tuple[Value, ...]) -> Any:
+        """`apply` an op in the place of another graph's node.
+
+        Nothing is inferred again where neither the op nor the types of its operands are others.
+
+        Args:
+            node: The node of the other graph.
+            op: The node's op, or one that replaces it.
+            inputs: The operands in this graph.
+        """
+        if op is not node.op or any(
+            new.type is not old.type and new.type != old.type
+            for new, old in zip(inputs, node.inputs, strict=True)
+        ):
+            return Graph.apply(self, op, *inputs)
+        outputs = self._append(op, inputs, [value.type for value in node.outputs])
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def _append(
+        self, op: Op, inputs: tuple[Value, ...], types: Sequence[TensorType]
+    ) -> tuple[Value, ...]:
+        node = Node(op, inputs, self.location)
         node.outputs = tuple(Value(self, type, node, i, "") for i, type in enumerate(types))
         self.nodes.append(node)
         return node.outputs

@@ -58,7 +58,7 @@ def copy_node(result: Graph, op: Op, node: Node, values: dict[Value, Value]) -> 
     if op.name == "Constant":
         values[node.output] = result.constant(op.value)  # type: ignore[attr-defined]
         return
-    outputs = result.apply(op, *[values[value] for value in node.inputs])
+    outputs = result.repeat(node, op, tuple([values[value] for value in node.inputs]))
     if isinstance(outputs, tuple):
         values.update(zip(node.outputs, outputs, strict=True))
     else:

@@ -179,6 +179,23 @@ class RewrittenGraph(Graph):
 
     def apply(self, op: Op, *inputs: Value) -> Any:
         """Add a node, or what the first rule that applies puts in its place."""
+        result = self._rewritten(op, inputs)
+        if result is not None:
+            return result
+        # Here also the graphs in ops that a replacement made are rewritten.
+        op = op.map_bodies(lambda body: rewrite(body, self.rules, self.report))
+        return super().apply(op, *inputs)
+
+    def repeat(self, node: Node, op: Op, inputs: tuple[Value, ...]) -> Any:
+        """`apply` in the place of another graph's node."""
+        result = self._rewritten(op, inputs)
+        if result is not None:
+            return result
+        op = op.map_bodies(lambda body: rewrite(body, self.rules, self.report))
+        return super().repeat(node, op, inputs)
+
+    def _rewritten(self, op: Op, inputs: tuple[Value, ...]) -> Any:
+        """What the first rule that applies makes of a node; None if none does."""
         for compiled in self._rule_set.of(op):
             values = compiled.match(inputs)
             if values is None:
@@ -193,9 +210,7 @@ class RewrittenGraph(Graph):
                 continue
             self.report.apply(rule.name, self.location)
             return self._fitted(compiled.make(match), match)
-        # Here also the graphs in ops that a replacement made are rewritten.
-        op = op.map_bodies(lambda body: rewrite(body, self.rules, self.report))
-        return super().apply(op, *inputs)
+        return None
 
     def _fitted(self, result: Any, match: Match) -> Any:
         """The replacement, broadcast to the types of what it replaces."""

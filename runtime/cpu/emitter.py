@@ -79,6 +79,7 @@ class Module:
         self._globals: dict[str, str] = {}
         self._declarations: dict[str, str] = {}
         self._emitters: dict[str, Emitter] = {}
+        self._codes: dict[str, str] = {}
 
     def function(
         self,
@@ -115,6 +116,15 @@ class Module:
         emitter = Emitter(self, name, full, result, head, words)
         self._emitters[name] = emitter
         return emitter
+
+    def merge(self, name: str) -> str:
+        """The first function with the same code as this one, which then goes; nothing calls it."""
+        first, *rest = self._emitters[name].lines
+        code = "\n".join([first.replace(f" @{name}(", " @("), *rest])
+        kept = self._codes.setdefault(code, name)
+        if kept != name:
+            del self._emitters[name]
+        return kept
 
     def has_function(self, name: str) -> bool:
         """Whether a function of this name was started."""

@@ -114,12 +114,19 @@ class Frame:
     Args:
         e: The function's emitter; its first argument is the context.
         layout: The meaning of the slots.
+        operands: Where the function finds the numbers of the slots that hold its buffers; None if
+            they are written into its code.
+
+    Attributes:
+        table: The slots that have to be there, in order.
     """
 
-    def __init__(self, e: Emitter, layout: Layout):
+    def __init__(self, e: Emitter, layout: Layout, operands: Register | None = None):
         self.e = e
         self.layout = layout
         self.context = e.arguments[0]
+        self.operands = operands
+        self.table: list[int] = []
         self._symbols: dict[str, Register] = {}
         self._dims: dict[Dim, Register] = {}
         self._pointers: dict[int, Register] = {}
@@ -173,8 +180,16 @@ class Frame:
             return Register(f"@{buffer.name}", "pointer")
         if buffer.index not in self._pointers:
             with self.e.entry():
-                self._pointers[buffer.index] = self.slot(self.layout.slot(buffer), "pointer")
+                self._pointers[buffer.index] = self._load_base(self.layout.slot(buffer))
         return self._pointers[buffer.index]
+
+    def _load_base(self, slot: int) -> Register:
+        if self.operands is None:
+            return self.slot(slot, "pointer")
+        e = self.e
+        place = e.load(e.offset(self.operands, len(self.table), "index"), "index")
+        self.table.append(slot)
+        return e.load(e.offset(self.context, place, "index"), "pointer")
 
     def pointer(self, view: View) -> Register:
         """The address of a view's first element."""

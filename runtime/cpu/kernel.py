@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from graphc.config import config
 from graphc.ir.dims import Dim
 from graphc.runtime.cpu.emitter import Emitter, Module, Register
-from graphc.runtime.cpu.frame import POOL, SCRATCH, Buffer, Frame, Layout
+from graphc.runtime.cpu.frame import POOL, SCRATCH, Buffer, Frame
 from graphc.runtime.cpu.profile import counted
 from graphc.runtime.cpu.threads import CHUNK_PARAMETERS, parallel
 
@@ -20,13 +20,15 @@ CHUNKS = 16
 
 @dataclass
 class Kernel:
-    """A function ``name(context, begin, end, scratch)`` that computes a range of units of work.
+    """A function ``(context, operands, begin, end, scratch)`` that computes a range of units.
 
-    Units are independent of each other: any thread may run any of them.
+    Units of work are independent of each other: any thread may run any of them. What a kernel reads
+    and writes it finds through its operands, a table of slots of the context; so kernels that do
+    the same to other tensors are one function with two tables.
 
     Attributes:
         number: Its place among all kernels of the program.
-        name: Its symbol.
+        name: What it is called.
         reads: The buffers it reads.
         writes: The buffers it writes.
         units: Code for the number of units.
@@ -36,6 +38,8 @@ class Kernel:
         shares: Pairs of a buffer that is read and one that is written that may be the same memory.
         scratch: Code for the bytes of scratch memory that each call needs; None for none.
         purpose: What it computes, for people.
+        function: The symbol of its function.
+        operands: The symbol of its table.
     """
 
     number: int
@@ -49,12 +53,18 @@ class Kernel:
     shares: set[tuple[int, int]] = field(default_factory=set)
     scratch: Callable[[Frame], Register] | None = None
     purpose: str = ""
+    function: str = ""
+    operands: str = ""
 
 
-def _may_run_parallel(kernel: Kernel) -> bool:
-    if kernel.serial:
-        return False
-    return not isinstance(kernel.work, int) or kernel.work >= PARALLEL_WORK
+#: The parameters of a kernel's function.
+KERNEL_PARAMETERS = (
+    ("context", "pointer"),
+    ("operands", "pointer"),
+    ("begin", "index"),
+    ("end", "index"),
+    ("scratch", "pointer"),
+)
 
 
 def call_kernel(frame: Frame, kernel: Kernel) -> None:
@@ -68,39 +78,70 @@ def call_kernel(frame: Frame, kernel: Kernel) -> None:
 
 def _call(frame: Frame, kernel: Kernel) -> None:
     e = frame.e
-    scratch = frame.slot(SCRATCH, "pointer")
-    whole = (frame.context, e.index(0), kernel.units(frame), scratch)
-    if not _may_run_parallel(kernel):
-        e.call(kernel.name, None, *whole)
-        return
-    pool = frame.slot(POOL, "pointer")
-    has_pool = e.compare("ne", pool, e.constant(0, "pointer"))
-    shared = e.logical_and(has_pool, e.compare("ge", frame.dim(kernel.work), PARALLEL_WORK))
-    with e.if_(shared):
-        chunks = e.minimum(kernel.units(frame), CHUNKS)
-        parallel(e, pool, e.module.address_of(f"{kernel.name}.chunk"), frame.context, chunks)
-    with e.if_(e.bitwise_not(shared)):
-        e.call(kernel.name, None, *whole)
-
-
-def write_chunk(module: Module, layout: Layout, kernel: Kernel) -> None:
-    """The function that a parallel region calls: one of at most `CHUNKS` equal parts."""
-    if not _may_run_parallel(kernel):
-        return
-    with module.function(f"{kernel.name}.chunk", CHUNK_PARAMETERS, internal=True) as e:
-        _, chunk = e.arguments
-        frame = Frame(e, layout)
-        units = kernel.units(frame)
-        chunks = e.minimum(units, CHUNKS)
-        begin, end = (
-            e.emit(f"udiv i64 {e.mul(x, units).text}, {chunks.text}", "index")
-            for x in (chunk, e.add(chunk, 1))
-        )
+    operands, units = e.module.address_of(kernel.operands), kernel.units(frame)
+    if kernel.serial or (isinstance(kernel.work, int) and kernel.work < PARALLEL_WORK):
         scratch = frame.slot(SCRATCH, "pointer")
-        if kernel.scratch is not None:
-            scratch = e.offset(scratch, e.mul(chunk, _padded(e, kernel.scratch(frame))), "int8")
-        e.call(kernel.name, None, frame.context, begin, end, scratch)
+        e.call(kernel.function, None, frame.context, operands, e.index(0), units, scratch)
+        return
+    if not e.module.has_function(_LAUNCH):
+        _write_launch(e.module)
+    function = e.module.address_of(kernel.function)
+    step = e.index(0) if kernel.scratch is None else _padded(e, kernel.scratch(frame))
+    work = frame.dim(kernel.work)
+    e.call(_LAUNCH, None, frame.context, operands, function, units, work, step)
 
 
 def _padded(e: Emitter, size: Register) -> Register:
     return e.bitwise_and(e.add(size, 127), -64)
+
+
+# What all kernels share --------------------------------------------------------------------------
+
+_LAUNCH = "graphc_launch"
+_CHUNK = "graphc_chunk"
+# A parallel region as its chunks see it, in places of eight bytes.
+_CONTEXT, _OPERANDS, _FUNCTION, _UNITS, _CHUNKS, _SCRATCH, _STEP, _PLACES = range(8)
+
+
+def _write_launch(module: Module) -> None:
+    """The function that runs a kernel, with the threads of the pool if that pays."""
+    _write_chunk(module)
+    pointers = ("context", "operands", "function")
+    sizes = ("units", "work", "step")
+    parameters = [*((x, "pointer") for x in pointers), *((x, "index") for x in sizes)]
+    with module.function(_LAUNCH, parameters, internal=True, noinline=True) as e:
+        context, operands, function, units, work, step = e.arguments
+        pool, scratch = (
+            e.load(e.offset(context, slot, "index"), "pointer") for slot in (POOL, SCRATCH)
+        )
+        has_pool = e.compare("ne", pool, e.constant(0, "pointer"))
+        shared = e.logical_and(has_pool, e.compare("ge", work, PARALLEL_WORK))
+        with e.if_(shared):
+            region = e.stack("index", _PLACES)
+            chunks = e.minimum(units, CHUNKS)
+            places = (context, operands, function, units, chunks, scratch, step)
+            for place, x in enumerate(places):
+                e.store(x, e.offset(region, place, "index"))
+            parallel(e, pool, module.address_of(_CHUNK), region, chunks)
+        with e.if_(e.bitwise_not(shared)):
+            e.call(function, None, context, operands, e.index(0), units, scratch)
+
+
+def _write_chunk(module: Module) -> None:
+    """The function that a parallel region calls: one of at most `CHUNKS` equal parts."""
+    with module.function(_CHUNK, CHUNK_PARAMETERS, internal=True) as e:
+        region, chunk = e.arguments
+
+        def field(place: int, dtype: str = "index") -> Register:
+            return e.load(e.offset(region, place, "index"), dtype)
+
+        units, chunks = field(_UNITS), field(_CHUNKS)
+        begin, end = (
+            e.emit(f"udiv i64 {e.mul(x, units).text}, {chunks.text}", "index")
+            for x in (chunk, e.add(chunk, 1))
+        )
+        scratch = e.offset(field(_SCRATCH, "pointer"), e.mul(chunk, field(_STEP)), "int8")
+        context, operands, function = (
+            field(place, "pointer") for place in (_CONTEXT, _OPERANDS, _FUNCTION)
+        )
+        e.call(function, None, context, operands, begin, end, scratch)

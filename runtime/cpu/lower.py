@@ -35,7 +35,7 @@ from graphc.program import Program
 from graphc.runtime.cpu.contraction import Contraction, Native
 from graphc.runtime.cpu.emitter import Emitter, Module, Register
 from graphc.runtime.cpu.frame import FIRST_FREE, Buffer, Frame, Layout, View, dense_strides
-from graphc.runtime.cpu.kernel import Kernel
+from graphc.runtime.cpu.kernel import KERNEL_PARAMETERS, Kernel
 from graphc.runtime.cpu.loops import LoopPlan, plan_loops
 from graphc.runtime.cpu.nest import Nest
 
@@ -99,6 +99,7 @@ class Lowering:
         first = FIRST_FREE + len(symbols)
         self.layout = Layout({name: FIRST_FREE + i for i, name in enumerate(symbols)}, first)
         self.outputs: dict[str, Buffer] = {}
+        self._contents: dict[bytes, str] = {}
         #: Generated contractions, by what they compute and their epilogue.
         self.contractions: dict[tuple[Contraction, Graph], Native] = {}
 
@@ -161,9 +162,7 @@ class Lowering:
 
     def constant(self, type: TensorType, content: bytes) -> Buffer:
         """A buffer of known content."""
-        name = f"constant{len(self.buffers)}"
-        self.module.data(name, content or b"\0")
-        return self._buffer(type, "constant", name)
+        return self._buffer(type, "constant", self._data("constant", content))
 
     @contextmanager
     def kernel(
@@ -185,8 +184,6 @@ class Lowering:
         """
         number = len(self.all_kernels)
         name = f"k{number}.{purpose}"
-        parameters = [("context", "pointer"), ("begin", "index"), ("end", "index")]
-        parameters.append(("scratch", "pointer"))
         kernel = Kernel(
             number,
             name,
@@ -197,9 +194,13 @@ class Lowering:
         )
         self.kernels.append(kernel)
         self.all_kernels.append(kernel)
-        with self.module.function(name, parameters, internal=True, noinline=True) as e:
-            _, begin, end, scratch = e.arguments
-            yield KernelWriter(e, Frame(e, self.layout), begin, end, scratch)
+        with self.module.function(name, KERNEL_PARAMETERS, internal=True, noinline=True) as e:
+            _, operands, begin, end, scratch = e.arguments
+            frame = Frame(e, self.layout, operands)
+            yield KernelWriter(e, frame, begin, end, scratch)
+        kernel.function = self.module.merge(name)
+        content = b"".join(slot.to_bytes(8, "little") for slot in frame.table)
+        kernel.operands = self._data("operands", content)
 
     def copy(self, view: View, into: Buffer | None = None) -> View:
         """A dense copy of a view."""
@@ -232,6 +233,14 @@ class Lowering:
         return [self._output(value, "moving", first) for value in fused.outputs.values()]
 
     # Inside -----------------------------------------------------------------------------------
+
+    def _data(self, kind: str, content: bytes) -> str:
+        """The symbol of some bytes; equal ones are kept once."""
+        known = self._contents
+        if content not in known:
+            known[content] = f"{kind}{len(known)}"
+            self.module.data(known[content], content or b"\0")
+        return known[content]
 
     def _buffer(self, type: TensorType, kind: str, name: str) -> Buffer:
         buffer = Buffer(len(self.buffers), type, kind, name)

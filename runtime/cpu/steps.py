@@ -20,7 +20,7 @@ from graphc.runtime.cpu.frame import (
     Buffer,
     Frame,
 )
-from graphc.runtime.cpu.kernel import call_kernel, write_chunk
+from graphc.runtime.cpu.kernel import call_kernel
 from graphc.runtime.cpu.lower import Lowering
 from graphc.runtime.cpu.schedule import Schedule
 from graphc.runtime.executable import BATCH
@@ -67,8 +67,6 @@ def find_rows(lowering: Lowering) -> list[Rows]:
 
 def write_steps(module: Module, lowering: Lowering, schedule: Schedule, rows: list[Rows]) -> None:
     """Write ``step``, ``run``, and ``scratch_bytes``, into the module."""
-    for kernel in lowering.all_kernels:
-        write_chunk(module, lowering.layout, kernel)
     with module.function("step", [("context", "pointer")], noinline=True) as e:
         frame = Frame(e, lowering.layout)
         for number in schedule.order:
