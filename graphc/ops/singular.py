@@ -12,6 +12,7 @@ from graphc.ir import Node, Sample, TensorType, Value, zeros_like
 from graphc.ops.choice import Where
 from graphc.ops.family import like
 from graphc.ops.linalg import matmul
+from graphc.ops.logic import LessOrEqual
 from graphc.ops.matrix import (
     _MatrixOp,
     as_column,
@@ -154,6 +155,67 @@ class SVD(_MatrixOp):
         for shape in ((0, 0), (0, 2, 2), (2, 0), (0, 3)):
             yield Sample(cls(), (np.ones(shape),))
             yield Sample(cls(full=True), (np.ones(shape),), differentiable=False)
+
+
+@dataclass(frozen=True)
+class Pinv(_MatrixOp):
+    """The Moore-Penrose inverse of ``a``: shape ``[..., n, m]`` for ``[..., m, n]``.
+
+    The gradient is that of Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear
+    least squares problems whose variables separate" (1973): exact where the rank does not change.
+
+    Args:
+        rcond: Singular values up to ``rcond`` times the largest one count as 0.
+    """
+
+    rcond: float
+
+    def infer(self, a: TensorType) -> TensorType:
+        self.check(a)
+        *batch, rows, columns = a.shape
+        return a.with_shape((*batch, columns, rows))
+
+    def evaluate(self, a: np.ndarray) -> np.ndarray:
+        u, s, vt = SVD().evaluate(a.astype(np.float64))
+        small = s <= self.rcond * s.max(axis=-1, keepdims=True, initial=0)
+        inverse = np.where(small, 0, 1 / np.where(small, 1, s))
+        product = np.swapaxes(vt, -1, -2) @ (inverse[..., None] * np.swapaxes(u, -1, -2))
+        return product.astype(a.dtype)
+
+    def gradient(self, node: Node, dp: Value) -> Sequence[Value]:
+        (a,) = node.inputs
+        p = node.output
+        rows, columns = a.shape[-2:]
+        outside = identity(a, rows) - matmul(a, p)
+        beside = identity(a, columns) - matmul(p, a)
+        da = -matmul(swap(p), matmul(dp, swap(p)))
+        da = da + matmul(matmul(outside, swap(dp)), matmul(p, swap(p)))
+        return (da + matmul(matmul(swap(p), p), matmul(swap(dp), beside)),)
+
+    def decompose(self, a: Value) -> Value:
+        if 0 in a.shape:
+            return expand_to(a.graph.constant(0, a.dtype), self.infer(a.type).shape)
+        u, s, vt = SVD()(a)
+        largest = narrow(s, s.rank - 1, 0, 1)
+        small = LessOrEqual()(s, largest * self.rcond)
+        inverse = Where()(small, like(s, 0), 1.0 / Where()(small, like(s, 1), s))
+        return matmul(swap(vt), as_column(inverse) * swap(u))
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        rng = np.random.default_rng(37)
+        for dtype, shape in (
+            ("float64", (3, 3)),
+            ("float64", (2, 4, 2)),
+            ("float64", (2, 4)),
+            ("float32", (3, 2)),
+            ("float64", (0, 2)),
+            ("float64", (0, 2, 2)),
+        ):
+            a = rng.normal(size=shape) + 2 * np.eye(*shape[-2:])
+            yield Sample(cls(1e-6), (a.astype(dtype),))
+        yield Sample(cls(1e-6), (np.eye(3),))
+        yield Sample(cls(1e-6), (np.ones((3, 2)),), differentiable=False)
 
 
 def _between(turned: Value, s: Value) -> Value:
