@@ -33,14 +33,23 @@ LAYERS = [
     ["graphc.serialize", "graphc.export"],
     ["graphc.runtime"],
     ["graphc.eager"],
+    ["graphc.summary"],
     ["graphc.keras", "graphc.onnx"],
+    ["graphc.names"],
     ["graphc.cli"],
 ]
 
 #: What `from graphc import keras` must not load: other people's packages, and what only compiling
 #: and exporting need.
-HEAVY = {"llvmlite", "onnx", "onnxruntime", "h5py", "yaml", "rich", "matplotlib", "ml_dtypes"}
-LATER = ("graphc.passes", "graphc.export", "graphc.runtime.cpu", "graphc.runtime.ort", "graphc.cli")
+HEAVY = {
+    *("llvmlite", "onnx", "onnxruntime", "h5py", "yaml", "rich", "matplotlib", "ml_dtypes"),
+    "tensorboard",
+}
+LATER = (
+    *("graphc.passes", "graphc.export", "graphc.runtime.cpu", "graphc.runtime.ort", "graphc.cli"),
+    "graphc.names",
+)
+
 
 
 def sources() -> Iterator[tuple[str, Path]]:

@@ -43,11 +43,16 @@ def set_random_seed(seed: SupportsIndex) -> None:
         raise ValueError(
             f"Expected `seed` argument to be from 0 to 2**32 - 1. Received: seed={seed}"
         )
-    global _seedings
-    _seedings += 1
     random.seed(number)
     np.random.seed(number)
-    _generator.seed(number)
+    seed_draws(number)
+
+
+def seed_draws(seed: SupportsIndex) -> None:
+    """Seed every seed that graphc draws, and leave the generators of Python and NumPy alone."""
+    global _seedings
+    _seedings += 1
+    _generator.seed(operator.index(seed))
 
 
 def next_seed() -> int:

@@ -1,0 +1,115 @@
+"""TensorFlow's names for what graphc does: ``import graphc as tf`` runs its books' chapters.
+
+These stand at the top of the package: ``graphc.constant``, ``graphc.math.reduce_sum``,
+``graphc.nn.relu``, ``graphc.float32`` and so on. They are thin functions over `keras.ops` with
+TensorFlow's parameters, defaults and result types; there is no second library of operations.
+
+What differs from TensorFlow: tensors of different dtypes are promoted to a common one where
+TensorFlow refuses to mix them; integers divided by integers are float32, not float64; shapes are
+plain tuples; ``if`` and ``while`` on tensors inside a compiled function are errors that name the
+line (`cond` and `while_loop` do it), as there is no autograph; random numbers are others.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from graphc.eager import Tensor, Variable
+from graphc.eager.function import function
+from graphc.eager.spec import TensorSpec
+from graphc.keras import initializers, losses, metrics, optimizers
+from graphc.names import (
+    control,
+    creation,
+    debugging,
+    dtypes,
+    image,
+    linalg,
+    math,
+    movement,
+    nn,
+    random,
+    signal,
+)
+from graphc.names.adapt import missing_name
+from graphc.names.module import Module
+
+_CREATION = """
+constant convert_to_tensor ensure_shape eye fill get_static_value identity is_symbolic_tensor
+is_tensor linspace newaxis one_hot ones ones_like range rank saturate_cast cast sequence_mask shape
+size stop_gradient zeros zeros_like
+"""
+_MOVEMENT = """
+boolean_mask broadcast_to concat dynamic_partition expand_dims gather gather_nd meshgrid pad repeat
+reshape reverse reverse_sequence roll scatter_nd slice split squeeze stack strided_slice
+tensor_scatter_nd_add tensor_scatter_nd_sub tensor_scatter_nd_update tile transpose unique
+unique_with_counts unstack where
+"""
+_MATH = """
+abs acos acosh add add_n argmax argmin argsort asin asinh atan atan2 atanh clip_by_global_norm
+clip_by_norm clip_by_value cos cosh cumsum divide equal exp floor greater greater_equal
+histogram_fixed_width less less_equal logical_and logical_not logical_or maximum minimum multiply
+negative not_equal pow reduce_all reduce_any reduce_logsumexp reduce_max reduce_mean reduce_min
+reduce_prod reduce_sum round scalar_mul sigmoid sign sin sinh sort sqrt square subtract tan tanh
+truediv truncatediv truncatemod
+"""
+_LINALG = "einsum matmul norm tensordot eig eigvals"
+_CONTROL = """
+case cond control_dependencies executing_eagerly foldl foldr group identity_n inside_function map_fn
+name_scope print scan switch_case vectorized_map while_loop
+"""
+_DEBUGGING = "Assert assert_equal assert_greater assert_less assert_rank"
+
+
+def _table() -> dict[str, Any]:
+    """Every public name at the top of the package."""
+    table: dict[str, Any] = {
+        "Module": Module,
+        "Tensor": Tensor,
+        "TensorSpec": TensorSpec,
+        "Variable": Variable,
+        "function": function,
+    }
+    for module, names in (
+        (creation, _CREATION),
+        (movement, _MOVEMENT),
+        (math, _MATH),
+        (linalg, _LINALG),
+        (control, _CONTROL),
+        (debugging, _DEBUGGING),
+    ):
+        table.update({name: getattr(module, name) for name in names.split()})
+    table.update({name: getattr(dtypes, name) for name in dtypes.__all__})
+    spaces: dict[str, ModuleType] = {
+        "debugging": debugging,
+        "dtypes": dtypes,
+        "image": image,
+        "initializers": initializers,
+        "linalg": linalg,
+        "losses": losses,
+        "math": math,
+        "metrics": metrics,
+        "nn": nn,
+        "optimizers": optimizers,
+        "random": random,
+        "signal": signal,
+    }
+    return {**table, **spaces}
+
+
+TABLE = _table()
+
+
+def find(name: str) -> Any:
+    """What a name at the top of the package stands for.
+
+    Args:
+        name: Such as ``"constant"``.
+
+    Raises:
+        AttributeError: There is no such name; the text says which are near.
+    """
+    if name not in TABLE:
+        raise missing_name("graphc", name, TABLE)
+    return TABLE[name]

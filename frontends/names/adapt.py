@@ -1,0 +1,127 @@
+"""Operations of `keras.ops` under the names and parameters that TensorFlow's books use."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: What TensorFlow has and graphc does not, with what to do instead.
+ABSENT = {
+    "AggregationMethod": "gradients are always summed",
+    "Graph": "decorate a function with @graphc.function; keras models are graphs anyway",
+    "IndexedSlices": "gradients are dense tensors",
+    "RaggedTensor": "pad rows to one length (keras.utils.pad_sequences) and mask",
+    "Session": "there are no sessions: tensors compute at once, @graphc.function compiles",
+    "SparseTensor": "tensors are dense",
+    "TensorArray": "collect a Python list and graphc.stack it, or use keras.ops.scan",
+    "autograph": "use graphc.cond and graphc.while_loop for branches and loops on tensors",
+    "compat": "graphc has no TensorFlow 1 names",
+    "device": "models choose: compile(backend=...)",
+    "distribute": "graphc trains on one machine",
+    "estimator": "use keras models",
+    "feature_column": "use keras preprocessing layers",
+    "global_variables_initializer": "variables have their values from the start",
+    "io": "read files with Python and NumPy",
+    "lite": "export to ONNX: model.export('model.onnx')",
+    "lookup": "map text to numbers with a Python dict",
+    "no_op": "leave it out",
+    "numpy_function": "call the function outside of @graphc.function",
+    "placeholder": "write a function with parameters and decorate it with @graphc.function",
+    "py_function": "call the function outside of @graphc.function",
+    "ragged": "pad rows to one length (keras.utils.pad_sequences) and mask",
+    "saved_model": "save as .keras, or export to ONNX",
+    "sparse": "tensors are dense",
+    "string": "tensors hold numbers; keep text in Python",
+    "strings": "tensors hold numbers; keep text in Python",
+    "tpu": "graphc compiles for processors and, with ONNX Runtime, GPUs",
+    "xla": "everything in a @graphc.function is compiled",
+}
+
+
+def renamed(function: Callable[..., R], parameters: str) -> Callable[..., R]:
+    """A function whose parameters go by TensorFlow's names.
+
+    Positional arguments are handed on; keywords are translated; ``name=`` is accepted and ignored,
+    as nodes are named by the layer and the line they come from.
+
+    Args:
+        function: An operation.
+        parameters: TensorFlow's names of its first parameters, in order, separated by spaces. The
+            function's other parameters cannot be given by keyword.
+
+    Example:
+        >>> reduce_sum = renamed(ops.sum, "input_tensor axis keepdims")
+    """
+    theirs = parameters.split()
+    own = [p for p in inspect.signature(function).parameters.values() if p.kind != p.VAR_KEYWORD]
+    keywords = {new: old.name for new, old in zip(theirs, own, strict=False)}
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> R:
+        if not kwargs:
+            return function(*args)
+        kwargs.pop("name", None)
+        try:
+            return function(*args, **{keywords[key]: value for key, value in kwargs.items()})
+        except KeyError as error:
+            raise TypeError(
+                f"{function.__name__}() has no parameter {error}; it takes {', '.join(theirs)}"
+            ) from None
+
+    call._graphc_public = True  # type: ignore[attr-defined]
+    call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [old.replace(name=new) for new, old in zip(theirs, own, strict=False)]
+    )
+    return call
+
+
+def takes_name(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorator: accept the keyword ``name``, which TensorFlow's functions have, and ignore it."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> R:
+        kwargs.pop("name", None)
+        return function(*args, **kwargs)
+
+    call._graphc_public = True  # type: ignore[attr-defined]
+    return call
+
+
+def published(item: R) -> R:
+    """Decorator: a class or function that is public as it is."""
+    item._graphc_public = True  # type: ignore[attr-defined]
+    return item
+
+
+def public_names(namespace: Mapping[str, Any]) -> list[str]:
+    """The names under which a module has what the decorators here have marked.
+
+    Args:
+        namespace: The module's ``globals()``.
+    """
+    return sorted(
+        name
+        for name, item in namespace.items()
+        if not name.startswith("_") and getattr(item, "_graphc_public", False)
+    )
+
+
+def missing_name(module: str, name: str, known: Iterable[str]) -> AttributeError:
+    """The error for a name that a module lacks: what is near it, or what to do instead.
+
+    Args:
+        module: The module as users write it.
+        name: What was asked for.
+        known: All names that the module has.
+    """
+    if module == "graphc" and name in ABSENT:
+        return AttributeError(f"graphc has no {name}: {ABSENT[name]}")
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.7)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return AttributeError(f"{module} has no {name}{hint}")

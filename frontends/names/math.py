@@ -1,0 +1,619 @@
+"""``graphc.math``: elementwise functions, reductions and segments under TensorFlow's names.
+
+See https://www.tensorflow.org/api_docs/python/tf/math. Two differences, both of `keras.ops`: dtypes
+are promoted where TensorFlow refuses to mix them, and integers divided by integers, or under a
+function such as `sqrt`, become `floatx`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from graphc.eager import Tensor, as_tensor
+from graphc.errors import ShapeError
+from graphc.ir import is_float
+from graphc.keras import ops
+from graphc.keras.ops.arguments import float_tensor
+from graphc.keras.ops.recording import operation
+from graphc.names.adapt import missing_name, public_names, renamed, takes_name
+from graphc.names.dtypes import name_of
+
+# ------------------------------------------------------------------------------- elementwise
+
+abs = renamed(ops.absolute, "x")
+acos = renamed(ops.arccos, "x")
+acosh = renamed(ops.arccosh, "x")
+add = renamed(ops.add, "x y")
+asin = renamed(ops.arcsin, "x")
+asinh = renamed(ops.arcsinh, "x")
+atan = renamed(ops.arctan, "x")
+atan2 = renamed(ops.arctan2, "y x")
+atanh = renamed(ops.arctanh, "x")
+ceil = renamed(ops.ceil, "x")
+cos = renamed(ops.cos, "x")
+cosh = renamed(ops.cosh, "x")
+divide = renamed(ops.true_divide, "x y")
+divide_no_nan = renamed(ops.divide_no_nan, "x y")
+equal = renamed(ops.equal, "x y")
+erf = renamed(ops.erf, "x")
+exp = renamed(ops.exp, "x")
+expm1 = renamed(ops.expm1, "x")
+floor = renamed(ops.floor, "x")
+floordiv = renamed(ops.floor_divide, "x y")
+floormod = renamed(ops.mod, "x y")
+greater = renamed(ops.greater, "x y")
+greater_equal = renamed(ops.greater_equal, "x y")
+is_finite = renamed(ops.isfinite, "x")
+is_inf = renamed(ops.isinf, "x")
+is_nan = renamed(ops.isnan, "x")
+less = renamed(ops.less, "x y")
+less_equal = renamed(ops.less_equal, "x y")
+log = renamed(ops.log, "x")
+log1p = renamed(ops.log1p, "x")
+log_sigmoid = renamed(ops.log_sigmoid, "x")
+log_softmax = renamed(ops.log_softmax, "logits axis")
+logical_and = renamed(ops.logical_and, "x y")
+logical_not = renamed(ops.logical_not, "x")
+logical_or = renamed(ops.logical_or, "x y")
+logical_xor = renamed(ops.logical_xor, "x y")
+maximum = renamed(ops.maximum, "x y")
+minimum = renamed(ops.minimum, "x y")
+mod = floormod
+multiply = renamed(ops.multiply, "x y")
+negative = renamed(ops.negative, "x")
+not_equal = renamed(ops.not_equal, "x y")
+pow = renamed(ops.power, "x y")
+reciprocal = renamed(ops.reciprocal, "x")
+rint = renamed(ops.round, "x")
+round = rint
+rsqrt = renamed(ops.rsqrt, "x")
+scalar_mul = renamed(ops.multiply, "scalar x")
+sigmoid = renamed(ops.sigmoid, "x")
+sign = renamed(ops.sign, "x")
+sin = renamed(ops.sin, "x")
+sinh = renamed(ops.sinh, "x")
+softmax = renamed(ops.softmax, "logits axis")
+softplus = renamed(ops.softplus, "features")
+softsign = renamed(ops.softsign, "features")
+sqrt = renamed(ops.sqrt, "x")
+square = renamed(ops.square, "x")
+subtract = renamed(ops.subtract, "x y")
+tan = renamed(ops.tan, "x")
+tanh = renamed(ops.tanh, "x")
+truediv = divide
+
+
+@takes_name
+def add_n(inputs: Any) -> Any:
+    """The sum of a list of tensors."""
+    total, *rest = inputs
+    for item in rest:
+        total = ops.add(total, item)
+    return total if rest else ops.convert_to_tensor(total)
+
+
+accumulate_n = add_n
+
+
+@takes_name
+def erfc(x: Any) -> Any:
+    """``1 - erf(x)``; from 1 on as 1 - erf, so it is 0 where erf is 1 within rounding."""
+    return ops.subtract(1.0, ops.erf(x))
+
+
+@takes_name
+def multiply_no_nan(x: Any, y: Any) -> Any:
+    """``x * y``, and 0 wherever ``y`` is 0, also for an infinite ``x`` or NaN."""
+    zero = ops.equal(y, 0)
+    return ops.where(zero, 0, ops.multiply(ops.where(zero, 0, x), y))
+
+
+@takes_name
+def reciprocal_no_nan(x: Any) -> Any:
+    """``1 / x``, and 0 where ``x`` is 0."""
+    return ops.divide_no_nan(1.0, x)
+
+
+@takes_name
+def squared_difference(x: Any, y: Any) -> Any:
+    """``(x - y)^2``; for complex numbers the square of the difference's absolute value."""
+    difference = ops.subtract(x, y)
+    if str(difference.dtype).startswith("complex"):
+        return ops.multiply(difference, ops.conj(difference))
+    return ops.square(difference)
+
+
+@takes_name
+def truncatediv(x: Any, y: Any) -> Any:
+    """The quotient cut off towards zero."""
+    quotient = ops.trunc(ops.true_divide(ops.cast(x, "float64"), ops.cast(y, "float64")))
+    return ops.cast(quotient, ops.add(x, y).dtype)
+
+
+@takes_name
+def truncatemod(x: Any, y: Any) -> Any:
+    """What is left of `truncatediv`: it has the sign of ``x``."""
+    return ops.subtract(x, ops.multiply(truncatediv(x, y), y))
+
+
+@takes_name
+def xlogy(x: Any, y: Any) -> Any:
+    """``x * log(y)``, and 0 wherever ``x`` is 0."""
+    zero = ops.equal(x, 0)
+    return ops.where(zero, 0.0, ops.multiply(x, ops.log(ops.where(zero, 1.0, y))))
+
+
+@takes_name
+def xlog1py(x: Any, y: Any) -> Any:
+    """``x * log(1 + y)``, and 0 wherever ``x`` is 0."""
+    zero = ops.equal(x, 0)
+    return ops.where(zero, 0.0, ops.multiply(x, ops.log1p(ops.where(zero, 0.0, y))))
+
+
+@takes_name
+def xdivy(x: Any, y: Any) -> Any:
+    """``x / y``, and 0 wherever ``x`` is 0."""
+    zero = ops.equal(x, 0)
+    return ops.where(zero, 0.0, ops.true_divide(x, ops.where(zero, 1, y)))
+
+
+@takes_name
+def polyval(coeffs: Any, x: Any) -> Any:
+    """A polynomial by Horner's rule, the coefficient of the highest power first."""
+    result = ops.zeros_like(x)
+    for coefficient in coeffs:
+        result = ops.add(ops.multiply(result, x), coefficient)
+    return result
+
+
+# -------------------------------------------------------------------------------- reductions
+
+reduce_all = renamed(ops.all, "input_tensor axis keepdims")
+reduce_any = renamed(ops.any, "input_tensor axis keepdims")
+reduce_logsumexp = renamed(ops.logsumexp, "input_tensor axis keepdims")
+reduce_max = renamed(ops.max, "input_tensor axis keepdims")
+reduce_min = renamed(ops.min, "input_tensor axis keepdims")
+reduce_std = renamed(ops.std, "input_tensor axis keepdims")
+reduce_variance = renamed(ops.var, "input_tensor axis keepdims")
+
+
+def _keeping_dtype(function: Any, x: Any, axis: Any, keepdims: bool) -> Any:
+    """A reduction in the type of its operand, where Keras chooses a wider one for integers."""
+    result = function(x, axis=axis, keepdims=keepdims)
+    return ops.cast(result, ops.dtype(ops.convert_to_tensor(x)))
+
+
+@takes_name
+@operation
+def reduce_sum(input_tensor: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The sum over axes, all by default; integers keep their type.
+
+    Args:
+        input_tensor: A tensor.
+        axis: An axis or a list of them.
+        keepdims: Whether the axes stay, with size 1.
+    """
+    return _keeping_dtype(ops.sum, input_tensor, axis, keepdims)
+
+
+@takes_name
+@operation
+def reduce_prod(input_tensor: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The product over axes, all by default; integers keep their type."""
+    return _keeping_dtype(ops.prod, input_tensor, axis, keepdims)
+
+
+@takes_name
+@operation
+def reduce_mean(input_tensor: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The mean over axes, all by default; that of integers is cut off to an integer.
+
+    Args:
+        input_tensor: A tensor.
+        axis: An axis or a list of them.
+        keepdims: Whether the axes stay, with size 1.
+
+    Example:
+        >>> graphc.reduce_mean(graphc.constant([[1.0, 3.0], [5.0, 7.0]]), axis=0)
+    """
+    x = as_tensor(input_tensor)
+    if is_float(x.dtype) or x.dtype.startswith("complex"):
+        return ops.mean(x, axis, keepdims)
+    return ops.cast(ops.mean(ops.cast(x, "float64"), axis, keepdims), x.dtype)
+
+
+@takes_name
+@operation
+def reduce_euclidean_norm(input_tensor: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The square root of the sum of squares over axes, all by default."""
+    x = as_tensor(input_tensor)
+    return ops.cast(ops.sqrt(ops.sum(ops.square(float_tensor(x)), axis, keepdims)), x.dtype)
+
+
+@takes_name
+def count_nonzero(
+    input: Any, axis: Any = None, keepdims: bool = False, dtype: Any = "int64"
+) -> Any:
+    """How many elements are not zero."""
+    return ops.sum(ops.cast(ops.not_equal(input, 0), name_of(dtype)), axis, keepdims)
+
+
+@takes_name
+def argmax(input: Any, axis: Any = 0, output_type: Any = "int64") -> Any:
+    """The place of the largest element along an axis, **the first** axis by default."""
+    return ops.cast(ops.argmax(input, 0 if axis is None else axis), name_of(output_type))
+
+
+@takes_name
+def argmin(input: Any, axis: Any = 0, output_type: Any = "int64") -> Any:
+    """The place of the smallest element along an axis, **the first** axis by default."""
+    return ops.cast(ops.argmin(input, 0 if axis is None else axis), name_of(output_type))
+
+
+def _cumulate(function: Any, x: Any, axis: int, exclusive: bool, reverse: bool, start: int) -> Any:
+    tensor = ops.flip(x, axis) if reverse else x
+    result = ops.cast(function(tensor, axis), ops.dtype(ops.convert_to_tensor(x)))
+    if exclusive:
+        rank = ops.ndim(result)
+        place = axis % rank
+        widths = [(1, 0) if a == place else (0, 0) for a in range(rank)]
+        shifted = ops.pad(result, widths, "constant", start)
+        keep = tuple(slice(0, -1) if a == place else slice(None) for a in range(rank))
+        result = ops.get_item(shifted, keep)
+    return ops.flip(result, axis) if reverse else result
+
+
+@takes_name
+@operation
+def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
+    """Sums of the first 1, 2, ... elements along an axis.
+
+    Args:
+        x: A tensor.
+        axis: The axis.
+        exclusive: Whether each element is left out of its own sum: the first is 0.
+        reverse: Whether to begin at the end.
+    """
+    return _cumulate(ops.cumsum, as_tensor(x), axis, exclusive, reverse, 0)
+
+
+@takes_name
+@operation
+def cumprod(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
+    """Products of the first 1, 2, ... elements along an axis (see `cumsum`)."""
+    return _cumulate(ops.cumprod, as_tensor(x), axis, exclusive, reverse, 1)
+
+
+# ------------------------------------------------------------------------ sorting and counting
+
+
+@takes_name
+def sort(values: Any, axis: int = -1, direction: str = "ASCENDING") -> Any:
+    """The elements in order along an axis.
+
+    Args:
+        values: A tensor.
+        axis: The axis.
+        direction: ``"ASCENDING"`` or ``"DESCENDING"``.
+    """
+    ordered = ops.sort(values, axis)
+    return ops.flip(ordered, axis) if _is_descending(direction) else ordered
+
+
+@takes_name
+@operation
+def argsort(
+    values: Any, axis: int = -1, direction: str = "ASCENDING", stable: bool = False
+) -> Tensor:
+    """The places of the elements in their order along an axis; equal ones stay in order.
+
+    Args:
+        values: A tensor.
+        axis: The axis.
+        direction: ``"ASCENDING"`` or ``"DESCENDING"``.
+        stable: Accepted; the order of equal elements is always kept.
+    """
+    x = as_tensor(values)
+    if not _is_descending(direction):
+        return ops.cast(ops.argsort(x, axis), "int32")
+    # From the other end and turned round, equal elements keep their order.
+    size = ops.cast(ops.convert_to_tensor(x.dims[axis]), "int32")
+    turned = ops.flip(ops.argsort(ops.flip(x, axis), axis), axis)
+    return size - 1 - ops.cast(turned, "int32")
+
+
+def _is_descending(direction: str) -> bool:
+    if direction not in ("ASCENDING", "DESCENDING"):
+        raise ValueError(f"direction is 'ASCENDING' or 'DESCENDING'; received {direction!r}")
+    return direction == "DESCENDING"
+
+
+@takes_name
+def top_k(input: Any, k: int = 1, sorted: bool = True) -> Any:
+    """The ``k`` largest elements of each row, and their places."""
+    return ops.top_k(input, k, sorted)
+
+
+@takes_name
+def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
+    """Whether the class of each row is among its ``k`` largest predictions."""
+    return ops.in_top_k(targets, predictions, k)
+
+
+@takes_name
+def bincount(
+    arr: Any,
+    weights: Any = None,
+    minlength: Any = None,
+    maxlength: Any = None,
+    dtype: Any = "int32",
+) -> Tensor:
+    """How often each number from 0 up occurs, or the sum of its weights.
+
+    Without ``maxlength`` the result's size depends on the numbers, so these have to be known.
+
+    Args:
+        arr: Integers from 0 up.
+        weights: A number for each; counted as 1 by default.
+        minlength: The least size of the result.
+        maxlength: The largest size of the result; numbers from it on are not counted.
+        dtype: Element type of the counts, where there are no weights.
+    """
+    numbers = ops.reshape(arr, (-1,))
+    size = maxlength
+    if size is None or not _is_symbolic(numbers):
+        largest = int(ops.max(numbers)) + 1 if numbers.size else 0
+        size = max(largest, minlength or 0)
+        size = size if maxlength is None else min(size, maxlength)
+    values = ops.ones(numbers.shape, name_of(dtype)) if weights is None else weights
+    values = ops.reshape(values, (-1,))
+    counted = ops.logical_and(numbers >= 0, numbers < size)
+    places = ops.where(counted, numbers, size)
+    return ops.scatter(ops.expand_dims(places, 1), values, (int(size) + 1,))[: int(size)]
+
+
+def _is_symbolic(x: Any) -> bool:
+    """Whether the elements are known only when a program runs."""
+    return bool(getattr(x, "is_symbolic", False))
+
+
+@takes_name
+def confusion_matrix(
+    labels: Any,
+    predictions: Any,
+    num_classes: int | None = None,
+    weights: Any = None,
+    dtype: Any = "int32",
+) -> Tensor:
+    """How often each class (row) was predicted as each class (column).
+
+    Args:
+        labels: The true classes.
+        predictions: The predicted classes.
+        num_classes: How many there are; one more than the largest number by default.
+        weights: A number for each pair; counted as 1 by default.
+        dtype: Element type of the result.
+    """
+    pairs = ops.stack([ops.reshape(labels, (-1,)), ops.reshape(predictions, (-1,))], 1)
+    count = int(ops.max(pairs)) + 1 if num_classes is None else num_classes
+    values = ops.ones(ops.shape(pairs)[:1], name_of(dtype)) if weights is None else weights
+    return ops.scatter(pairs, ops.cast(values, name_of(dtype)), (count, count))
+
+
+@takes_name
+def zero_fraction(value: Any) -> Any:
+    """The share of elements that are zero, float32."""
+    return ops.mean(ops.cast(ops.equal(value, 0), "float32"))
+
+
+@takes_name
+def invert_permutation(x: Any) -> Any:
+    """The permutation that undoes one."""
+    return ops.cast(ops.argsort(x), ops.dtype(ops.convert_to_tensor(x)))
+
+
+@takes_name
+def is_non_decreasing(x: Any) -> Any:
+    """Whether no element is smaller than the one before."""
+    flat = ops.reshape(x, (-1,))
+    return ops.all(flat[1:] >= flat[:-1])
+
+
+@takes_name
+def is_strictly_increasing(x: Any) -> Any:
+    """Whether every element is larger than the one before."""
+    flat = ops.reshape(x, (-1,))
+    return ops.all(flat[1:] > flat[:-1])
+
+
+@takes_name
+def histogram_fixed_width(
+    values: Any, value_range: Any, nbins: int = 100, dtype: Any = "int32"
+) -> Tensor:
+    """How many values lie in each of ``nbins`` equal parts of a range.
+
+    What lies outside counts for the part at that end.
+    """
+    low, high = (float(bound) for bound in value_range)
+    places = ops.floor(
+        (ops.cast(ops.reshape(values, (-1,)), "float64") - low) / (high - low) * nbins
+    )
+    places = ops.cast(ops.clip(places, 0, nbins - 1), "int32")
+    return ops.scatter(ops.expand_dims(places, 1), ops.ones(places.shape, name_of(dtype)), (nbins,))
+
+
+# ---------------------------------------------------------------------------------- segments
+
+
+def _segments(data: Any, segment_ids: Any, num_segments: Any) -> tuple[Tensor, Tensor, int]:
+    x, ids = as_tensor(data), as_tensor(segment_ids)
+    if num_segments is None:
+        known = ids.numpy()
+        num_segments = int(known.max()) + 1 if known.size else 0
+    if x.dims[: ids.ndim] != ids.dims:
+        raise ShapeError(
+            f"segments: the numbers of segments have shape {ids.shape}, which is no beginning of "
+            f"the data's {x.shape}"
+        )
+    flat = ops.reshape(x, (-1, *x.dims[ids.ndim :]))
+    return flat, ops.reshape(ids, (-1,)), int(num_segments)
+
+
+@takes_name
+@operation
+def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: Any) -> Tensor:
+    """The sum of the rows of each segment.
+
+    Args:
+        data: A tensor.
+        segment_ids: The number of the segment of each row (of its first axes).
+        num_segments: How many segments there are.
+    """
+    rows, ids, count = _segments(data, segment_ids, num_segments)
+    return ops.scatter(ops.expand_dims(ids, 1), rows, (count, *rows.dims[1:]))
+
+
+def _row_counts(data: Any, segment_ids: Any, count: int) -> Any:
+    """The number of rows of each segment, at least 1, in a shape that divides the sums."""
+    rank = ops.ndim(ops.convert_to_tensor(data)) - ops.ndim(ops.convert_to_tensor(segment_ids))
+    ones = ops.ones_like(ops.cast(segment_ids, ops.dtype(ops.convert_to_tensor(data))))
+    counts = ops.maximum(unsorted_segment_sum(ones, segment_ids, count), 1)
+    return ops.reshape(counts, (count, *[1] * rank))
+
+
+@takes_name
+@operation
+def unsorted_segment_mean(data: Any, segment_ids: Any, num_segments: Any) -> Tensor:
+    """The mean of the rows of each segment; 0 for one without rows."""
+    total = unsorted_segment_sum(data, segment_ids, num_segments)
+    mean = total / _row_counts(data, segment_ids, int(num_segments))
+    return ops.cast(mean, total.dtype)
+
+
+@takes_name
+@operation
+def unsorted_segment_sqrt_n(data: Any, segment_ids: Any, num_segments: Any) -> Tensor:
+    """The sum of the rows of each segment over the square root of their number."""
+    total = unsorted_segment_sum(data, segment_ids, num_segments)
+    return total / ops.sqrt(_row_counts(data, segment_ids, int(num_segments)))
+
+
+@takes_name
+@operation
+def unsorted_segment_max(data: Any, segment_ids: Any, num_segments: Any) -> Tensor:
+    """The largest elements of each segment; the type's smallest number for one without rows."""
+    rows, ids, count = _segments(data, segment_ids, num_segments)
+    return ops.segment_max(rows, ids, count)
+
+
+@takes_name
+@operation
+def unsorted_segment_min(data: Any, segment_ids: Any, num_segments: Any) -> Tensor:
+    """The smallest elements of each segment; the type's largest number for one without rows."""
+    return ops.negative(unsorted_segment_max(ops.negative(data), segment_ids, num_segments))
+
+
+@takes_name
+def segment_sum(data: Any, segment_ids: Any) -> Any:
+    """`unsorted_segment_sum` over as many segments as the numbers, which have to be known, say."""
+    return unsorted_segment_sum(data, segment_ids, _segment_count(segment_ids))
+
+
+@takes_name
+def segment_mean(data: Any, segment_ids: Any) -> Any:
+    """`unsorted_segment_mean` over as many segments as the numbers say."""
+    return unsorted_segment_mean(data, segment_ids, _segment_count(segment_ids))
+
+
+@takes_name
+def segment_max(data: Any, segment_ids: Any) -> Any:
+    """The largest elements of each segment."""
+    return unsorted_segment_max(data, segment_ids, _segment_count(segment_ids))
+
+
+@takes_name
+def segment_min(data: Any, segment_ids: Any) -> Any:
+    """The smallest elements of each segment."""
+    return unsorted_segment_min(data, segment_ids, _segment_count(segment_ids))
+
+
+def _segment_count(segment_ids: Any) -> int:
+    known = as_tensor(segment_ids).numpy()
+    return int(known.max()) + 1 if known.size else 0
+
+
+# ---------------------------------------------------------------------------------- norms
+
+
+@takes_name
+@operation
+def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12) -> Tensor:
+    """``x / sqrt(max(sum(x^2), epsilon))``, the sum taken over axes, all by default."""
+    tensor = float_tensor(x)
+    total = ops.sum(ops.square(tensor), axis, keepdims=True)
+    return tensor * ops.rsqrt(ops.maximum(total, epsilon))
+
+
+@takes_name
+@operation
+def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any) -> Tensor:
+    """Elements below a bound become it, those above the other that."""
+    return ops.minimum(ops.maximum(t, clip_value_min), clip_value_max)
+
+
+@takes_name
+@operation
+def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None) -> Tensor:
+    """A tensor made smaller, if it has to be, so that its norm is at most ``clip_norm``.
+
+    Args:
+        t: A tensor.
+        clip_norm: The largest norm.
+        axes: Over which axes the norm is taken; all by default.
+    """
+    x = float_tensor(t)
+    total = ops.sum(ops.square(x), axes, keepdims=True)
+    positive = total > 0
+    norm = ops.where(positive, ops.sqrt(ops.where(positive, total, 1)), total)
+    return x * clip_norm / ops.maximum(norm, clip_norm)
+
+
+@takes_name
+def global_norm(t_list: Any) -> Tensor:
+    """The norm of all elements of a list of tensors together; None among them is left out.
+
+    Args:
+        t_list: Tensors.
+    """
+    squares = [ops.sum(ops.square(t)) for t in t_list if t is not None]
+    if not squares:
+        return ops.convert_to_tensor(0.0)
+    return ops.sqrt(add_n(squares))
+
+
+@takes_name
+def clip_by_global_norm(
+    t_list: Any, clip_norm: Any, use_norm: Any = None
+) -> tuple[list[Any], Tensor]:
+    """Tensors made smaller together so that their `global_norm` is at most ``clip_norm``.
+
+    Args:
+        t_list: Tensors; None among them stays None.
+        clip_norm: The largest norm.
+        use_norm: The norm, if it is known already.
+
+    Returns:
+        The tensors and the norm that they had; NaN everywhere where that is not finite.
+    """
+    norm = global_norm(t_list) if use_norm is None else ops.convert_to_tensor(use_norm)
+    scale = clip_norm / ops.maximum(norm, clip_norm)
+    scale = ops.where(ops.isfinite(norm), scale, math.nan)
+    return [None if t is None else ops.multiply(t, ops.cast(scale, t.dtype)) for t in t_list], norm
+
+
+__all__ = public_names(globals())
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name("graphc.math", name, __all__)

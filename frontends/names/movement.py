@@ -1,0 +1,354 @@
+"""Rearranging and choosing elements, as ``tf.reshape``, ``tf.gather`` and their kind do.
+
+See https://www.tensorflow.org/api_docs/python/tf.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections import namedtuple
+from typing import Any
+
+import numpy as np
+
+from graphc.eager import Tensor, as_tensor
+from graphc.errors import ShapeError
+from graphc.keras import ops
+from graphc.keras.ops.recording import operation
+from graphc.names.adapt import renamed, takes_name
+from graphc.names.dtypes import name_of
+
+broadcast_to = renamed(ops.broadcast_to, "input shape")
+concat = renamed(ops.concatenate, "values axis")
+expand_dims = renamed(ops.expand_dims, "input axis")
+repeat = renamed(ops.repeat, "input repeats axis")
+reshape = renamed(ops.reshape, "tensor shape")
+reverse = renamed(ops.flip, "tensor axis")
+roll = renamed(ops.roll, "input shift axis")
+squeeze = renamed(ops.squeeze, "input axis")
+stack = renamed(ops.stack, "values axis")
+tile = renamed(ops.tile, "input multiples")
+unstack = renamed(ops.unstack, "value num axis")
+
+
+@takes_name
+def transpose(a: Any, perm: Any = None, conjugate: bool = False) -> Any:
+    """The axes in another order, reversed by default; complex elements conjugated on demand."""
+    order = perm.numpy().tolist() if isinstance(perm, Tensor) else perm
+    result = ops.transpose(a, order)
+    return ops.conj(result) if conjugate else result
+
+
+@takes_name
+def split(value: Any, num_or_size_splits: Any, axis: int = 0, num: Any = None) -> list[Any]:
+    """A tensor cut along an axis.
+
+    Args:
+        value: A tensor.
+        num_or_size_splits: How many equal parts, or the size of each part, at most one of them -1
+            for what is left.
+        axis: The axis.
+        num: Accepted, and ignored.
+
+    Raises:
+        ShapeError: The parts do not add up to the axis's size.
+    """
+    if isinstance(num_or_size_splits, Tensor):
+        num_or_size_splits = num_or_size_splits.numpy().tolist()
+    if isinstance(num_or_size_splits, int):
+        return list(ops.split(value, num_or_size_splits, axis))
+    sizes = [int(size) for size in num_or_size_splits]
+    whole = ops.shape(value)[axis]
+    if -1 in sizes and whole is not None:
+        sizes[sizes.index(-1)] = whole - sum(size for size in sizes if size != -1)
+    if isinstance(whole, int) and (sum(sizes) != whole or min(sizes, default=0) < 0):
+        raise ShapeError(f"split: parts of {sizes} do not add up to axis {axis} of size {whole}")
+    return list(ops.split(value, np.cumsum(sizes)[:-1].tolist(), axis))
+
+
+@takes_name
+def pad(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: Any = 0) -> Any:
+    """A tensor with more elements before and behind along each axis.
+
+    Args:
+        tensor: A tensor.
+        paddings: For each axis how many before and how many behind.
+        mode: ``"CONSTANT"``, ``"REFLECT"`` or ``"SYMMETRIC"``.
+        constant_values: What a constant padding consists of.
+    """
+    widths = [tuple(pair) for pair in np.asarray(paddings).tolist()]
+    if mode.upper() == "CONSTANT":
+        return ops.pad(tensor, widths, "constant", constant_values)
+    return ops.pad(tensor, widths, mode.lower())
+
+
+@takes_name
+def slice(input_: Any, begin: Any, size: Any) -> Any:
+    """The block that begins at ``begin``; a size of -1 reaches to the end of its axis."""
+    starts, sizes = _integers(begin), _integers(size)
+    shape = ops.shape(input_)
+    return ops.get_item(
+        input_,
+        tuple(
+            builtins.slice(start, dim if count == -1 else start + count)
+            for start, count, dim in zip(starts, sizes, shape, strict=True)
+        ),
+    )
+
+
+def _integers(values: Any) -> list[Any]:
+    values = values.numpy() if isinstance(values, Tensor) else values
+    return list(np.asarray(values).tolist()) if isinstance(values, np.ndarray) else list(values)
+
+
+@takes_name
+def strided_slice(input_: Any, begin: Any, end: Any, strides: Any = None) -> Any:
+    """``input_[begin[0]:end[0]:strides[0], ...]``; the masks of TensorFlow are not taken."""
+    starts, stops = _integers(begin), _integers(end)
+    steps = [1] * len(starts) if strides is None else _integers(strides)
+    return ops.get_item(input_, tuple(map(builtins.slice, starts, stops, steps)))
+
+
+@takes_name
+def meshgrid(*args: Any, indexing: str = "xy") -> list[Any]:
+    """Vectors as the coordinates of a grid."""
+    return ops.meshgrid(*args, indexing=indexing)
+
+
+# ------------------------------------------------------------------------------ by position
+
+
+@takes_name
+@operation
+def gather(
+    params: Any, indices: Any, validate_indices: Any = None, axis: Any = None, batch_dims: int = 0
+) -> Any:
+    """The slices along an axis that indices name.
+
+    Args:
+        params: A tensor.
+        indices: Integers.
+        validate_indices: Accepted, and ignored.
+        axis: The axis; by default the one behind the batch's axes.
+        batch_dims: How many first axes ``params`` and ``indices`` have in common.
+
+    Raises:
+        ShapeError: An index is outside the axis, where the indices are known.
+    """
+    x, places = as_tensor(params), as_tensor(indices)
+    place = batch_dims if axis is None else int(axis)
+    place += x.ndim if place < 0 else 0
+    _check_range(places, x.dims[place], place, "gather")
+    if not batch_dims:
+        return ops.take(x, places, place)
+    return _batch_gather(x, places, place, batch_dims)
+
+
+def _check_range(places: Tensor, size: Any, axis: int, function: str) -> None:
+    if places.is_symbolic or not isinstance(size, int) or not places.size:
+        return
+    array = places.numpy()
+    if array.min() < 0 or array.max() >= size:
+        worst = array.min() if array.min() < 0 else array.max()
+        raise ShapeError(f"{function}: index {worst} is outside axis {axis} of size {size}")
+
+
+def _batch_gather(x: Tensor, places: Tensor, axis: int, batch_dims: int) -> Any:
+    """Positions in the tensor whose batch axes and chosen axis are one: then it is one gather."""
+    front = (*builtins.range(batch_dims), axis)
+    rest = [a for a in builtins.range(x.ndim) if a not in front]
+    flat = ops.reshape(ops.transpose(x, (*front, *rest)), (-1, *[x.dims[a] for a in rest]))
+    batch = ops.shape(x)[:batch_dims]
+    row = ops.cast(places, "int64")
+    step = ops.convert_to_tensor(ops.shape(x)[axis], "int64")
+    for a in reversed(builtins.range(batch_dims)):
+        line = [1] * places.ndim
+        line[a] = -1
+        row = row + ops.reshape(ops.cast(ops.arange(batch[a]), "int64"), line) * step
+        step = step * ops.convert_to_tensor(batch[a], "int64")
+    chosen = ops.take(flat, row, 0)
+    # The chosen axes stand behind the batch's now; they belong where the axis was.
+    added = places.ndim - batch_dims
+    before = axis - batch_dims
+    order = [
+        *builtins.range(batch_dims),
+        *builtins.range(places.ndim, places.ndim + before),
+        *builtins.range(batch_dims, batch_dims + added),
+        *builtins.range(places.ndim + before, chosen.ndim),
+    ]
+    return ops.transpose(chosen, order)
+
+
+@takes_name
+@operation
+def gather_nd(params: Any, indices: Any, batch_dims: int = 0) -> Any:
+    """The elements or slices at positions.
+
+    Args:
+        params: A tensor whose first sizes are known.
+        indices: Positions, ``(..., k)``: in its first k axes.
+        batch_dims: Only 0.
+    """
+    if batch_dims:
+        raise ValueError("gather_nd: only batch_dims=0; graphc.gather has batch_dims")
+    x, places = as_tensor(params), as_tensor(indices)
+    flat, depth = _flat_positions(places, x.dims, "gather_nd")
+    return ops.take(ops.reshape(x, (-1, *x.dims[depth:])), flat, 0)
+
+
+def _flat_positions(places: Tensor, shape: Any, function: str) -> tuple[Tensor, int]:
+    """Positions in the first axes as positions in the one axis that these make."""
+    depth = places.dims[-1]
+    sizes = [*shape][: depth if isinstance(depth, int) else 0]
+    if not isinstance(depth, int) or depth > len(shape):
+        raise ShapeError(f"{function}: positions of length {depth} in a shape {tuple(shape)}")
+    flat = ops.zeros_like(places[..., 0]) if depth else ops.zeros(places.dims[:-1], "int32")
+    for axis, dim in enumerate(sizes):
+        _check_range(places[..., axis], dim, axis, function)
+        flat = flat * dim + places[..., axis]
+    return flat, depth
+
+
+@takes_name
+@operation
+def scatter_nd(indices: Any, updates: Any, shape: Any) -> Any:
+    """Zeros of a shape with values added at positions.
+
+    Args:
+        indices: Positions, ``(..., k)``: in the first k axes of the result.
+        updates: What is added there, ``(..., rest of the shape)``.
+        shape: The result's shape.
+    """
+    places, added = as_tensor(indices), as_tensor(updates)
+    sizes = _integers(shape)
+    depth = places.shape[-1]
+    _flat_positions(places, sizes, "scatter_nd")
+    return ops.scatter(
+        ops.reshape(places, (-1, depth)), ops.reshape(added, (-1, *sizes[depth:])), sizes
+    )
+
+
+@takes_name
+def tensor_scatter_nd_add(tensor: Any, indices: Any, updates: Any) -> Any:
+    """A tensor with values added at positions (see `scatter_nd`)."""
+    return ops.add(tensor, scatter_nd(indices, updates, ops.shape(tensor)))
+
+
+@takes_name
+def tensor_scatter_nd_sub(tensor: Any, indices: Any, updates: Any) -> Any:
+    """A tensor with values subtracted at positions (see `scatter_nd`)."""
+    return ops.subtract(tensor, scatter_nd(indices, updates, ops.shape(tensor)))
+
+
+@takes_name
+@operation
+def tensor_scatter_nd_update(tensor: Any, indices: Any, updates: Any) -> Any:
+    """A tensor with values in place of those at positions (see `scatter_nd`).
+
+    Where a position is named twice, the last of its values counts.
+    """
+    x, places, values = as_tensor(tensor), as_tensor(indices), as_tensor(updates)
+    flat, depth = _flat_positions(places, x.dims, "tensor_scatter_nd_update")
+    flat = ops.reshape(flat, (-1,))
+    # Each value's number, the largest for each position: then one gather gives the result.
+    count = flat.dims[0]
+    rows = ops.reshape(x, (-1, *x.dims[depth:]))
+    numbers = ops.arange(count) + 1
+    last = ops.segment_max(numbers, flat, rows.dims[0])
+    found = last > 0
+    new = ops.take(ops.reshape(values, (-1, *x.dims[depth:])), ops.where(found, last - 1, 0), 0)
+    shape = (-1, *[1] * (rows.ndim - 1))
+    return ops.reshape(ops.where(ops.reshape(found, shape), new, rows), x.dims)
+
+
+@takes_name
+def boolean_mask(tensor: Any, mask: Any, axis: int = 0) -> Any:
+    """The slices where a mask is true, along one axis.
+
+    Their number depends on data, so the mask has to be known: it cannot be computed in a compiled
+    function.
+
+    Args:
+        tensor: A tensor.
+        mask: Truth values, one for each position of its axes from ``axis`` on.
+        axis: The first axis that the mask covers.
+    """
+    known = as_tensor(mask).numpy()
+    x = as_tensor(tensor)
+    axis += x.ndim if axis < 0 else 0
+    if x.shape[axis : axis + known.ndim] != known.shape:
+        raise ShapeError(
+            f"boolean_mask: a mask of shape {known.shape} does not cover a tensor of shape "
+            f"{x.shape} from axis {axis} on"
+        )
+    merged = ops.reshape(x, (*x.dims[:axis], known.size, *x.dims[axis + known.ndim :]))
+    return ops.take(merged, np.flatnonzero(known), axis)
+
+
+@takes_name
+def where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    """Elements of ``x`` where a condition holds, of ``y`` elsewhere.
+
+    With the condition alone: the positions where it holds, int64, a row each; their number depends
+    on data, so the condition has to be known.
+    """
+    if x is None and y is None:
+        known = as_tensor(condition).numpy()
+        return as_tensor(np.argwhere(known).astype(np.int64))
+    return ops.where(condition, x, y)
+
+
+Unique = namedtuple("Unique", "y idx")
+UniqueWithCounts = namedtuple("UniqueWithCounts", "y idx count")
+
+
+@takes_name
+def unique(x: Any, out_idx: Any = "int32") -> Unique:
+    """The different elements of a vector in order of appearance, and which of them each is.
+
+    Their number depends on data, so the vector has to be known.
+    """
+    return Unique(*unique_with_counts(x, out_idx)[:2])
+
+
+@takes_name
+def unique_with_counts(x: Any, out_idx: Any = "int32") -> UniqueWithCounts:
+    """`unique`, and how often each element occurs."""
+    values, first, inverse, counts = np.unique(
+        as_tensor(x).numpy(), return_index=True, return_inverse=True, return_counts=True
+    )
+    order = np.argsort(first)
+    place = np.argsort(order)
+    kind = name_of(out_idx)
+    return UniqueWithCounts(
+        as_tensor(values[order]),
+        ops.cast(as_tensor(place[inverse]), kind),
+        ops.cast(as_tensor(counts[order]), kind),
+    )
+
+
+@takes_name
+def dynamic_partition(data: Any, partitions: Any, num_partitions: int) -> list[Any]:
+    """The rows of each of so many groups; to which group a row belongs has to be known."""
+    known = as_tensor(partitions).numpy()
+    return [boolean_mask(data, known == group) for group in builtins.range(num_partitions)]
+
+
+@takes_name
+@operation
+def reverse_sequence(input: Any, seq_lengths: Any, seq_axis: int = 1, batch_axis: int = 0) -> Any:
+    """The first steps of each sequence in reverse order, the steps behind them as they are.
+
+    Args:
+        input: Sequences.
+        seq_lengths: How many steps of each are reversed.
+        seq_axis: The axis of the steps.
+        batch_axis: The axis of the sequences.
+    """
+    x = ops.moveaxis(input, (batch_axis, seq_axis), (0, 1))
+    counts = ops.expand_dims(ops.cast(seq_lengths, "int32"), 1)
+    steps = ops.expand_dims(ops.arange(ops.shape(x)[1]), 0)
+    order = ops.where(steps < counts, counts - 1 - steps, steps)
+    order = ops.reshape(order, (*ops.shape(order), *[1] * (ops.ndim(x) - 2)))
+    turned = ops.take_along_axis(x, ops.broadcast_to(order, ops.shape(x)), 1)
+    return ops.moveaxis(turned, (0, 1), (batch_axis, seq_axis))
