@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.eager import Tensor, apply
-from graphc.ir.dims import Dim
+from graphc.eager import Tensor
+from graphc.keras import ops
 from graphc.keras.layers.builtin import one_of, per_axis, positive
 from graphc.keras.layers.convolution import Convolution
+from graphc.keras.ops.windows import transpose_margins
 from graphc.keras.saving.registry import public
-from graphc.ops import conv as graph_ops
 
 
 class _ConvTranspose(Convolution):
@@ -87,46 +87,24 @@ class _ConvTranspose(Convolution):
         return self.finish(self._transpose(inputs, self.read(self.kernel)))
 
     def _transpose(self, x: Tensor, kernel: Tensor) -> Tensor:
-        spatial: list[Dim] = []
-        padding: list[tuple[int, int]] = []
-        for axis, size in enumerate(self.spatial(x.dims)):
-            before, after = self._margins(axis)
-            span = (self.kernel_size[axis] - 1) * self.dilation_rate[axis] + 1
-            spatial.append((size - 1) * self.strides[axis] + before + after + 2 - span)
-            # The margins of the result are what the convolution behind it leaves out. A margin
-            # that no window reaches holds zeros, and is nothing that is left out.
-            padding.append((span - 1 - before, max(span - 1 - after, 0)))
-        op = graph_ops.ConvTranspose(
-            strides=self.strides,
-            padding=tuple(padding),
-            dilations=self.dilation_rate,
-            layout=self.layout,
-            spatial=tuple(spatial),
+        return ops.conv_transpose(
+            x,
+            kernel,
+            self.strides,
+            self.padding,
+            self.output_padding,
+            self.data_format,
+            self.dilation_rate,
         )
-        return apply(op, x, kernel)
-
-    def _margins(self, axis: int) -> tuple[int, int]:
-        """What the result reaches beyond the places of the first and last input, by Keras's rule.
-
-        They add up so that the result has ``size * stride`` elements (at least) if nothing else is
-        said.
-        """
-        stride = self.strides[axis]
-        span = (self.kernel_size[axis] - 1) * self.dilation_rate[axis] + 1
-        extra = None if self.output_padding is None else self.output_padding[axis]
-        if self.padding == "valid":
-            more = max(span, stride) - span if extra is None else extra
-            return span - 1, span - 1 + more
-        total = stride + span - 2 if extra is None else span + span % 2 - 2 + extra
-        before = min(total // 2 + total % 2, span - 1)
-        return before, total - before
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The output's shape for an input shape."""
         sizes = []
         for axis, size in enumerate(self.spatial(input_shape)):
             span = (self.kernel_size[axis] - 1) * self.dilation_rate[axis] + 1
-            rest = sum(self._margins(axis)) + 2 - span
+            extra = None if self.output_padding is None else self.output_padding[axis]
+            margins = transpose_margins(span, self.strides[axis], self.padding, extra)
+            rest = sum(margins) + 2 - span
             sizes.append(None if size is None else (size - 1) * self.strides[axis] + rest)
         return self.image_shape(input_shape[0], sizes, self.filters)
 

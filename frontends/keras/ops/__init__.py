@@ -5,40 +5,75 @@ an argument is a tensor of a functional model. Every module names its own in ``_
 """
 
 from graphc.keras.ops import (
+    activations,
+    attention,
+    bitwise,
     control,
     core,
     creation,
+    crossentropy,
+    ctc,
     elementwise,
+    functions,
     indexing,
+    linalg,
     movement,
+    nan,
     nn,
+    normalization,
+    patches,
     products,
+    quality,
     reduction,
     sorting,
+    statistics,
     windows,
 )
+from graphc.keras.ops.activations import *
+from graphc.keras.ops.attention import *
+from graphc.keras.ops.bitwise import *
 from graphc.keras.ops.control import *
 from graphc.keras.ops.core import *
 from graphc.keras.ops.creation import *
+from graphc.keras.ops.crossentropy import *
+from graphc.keras.ops.ctc import *
 from graphc.keras.ops.elementwise import *
+from graphc.keras.ops.functions import *
 from graphc.keras.ops.indexing import *
+from graphc.keras.ops.linalg import *
 from graphc.keras.ops.movement import *
-from graphc.keras.ops.nn import *
+from graphc.keras.ops.nan import *
+from graphc.keras.ops.normalization import *
+from graphc.keras.ops.patches import *
 from graphc.keras.ops.products import *
+from graphc.keras.ops.quality import *
 from graphc.keras.ops.reduction import *
 from graphc.keras.ops.sorting import *
+from graphc.keras.ops.statistics import *
 from graphc.keras.ops.windows import *
 
 __all__ = [
+    *activations.__all__,
+    *attention.__all__,
+    *bitwise.__all__,
     *control.__all__,
     *core.__all__,
     *creation.__all__,
+    *crossentropy.__all__,
+    *ctc.__all__,
     *elementwise.__all__,
+    *functions.__all__,
     *indexing.__all__,
-    *products.__all__,
+    *linalg.__all__,
     *movement.__all__,
-    *nn.__all__,
+    *nan.__all__,
+    *normalization.__all__,
+    *patches.__all__,
+    *products.__all__,
+    *quality.__all__,
     *reduction.__all__,
     *sorting.__all__,
+    *statistics.__all__,
     *windows.__all__,
+    "nn",
 ]

@@ -1,451 +1,136 @@
-"""Activations, normalizations and cross-entropies: https://keras.io/api/ops/nn/."""
+"""The namespace ``keras.ops.nn``: what neural networks are made of.
 
-from __future__ import annotations
+See https://keras.io/api/ops/nn/.
+"""
 
-import warnings
-from collections.abc import Callable
-from typing import Any
-
-from graphc.config import config
-from graphc.eager import Tensor, apply, apply_function, as_tensor, cast
-from graphc.errors import ShapeError
-from graphc.ir import Op, Value, is_float
-from graphc.keras.ops import elementwise as math_ops
-from graphc.keras.ops.arguments import float_tensor, many_axes, one_axis, reshaped
-from graphc.keras.ops.creation import one_hot
-from graphc.keras.ops.elementwise import clip, log, maximum, minimum, rsqrt, where
-from graphc.keras.ops.movement import split, squeeze, transpose
-from graphc.keras.ops.recording import operation
-from graphc.keras.ops.reduction import max as reduce_max
-from graphc.keras.ops.reduction import mean, norm
-from graphc.keras.ops.reduction import sum as reduce_sum
-from graphc.keras.ops.sorting import sort
-from graphc.ops import activation as graph_ops
-from graphc.ops.elementwise import Relu, Sigmoid
-from graphc.ops.nn import LogSoftmax, Softmax
+from graphc.keras.ops.activations import (
+    celu,
+    elu,
+    gelu,
+    glu,
+    hard_shrink,
+    hard_sigmoid,
+    hard_silu,
+    hard_swish,
+    hard_tanh,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    mish,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    soft_shrink,
+    softmax,
+    softplus,
+    softsign,
+    sparse_plus,
+    sparse_sigmoid,
+    sparsemax,
+    squareplus,
+    swish,
+    tanh_shrink,
+    threshold,
+)
+from graphc.keras.ops.attention import (
+    dot_product_attention,
+)
+from graphc.keras.ops.creation import (
+    one_hot,
+)
+from graphc.keras.ops.crossentropy import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    multi_hot,
+    sparse_categorical_crossentropy,
+)
+from graphc.keras.ops.ctc import (
+    ctc_decode,
+    ctc_loss,
+)
+from graphc.keras.ops.normalization import (
+    batch_normalization,
+    layer_normalization,
+    moments,
+    normalize,
+    rms_normalization,
+)
+from graphc.keras.ops.patches import (
+    depth_to_space,
+    fold,
+    space_to_depth,
+    unfold,
+)
+from graphc.keras.ops.quality import (
+    psnr,
+)
+from graphc.keras.ops.windows import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    conv,
+    conv_transpose,
+    depthwise_conv,
+    max_pool,
+    separable_conv,
+)
 
 __all__ = [
-    "binary_crossentropy", "categorical_crossentropy", "celu", "elu", "gelu", "glu", "hard_shrink",
-    "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu", "log_sigmoid",
-    "log_softmax", "mish", "moments", "multi_hot", "normalize", "relu", "relu6",
-    "rms_normalization", "selu", "sigmoid", "silu", "soft_shrink", "softmax", "softplus",
-    "softsign", "sparse_categorical_crossentropy", "sparse_plus", "sparse_sigmoid", "sparsemax",
-    "squareplus", "swish", "tanh_shrink", "threshold",
-]  # fmt: skip
-
-
-def _apply(op: Op, x: Any) -> Tensor:
-    return apply(op, float_tensor(x))
-
-
-def _map(function: Callable[[Value], Value], x: Any) -> Tensor:
-    return apply_function(function, float_tensor(x))
-
-
-# ------------------------------------------------------------------------------------ activations
-
-
-@operation
-def relu(x: Any) -> Tensor:
-    """``max(x, 0)``."""
-    tensor = as_tensor(x)
-    return apply(Relu(), tensor if is_float(tensor.dtype) else _signed(tensor))
-
-
-def _signed(x: Tensor) -> Tensor:
-    return cast(x, "int32") if x.dtype.startswith(("uint", "bool")) else x
-
-
-@operation
-def relu6(x: Any) -> Tensor:
-    """``x`` limited to [0, 6]."""
-    return _apply(graph_ops.Relu6(), x)
-
-
-@operation
-def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
-    """``x`` if not negative, else ``negative_slope * x``."""
-    return _apply(graph_ops.LeakyRelu(float(negative_slope)), x)
-
-
-@operation
-def sigmoid(x: Any) -> Tensor:
-    """``1 / (1 + exp(-x))``."""
-    return _apply(Sigmoid(), x)
-
-
-@operation
-def log_sigmoid(x: Any) -> Tensor:
-    """``log(sigmoid(x))``, exact where that is close to 0."""
-    return _apply(graph_ops.LogSigmoid(), x)
-
-
-@operation
-def hard_sigmoid(x: Any) -> Tensor:
-    """``relu6(x + 3) / 6``."""
-    return _apply(graph_ops.HardSigmoid(), x)
-
-
-@operation
-def sparse_sigmoid(x: Any) -> Tensor:
-    """0 up to -1, 1 from 1 on, and a line between."""
-    return _map(graph_ops.sparse_sigmoid, x)
-
-
-@operation
-def silu(x: Any) -> Tensor:
-    """``x * sigmoid(x)``, also called swish."""
-    return _apply(graph_ops.Silu(), x)
-
-
-swish = silu
-
-
-@operation
-def hard_silu(x: Any) -> Tensor:
-    """``x * hard_sigmoid(x)``."""
-    return _apply(graph_ops.HardSwish(), x)
-
-
-hard_swish = hard_silu
-
-
-@operation
-def elu(x: Any, alpha: float = 1.0) -> Tensor:
-    """``x`` if positive, else ``alpha * (exp(x) - 1)``."""
-    return _apply(graph_ops.Elu(float(alpha)), x)
-
-
-@operation
-def selu(x: Any) -> Tensor:
-    """`elu` scaled so that mean 0 and variance 1 are kept."""
-    return _apply(graph_ops.Selu(), x)
-
-
-@operation
-def celu(x: Any, alpha: float = 1.0) -> Tensor:
-    """``x`` if positive, else ``alpha * (exp(x / alpha) - 1)``."""
-    return _apply(graph_ops.Celu(float(alpha)), x)
-
-
-@operation
-def gelu(x: Any, approximate: bool = True) -> Tensor:
-    """``x`` times the probability that a standard normal number is below it.
-
-    Args:
-        x: A tensor.
-        approximate: Whether to use the formula with a hyperbolic tangent.
-    """
-    return _apply(graph_ops.Gelu(bool(approximate)), x)
-
-
-@operation
-def mish(x: Any) -> Tensor:
-    """``x * tanh(softplus(x))``."""
-    return _apply(graph_ops.Mish(), x)
-
-
-@operation
-def softplus(x: Any) -> Tensor:
-    """``log(1 + exp(x))``."""
-    return _apply(graph_ops.Softplus(), x)
-
-
-@operation
-def softsign(x: Any) -> Tensor:
-    """``x / (1 + |x|)``."""
-    return _apply(graph_ops.Softsign(), x)
-
-
-@operation
-def squareplus(x: Any, b: float = 4) -> Tensor:
-    """``(x + sqrt(x * x + b)) / 2``."""
-    return _map(lambda value: graph_ops.squareplus(value, float(b)), x)
-
-
-@operation
-def sparse_plus(x: Any) -> Tensor:
-    """0 up to -1, ``x`` from 1 on, and a parabola between."""
-    return _map(graph_ops.sparse_plus, x)
-
-
-@operation
-def hard_tanh(x: Any) -> Tensor:
-    """``x`` limited to [-1, 1]."""
-    return _apply(graph_ops.HardTanh(), x)
-
-
-@operation
-def tanh_shrink(x: Any) -> Tensor:
-    """``x - tanh(x)``."""
-    return _map(graph_ops.tanh_shrink, x)
-
-
-@operation
-def hard_shrink(x: Any, threshold: float = 0.5) -> Tensor:
-    """``x`` where it is farther from 0 than the threshold, else 0."""
-    return _map(lambda value: graph_ops.hard_shrink(value, float(threshold)), x)
-
-
-@operation
-def soft_shrink(x: Any, threshold: float = 0.5) -> Tensor:
-    """``x`` moved towards 0 by the threshold, and no farther than to 0."""
-    return _map(lambda value: graph_ops.soft_shrink(value, float(threshold)), x)
-
-
-@operation
-def threshold(x: Any, threshold: float, default_value: float) -> Tensor:
-    """``x`` where it is above the threshold, else the default."""
-    return _map(lambda value: graph_ops.threshold(value, float(threshold), float(default_value)), x)
-
-
-@operation
-def glu(x: Any, axis: int = -1) -> Tensor:
-    """The first half of ``x`` along an axis times the sigmoid of the second half."""
-    tensor = float_tensor(x)
-    place = one_axis(axis, tensor.ndim, "glu")
-    first, second = split(tensor, 2, place)
-    return first * sigmoid(second)
-
-
-def _softmax(kind: type[Softmax] | type[LogSoftmax], x: Any, axis: Any, function: str) -> Tensor:
-    tensor = float_tensor(x)
-    if not isinstance(axis, (list, tuple)):
-        return apply(kind(one_axis(axis, tensor.ndim, function)), tensor)
-    # Several axes are brought to the end and taken as one.
-    axes = many_axes(axis, tensor.ndim, function)
-    order = [a for a in range(tensor.ndim) if a not in axes] + list(axes)
-    moved = transpose(tensor, order)
-    kept = tensor.ndim - len(axes)
-    size: Any = 1
-    for dim in moved.dims[kept:]:
-        size = size * dim
-    flat = apply(kind(kept), reshaped(moved, (*moved.dims[:kept], size)))
-    back = sorted(range(tensor.ndim), key=order.__getitem__)
-    return transpose(reshaped(flat, moved.dims), back)
-
-
-@operation
-def softmax(x: Any, axis: Any = -1) -> Tensor:
-    """``exp(x)`` divided by its sum along the axis (or axes)."""
-    tensor = float_tensor(x)
-    if isinstance(axis, int) and -tensor.ndim <= axis < tensor.ndim and tensor.dims[axis] == 1:
-        warnings.warn(
-            f"You are using a softmax over axis {axis} of a tensor of shape {tensor.shape}. This "
-            "axis has size 1. The softmax operation will always return the value 1, which is "
-            "likely not what you intended. Did you mean to use a sigmoid instead?"
-        )
-    return _softmax(Softmax, tensor, axis, "softmax")
-
-
-@operation
-def log_softmax(x: Any, axis: Any = -1) -> Tensor:
-    """The logarithm of the softmax, exact where that is close to 0."""
-    return _softmax(LogSoftmax, x, axis, "log_softmax")
-
-
-@operation
-def sparsemax(x: Any, axis: int = -1) -> Tensor:
-    """The nearest probabilities to ``x``: like a softmax that can be exactly 0.
-
-    Martins & Astudillo 2016, https://arxiv.org/abs/1602.02068.
-    """
-    tensor = float_tensor(x)
-    place = one_axis(axis, tensor.ndim, "sparsemax")
-    ordered = math_ops.negative(sort(math_ops.negative(tensor), place))
-    size = tensor.dims[place]
-    if not isinstance(size, int):
-        raise ShapeError(f"sparsemax: the size of axis {place} has to be known: {tensor.shape}")
-    # The level of the first k elements, for the largest k whose last one is still above it.
-    total = tau = None
-    for count, part in enumerate(split(ordered, size, place), start=1):
-        total = part if total is None else total + part
-        level = (total - 1.0) / float(count)
-        tau = level if tau is None else where(part > level, level, tau)
-    return maximum(tensor - tau, 0.0)
-
-
-# --------------------------------------------------------------------------------- normalizations
-
-
-@operation
-def normalize(x: Any, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Tensor:
-    """``x`` divided by its norm along the axis.
-
-    Args:
-        x: A tensor.
-        axis: The axis of the vectors.
-        order: Which norm.
-        epsilon: The least norm that is divided by; by default `keras.config.epsilon()`.
-
-    Raises:
-        ValueError: An order below 1.
-    """
-    if not isinstance(order, int) or order < 1:
-        raise ValueError(f"Argument `order` must be an int >= 1. Received: order={order}")
-    tensor = float_tensor(x)
-    tensor = reshaped(tensor, (1,)) if tensor.ndim == 0 else tensor
-    least = config.epsilon if epsilon is None else epsilon
-    if order == 2:
-        squares = reduce_sum(tensor * tensor, axis, keepdims=True)
-        return tensor * minimum(rsqrt(squares), 1.0 / least)
-    return tensor / maximum(norm(tensor, order, axis, keepdims=True), least)
-
-
-@operation
-def moments(
-    x: Any, axes: Any, keepdims: bool = False, synchronized: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Mean and variance along axes; of half-precision numbers in float32.
-
-    Args:
-        x: A tensor.
-        axes: The axes.
-        keepdims: Whether reduced axes stay, with size 1.
-        synchronized: Only False: there are no replicas here.
-
-    Raises:
-        ValueError: ``synchronized`` is True.
-    """
-    if synchronized:
-        raise ValueError("moments: there are no replicas to synchronize; use synchronized=False")
-    tensor = float_tensor(x)
-    wide = cast(tensor, "float32") if tensor.dtype in ("float16", "bfloat16") else tensor
-    centre = mean(wide, axes, keepdims=True)
-    distance = wide - centre
-    variance = mean(distance * distance, axes, keepdims)
-    centre = centre if keepdims else squeeze(centre, axes)
-    if wide is tensor:
-        return centre, variance
-    limit = 65504.0
-    return (
-        cast(clip(centre, -limit, limit), tensor.dtype),
-        cast(clip(variance, -limit, limit), tensor.dtype),
-    )
-
-
-@operation
-def rms_normalization(
-    x: Any, scale: Any = None, axis: Any = -1, epsilon: float | None = None
-) -> Tensor:
-    """``x`` divided by the root of its mean square along the axes, times ``scale``."""
-    tensor = float_tensor(x)
-    small = config.epsilon if epsilon is None else epsilon
-    inverse = rsqrt(mean(tensor * tensor, axis, keepdims=True) + small)
-    return tensor * inverse if scale is None else tensor * inverse * as_tensor(scale)
-
-
-@operation
-def multi_hot(
-    inputs: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False
-) -> Tensor:
-    """For each row of integers a vector with ones at all their places."""
-    places = as_tensor(inputs)
-    vectors = one_hot(cast(places, "int32"), num_classes, axis, dtype, sparse)
-    return reduce_max(vectors, 1 if places.ndim > 1 else 0)
-
-
-# --------------------------------------------------------------------------------- cross-entropies
-
-
-def _same_shape(target: Tensor, output: Tensor) -> None:
-    """Refuse shapes that are known to differ; sizes that are not known yet are taken as equal."""
-    known = zip(target.shape, output.shape, strict=False)
-    if target.ndim != output.ndim or any(a != b for a, b in known if None not in (a, b)):
-        raise ShapeError(
-            "Arguments `target` and `output` must have the same shape. Received: "
-            f"target.shape={target.shape}, output.shape={output.shape}"
-        )
-
-
-@operation
-def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Tensor:
-    """``-target * log(output) - (1 - target) * log(1 - output)`` for each element.
-
-    Args:
-        target: Probabilities, or 0 and 1.
-        output: Predicted probabilities; limited to [epsilon, 1 - epsilon].
-        from_logits: Whether ``output`` is what a sigmoid would make probabilities of.
-
-    Raises:
-        ShapeError: The shapes differ.
-    """
-    result = float_tensor(output)
-    truth = cast(as_tensor(target), result.dtype)
-    _same_shape(truth, result)
-    if from_logits:
-        positive = truth * apply(graph_ops.Softplus(), -result)
-        return positive + (1.0 - truth) * apply(graph_ops.Softplus(), result)
-    result = clip(result, config.epsilon, 1.0 - config.epsilon)
-    return -(truth * log(result) + (1.0 - truth) * log(1.0 - result))
-
-
-def _log_probabilities(output: Tensor, from_logits: bool, axis: int) -> Tensor:
-    if from_logits:
-        return log_softmax(output, axis)
-    shares = output / reduce_sum(output, axis, keepdims=True)
-    return log(clip(shares, config.epsilon, 1.0 - config.epsilon))
-
-
-@operation
-def categorical_crossentropy(
-    target: Any, output: Any, from_logits: bool = False, axis: int = -1
-) -> Tensor:
-    """``-sum(target * log(output))`` along the axis of the classes.
-
-    Args:
-        target: Probabilities of the classes: one-hot vectors.
-        output: Predicted probabilities; they are divided by their sum and limited to
-            [epsilon, 1 - epsilon].
-        from_logits: Whether ``output`` is what a softmax would make probabilities of.
-        axis: The axis of the classes.
-
-    Raises:
-        ShapeError: The shapes differ, or are scalars.
-    """
-    result = float_tensor(output)
-    truth = cast(as_tensor(target), result.dtype)
-    _same_shape(truth, result)
-    if not result.ndim:
-        raise ShapeError(
-            "Arguments `target` and `output` must be at least rank 1. Received: "
-            f"target.shape={truth.shape}, output.shape={result.shape}"
-        )
-    place = one_axis(axis, result.ndim, "categorical_crossentropy")
-    return -reduce_sum(truth * _log_probabilities(result, from_logits, place), place)
-
-
-@operation
-def sparse_categorical_crossentropy(
-    target: Any, output: Any, from_logits: bool = False, axis: int = -1
-) -> Tensor:
-    """``-log(output[target])``: the cross-entropy where the target is the number of a class.
-
-    Args:
-        target: Numbers of classes; a class that does not exist costs 0.
-        output: As for `categorical_crossentropy`.
-        from_logits: As for `categorical_crossentropy`.
-        axis: The axis of the classes.
-
-    Raises:
-        ShapeError: The shapes do not fit.
-    """
-    result = float_tensor(output)
-    truth = cast(as_tensor(target), "int32")
-    if not result.ndim:
-        raise ShapeError(
-            f"Argument `output` must be at least rank 1. Received: output.shape={result.shape}"
-        )
-    if truth.ndim == result.ndim and truth.dims[-1] == 1:
-        truth = squeeze(truth, -1)
-    place = one_axis(axis, result.ndim, "sparse_categorical_crossentropy")
-    classes = result.dims[place]
-    expected = [dim for a, dim in enumerate(result.shape) if a != place]
-    differs = any(a != b for a, b in zip(truth.shape, expected, strict=False) if None not in (a, b))
-    if truth.ndim != len(expected) or differs:
-        raise ShapeError(
-            "Arguments `target` and `output` must have the same shape up until the last "
-            f"dimension: target.shape={truth.shape}, output.shape={result.shape}"
-        )
-    vectors = one_hot(truth, classes, place, result.dtype)  # type: ignore[arg-type]
-    return -reduce_sum(vectors * _log_probabilities(result, from_logits, place), place)
+    "adaptive_average_pool",
+    "adaptive_max_pool",
+    "average_pool",
+    "batch_normalization",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "celu",
+    "conv",
+    "conv_transpose",
+    "ctc_decode",
+    "ctc_loss",
+    "depth_to_space",
+    "depthwise_conv",
+    "dot_product_attention",
+    "elu",
+    "fold",
+    "gelu",
+    "glu",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "layer_normalization",
+    "leaky_relu",
+    "log_sigmoid",
+    "log_softmax",
+    "max_pool",
+    "mish",
+    "moments",
+    "multi_hot",
+    "normalize",
+    "one_hot",
+    "psnr",
+    "relu",
+    "relu6",
+    "rms_normalization",
+    "selu",
+    "separable_conv",
+    "sigmoid",
+    "silu",
+    "soft_shrink",
+    "softmax",
+    "softplus",
+    "softsign",
+    "space_to_depth",
+    "sparse_categorical_crossentropy",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
+    "swish",
+    "tanh_shrink",
+    "threshold",
+    "unfold",
+]
