@@ -6,6 +6,7 @@ an argument is a tensor of a functional model. Every module names its own in ``_
 
 from graphc.keras.ops import (
     activations,
+    arranging,
     attention,
     bitwise,
     control,
@@ -25,11 +26,16 @@ from graphc.keras.ops import (
     products,
     quality,
     reduction,
+    segments,
+    series,
+    sets,
     sorting,
     statistics,
+    window_functions,
     windows,
 )
 from graphc.keras.ops.activations import *
+from graphc.keras.ops.arranging import *
 from graphc.keras.ops.attention import *
 from graphc.keras.ops.bitwise import *
 from graphc.keras.ops.control import *
@@ -48,12 +54,17 @@ from graphc.keras.ops.patches import *
 from graphc.keras.ops.products import *
 from graphc.keras.ops.quality import *
 from graphc.keras.ops.reduction import *
+from graphc.keras.ops.segments import *
+from graphc.keras.ops.series import *
+from graphc.keras.ops.sets import *
 from graphc.keras.ops.sorting import *
 from graphc.keras.ops.statistics import *
+from graphc.keras.ops.window_functions import *
 from graphc.keras.ops.windows import *
 
 __all__ = [
     *activations.__all__,
+    *arranging.__all__,
     *attention.__all__,
     *bitwise.__all__,
     *control.__all__,
@@ -72,8 +83,12 @@ __all__ = [
     *products.__all__,
     *quality.__all__,
     *reduction.__all__,
+    *segments.__all__,
+    *series.__all__,
+    *sets.__all__,
     *sorting.__all__,
     *statistics.__all__,
+    *window_functions.__all__,
     *windows.__all__,
     "nn",
 ]

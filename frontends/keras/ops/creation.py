@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
 import numpy as np
 
 from graphc.config import config
-from graphc.eager import Tensor, apply, apply_function, as_tensor, operate
+from graphc.eager import Tensor, apply, apply_function, as_tensor, cast, operate
+from graphc.eager.tensor import promoted
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir import dims, is_integer, numpy_dtype
 from graphc.keras.ops.arguments import (
     counted,
     dim_of,
     filled_tensor,
+    float_tensor,
     one_axis,
     reshaped,
     resolved_dtype,
     shape_of,
 )
-from graphc.keras.ops.elementwise import where
-from graphc.keras.ops.movement import broadcast_to
+from graphc.keras.ops.elementwise import exp, log, where
+from graphc.keras.ops.movement import broadcast_to, expand_dims
 from graphc.keras.ops.recording import operation
+from graphc.ops.elementwise import Floor, Sign
 from graphc.ops.gather import one_hot as graph_one_hot
 from graphc.ops.movement import Expand
 
 __all__ = [
-    "arange", "empty", "eye", "full", "full_like", "identity", "linspace", "one_hot", "ones",
-    "ones_like", "tril", "triu", "zeros", "zeros_like",
+    "arange", "array", "empty", "empty_like", "eye", "full", "full_like", "geomspace", "identity",
+    "linspace", "logspace", "one_hot", "ones", "ones_like", "tril", "triu", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -63,6 +67,12 @@ def zeros_like(x: Any, dtype: Any = None) -> Tensor:
 def ones_like(x: Any, dtype: Any = None) -> Tensor:
     """Ones of the shape and, unless another is given, the dtype of ``x``."""
     return full_like(x, 1, dtype)
+
+
+@operation
+def empty_like(x: Any, dtype: Any = None) -> Tensor:
+    """The same as `zeros_like`."""
+    return zeros_like(x, dtype)
 
 
 @operation
@@ -106,6 +116,12 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
     return Tensor(numbers.astype(numpy_dtype(resolved_dtype(dtype))))
 
 
+def array(x: Any, dtype: Any = None) -> Tensor:
+    """Anything array-like as a tensor."""
+    return as_tensor(x, None if dtype is None else resolved_dtype(dtype))
+
+
+@operation
 def linspace(
     start: Any,
     stop: Any,
@@ -115,11 +131,92 @@ def linspace(
     dtype: Any = None,
     axis: int = 0,
 ) -> Any:
-    """So many evenly spaced numbers from ``start`` to ``stop``."""
-    low, high = (np.asarray(x, np.float64) for x in (start, stop))
-    line, step = np.linspace(low, high, num, endpoint=endpoint, retstep=True, axis=axis)
-    tensor = Tensor(np.asarray(line)).astype(resolved_dtype(dtype))
-    return (tensor, float(step)) if retstep else tensor
+    """So many evenly spaced numbers from ``start`` to ``stop``.
+
+    Args:
+        start: The first number, or a tensor of them.
+        stop: The last number.
+        num: How many.
+        endpoint: Whether the last number is ``stop``; else it would be the next one.
+        retstep: Whether to give the distance between neighbours, too.
+        dtype: Element type of the result.
+        axis: The new axis, where ``start`` or ``stop`` is a tensor.
+    """
+    low, high = (float_tensor(end) for end in promoted(start, stop))
+    line, step = _spaced(low, high, num, endpoint, axis)
+    kind = low.dtype if dtype is None else resolved_dtype(dtype)
+    if is_integer(kind):
+        line = apply(Floor(), line)
+    return (cast(line, kind), step) if retstep else cast(line, kind)
+
+
+def _spaced(
+    low: Tensor, high: Tensor, num: int, endpoint: bool, axis: int
+) -> tuple[Tensor, Tensor]:
+    count = operator.index(num)
+    if count < 0:
+        raise ShapeError(f"linspace: `num` should not be negative. Received: {num}")
+    wide = "float64" if low.dtype == "float64" or not (low.is_symbolic or high.is_symbolic) else (
+        "float32")  # fmt: skip
+    low, high = cast(low, wide), cast(high, wide)
+    parts = count - 1 if endpoint else count
+    shape = operate("add", low, high).dims
+    place = one_axis(axis, len(shape) + 1, "linspace")
+    line = [count if a == place else 1 for a in range(len(shape) + 1)]
+    fractions = reshaped(Tensor((np.arange(count) / max(parts, 1)).astype(wide)), line)
+    first, last = (expand_dims(broadcast_to(end, shape), place) for end in (low, high))
+    # From both ends, so that each of them is met exactly.
+    numbers = where(
+        operate("less", fractions, 0.5),
+        first + (last - first) * fractions,
+        last - (last - first) * (1.0 - fractions),
+    )
+    step = (high - low) / float(parts) if parts > 0 else (high - low) * math.nan
+    return numbers, step
+
+
+@operation
+def logspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    base: Any = 10,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Tensor:
+    """So many numbers from ``base**start`` to ``base**stop``, each the same multiple of the last.
+
+    See `linspace` for the arguments.
+    """
+    low, high = (float_tensor(end) for end in promoted(start, stop))
+    kind = low.dtype if dtype is None else resolved_dtype(dtype)
+    exponents, _ = _spaced(low, high, num, endpoint, axis)
+    return cast(operate("power", cast(as_tensor(base), exponents.dtype), exponents), kind)
+
+
+@operation
+def geomspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Tensor:
+    """So many numbers from ``start`` to ``stop``, each the same multiple of the one before it.
+
+    Both ends have the same sign. See `linspace` for the arguments.
+    """
+    low, high = (float_tensor(end) for end in promoted(start, stop))
+    kind = low.dtype if dtype is None else resolved_dtype(dtype)
+    if not (low.is_symbolic or high.is_symbolic):
+        low, high = cast(low, "float64"), cast(high, "float64")
+    sign = apply(Sign(), low)
+    exponents, _ = _spaced(log(low * sign), log(high * sign), num, endpoint, axis)
+    place = one_axis(axis, exponents.ndim, "geomspace")
+    numbers = exp(exponents) * expand_dims(broadcast_to(sign, (high * sign).dims), place)
+    return cast(numbers, kind)
 
 
 @operation

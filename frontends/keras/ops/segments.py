@@ -1,0 +1,85 @@
+"""Reductions of rows that belong together: https://keras.io/api/ops/core/."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from graphc.eager import Tensor, apply, as_tensor, cast, operate
+from graphc.errors import ShapeError
+from graphc.keras.ops.elementwise import where
+from graphc.keras.ops.recording import operation
+from graphc.ops.gather import Scatter, ScatterAdd
+from graphc.ops.scatter import ScatterMax, ScatterMin, ScatterMul
+
+__all__ = ["segment_max", "segment_min", "segment_prod", "segment_sum"]
+
+
+def _segments(
+    kind: type[Scatter], function: str, data: Any, segment_ids: Any, num_segments: Any
+) -> Tensor:
+    rows, number = as_tensor(data), as_tensor(segment_ids)
+    if number.ndim != 1 or not rows.ndim:
+        raise ShapeError(
+            f"{function}: needs a vector with the segment of each row of the data. "
+            f"Received: data.shape={rows.shape}, segment_ids.shape={number.shape}"
+        )
+    rows = cast(rows, "int32") if rows.dtype == "bool" else rows
+    if num_segments is None:
+        if number.is_symbolic:
+            raise ShapeError(
+                f"{function}: in a program nobody knows the last segment before it runs; say with "
+                "`num_segments` how many there are"
+            )
+        num_segments = int(number.numpy().max(initial=-1)) + 1
+    size = operator.index(num_segments)
+    return apply(kind(0, size), where(operate("less", number, 0), size, number), rows)
+
+
+@operation
+def segment_sum(
+    data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
+) -> Tensor:
+    """The sum of the rows of each segment; 0 for a segment without rows.
+
+    Args:
+        data: Rows.
+        segment_ids: The segment that each row belongs to, an integer from 0; rows of others are
+            left out.
+        num_segments: How many segments there are; programs and models need it.
+        sorted: Accepted as in Keras; it changes nothing.
+
+    Raises:
+        ShapeError: There is not one number for each row; ``num_segments`` is missing in a program.
+    """
+    return _segments(ScatterAdd, "segment_sum", data, segment_ids, num_segments)
+
+
+@operation
+def segment_max(
+    data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
+) -> Tensor:
+    """The largest elements of the rows of each segment; see `segment_sum`.
+
+    For a segment without rows it is the least number there is.
+    """
+    return _segments(ScatterMax, "segment_max", data, segment_ids, num_segments)
+
+
+@operation
+def segment_min(
+    data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
+) -> Tensor:
+    """The smallest elements of the rows of each segment; see `segment_sum`.
+
+    For a segment without rows it is the greatest number there is.
+    """
+    return _segments(ScatterMin, "segment_min", data, segment_ids, num_segments)
+
+
+@operation
+def segment_prod(
+    data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
+) -> Tensor:
+    """The product of the rows of each segment, 1 for one without rows; see `segment_sum`."""
+    return _segments(ScatterMul, "segment_prod", data, segment_ids, num_segments)
