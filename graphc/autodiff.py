@@ -15,13 +15,18 @@ from graphc.ops.reduce import sum_to
 from graphc.reference import decomposition
 
 
-def gradients(outputs: Mapping[Value, Value] | Value, wrt: Sequence[Value]) -> list[Value | None]:
+def gradients(
+    outputs: Mapping[Value, Value] | Value,
+    wrt: Sequence[Value],
+    nodes: Sequence[Node] | None = None,
+) -> list[Value | None]:
     """The derivatives of outputs with respect to some values.
 
     Args:
         outputs: A scalar to differentiate; or several values, each with its cotangent (a value of
             the same type that weighs its elements).
         wrt: Values of the same graph: inputs or intermediate results.
+        nodes: The nodes to differentiate through, in order; None for all nodes of the graph.
 
     Returns:
         For each of ``wrt`` the derivative of the (weighted) sum of the outputs, of the same type;
@@ -42,7 +47,7 @@ def gradients(outputs: Mapping[Value, Value] | Value, wrt: Sequence[Value]) -> l
         outputs = {outputs: filled(outputs.graph, outputs.type, 1)}
     if not wrt:
         return []
-    return _sweep(wrt[0].graph.nodes, outputs, wrt)
+    return _sweep(wrt[0].graph.nodes if nodes is None else nodes, outputs, wrt)
 
 
 def _sweep(

@@ -1,5 +1,6 @@
 """Tensors and variables that compute at once, and the trace that turns the same code to graphs."""
 
+from graphc.eager.tape import GradientTape, UnconnectedGradients
 from graphc.eager.tensor import (
     Tensor,
     apply,
@@ -13,8 +14,10 @@ from graphc.eager.trace import Trace, computing_at_once, current_trace
 from graphc.eager.variable import Variable
 
 __all__ = [
+    "GradientTape",
     "Tensor",
     "Trace",
+    "UnconnectedGradients",
     "Variable",
     "apply",
     "apply_function",

@@ -32,6 +32,7 @@ from graphc.ir import (
     numpy_dtype,
     type_of,
 )
+from graphc.ops.barrier import StopGradient
 from graphc.ops.elementwise import Cast, Div, Floor
 from graphc.ops.linalg import matmul
 from graphc.ops.movement import Iota, Size
@@ -427,11 +428,17 @@ def embedded(graph: Graph, tensor: Tensor) -> Value:
     """A tensor as a value of a graph: a constant, if it has elements."""
     if isinstance(tensor.data, Value):
         return tensor.data
-    for tape in current_tapes():
-        value = tape.embed(graph, tensor)
-        if value is not None:
-            return value
-    return graph.constant(tensor.data)
+    tapes = [tape for tape in current_tapes() if tape.tracks(tensor)]
+    if not tapes:
+        return graph.constant(tensor.data)
+    known = [tape.embedding(tensor, graph) for tape in tapes]
+    value = next((value for value in known if value is not None), None)
+    if value is None:
+        # Equal constants are one node; this one has a gradient of its own.
+        value = StopGradient()(graph.constant(tensor.data))
+    for tape in tapes:
+        tape.embed(tensor, value)
+    return value
 
 
 def _here(scope: Location) -> Location:

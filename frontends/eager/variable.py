@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from graphc.eager.current import current_tapes
 from graphc.eager.promotion import standard_dtype
 from graphc.eager.tensor import Operators, Tensor, as_tensor, operate
-from graphc.eager.trace import checked_update, current_trace
+from graphc.eager.trace import checked_update, current_trace, note_creation
 from graphc.ir import TensorType, numpy_dtype, type_of
 
 
@@ -44,6 +45,7 @@ class Variable(Operators):
         #: Penalty on it that is part of the loss, and what is applied to it after each update.
         self.regularizer: Callable[[Tensor], Tensor] | None = None
         self.constraint: Callable[[Tensor], Tensor] | None = None
+        note_creation(self)
 
     @property
     def type(self) -> TensorType:
@@ -73,7 +75,10 @@ class Variable(Operators):
     def as_tensor(self) -> Tensor:
         """The same as `value`."""
         trace = current_trace()
-        return trace.read(self) if trace else Tensor(self.array.copy())
+        value = trace.read(self) if trace else Tensor(self.array.copy())
+        for tape in current_tapes():
+            tape.read(self, value)
+        return value
 
     def numpy(self) -> np.ndarray:
         """A copy of the value as a NumPy array (inside a trace: the value from before it)."""
