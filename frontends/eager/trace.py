@@ -6,7 +6,7 @@ are recorded, not done. What was read becomes the program's state, what was assi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -55,6 +55,7 @@ class Trace:
         self._inputs: dict[int, tuple[Variable, Value]] = {}
         self._writes: dict[int, tuple[Variable, Tensor]] = {}
         self._entry: Entry | None = None
+        self._at_exit: list[Callable[[], None]] = []
 
     def __enter__(self) -> Trace:
         self._entry = enter(self)
@@ -63,6 +64,12 @@ class Trace:
     def __exit__(self, *_: object) -> None:
         assert self._entry is not None
         leave(self._entry)
+        while self._at_exit:
+            self._at_exit.pop()()
+
+    def at_exit(self, function: Callable[[], None]) -> None:
+        """Call a function when the trace is over: to forget symbolic tensors that are kept."""
+        self._at_exit.append(function)
 
     def input(self, name: str, type: TensorType) -> Tensor:
         """A new data input."""

@@ -11,11 +11,12 @@ from graphc.keras.engine import arguments
 from graphc.keras.engine.compilation import Compilation
 from graphc.keras.engine.data import Rows, make_rows, unpack
 from graphc.keras.engine.programs import CompiledProgram
+from graphc.keras.engine.step_methods import StepMethods
 from graphc.keras.engine.steps import Steps, batch_size_of
 from graphc.program import Program
 
 
-class Compilable:
+class Compilable(StepMethods):
     """The methods of a model that say how it is trained and what is measured.
 
     Attributes:
@@ -88,7 +89,9 @@ class Compilable:
         }
         # What is frozen now stays frozen until the next compile.
         trained = list(self.trainable_variables) if self.built else None  # type: ignore
-        self.compilation = Compilation(self.compile_arguments, backend, trained)
+        self.compilation = Compilation(
+            self.compile_arguments, backend, trained, lambda: getattr(self, "output_names", None)
+        )
         self._steps.forget()
 
     @property
@@ -139,7 +142,8 @@ class Compilable:
             None if there is nothing of it.
         """
         assert self.compilation is not None
-        loss = self.compilation.loss(y, y_pred, sample_weight, batch_size_of(x))
+        rows = batch_size_of(y_pred if x is None else x)
+        loss = self.compilation.loss(y, y_pred, sample_weight, rows)
         for extra in self.losses:  # type: ignore[attr-defined]
             added = ops.sum(as_tensor(extra))
             loss = added if loss is None else loss + cast(added, loss.dtype)
@@ -160,7 +164,7 @@ class Compilable:
             The value of each metric by name: what callbacks and the progress bar show.
         """
         assert self.compilation is not None
-        self.compilation.update_metrics(y, y_pred, sample_weight)
+        self.compilation.metrics.update_state(y, y_pred, sample_weight)
         return self.get_metrics_result()
 
     # ------------------------------------------------------------------------------------ logs

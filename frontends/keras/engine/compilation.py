@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphc.eager.tensor import Tensor
@@ -22,12 +22,13 @@ class Compilation:
         arguments: ``loss``, ``loss_weights``, ``metrics`` and ``weighted_metrics`` as given.
         backend: What runs the programs; None for `config.backend`.
         trained: The variables to train; None for a model that has not seen a shape yet.
+        names: Gives the names of the model's outputs; None without.
 
     Attributes:
         tracker: The running mean of the loss.
         outputs: The model's outputs; None before the first batch.
         losses: The losses; None before the first batch.
-        metrics: The metrics; None before the first batch.
+        metrics: The metrics, as one metric.
         own_metrics: Those that the model's layers brought along when a step was traced last; None
             before.
     """
@@ -37,6 +38,7 @@ class Compilation:
         arguments: dict[str, Any],
         backend: str | None = None,
         trained: Sequence[Variable] | None = None,
+        names: Callable[[], Sequence[str] | None] = lambda: None,
     ):
         self.arguments = arguments
         self.backend = backend
@@ -45,14 +47,16 @@ class Compilation:
             self.tracker = metrics.Mean(name="loss")
         self.outputs: Outputs | None = None
         self.losses: CompileLoss | None = None
-        self.metrics: CompileMetrics | None = None
+        self._names = names
+        self.metrics = CompileMetrics(
+            arguments["metrics"], arguments["weighted_metrics"], self.resolve
+        )
         self.own_metrics: list[Any] | None = None
 
-    def resolve(self, names: Sequence[str] | None, y: Any, y_pred: Any) -> Outputs:
+    def resolve(self, y: Any, y_pred: Any) -> Outputs:
         """Find the outputs, and a loss and metrics for each, at the first batch.
 
         Args:
-            names: The names of the model's outputs; None without.
             y: Targets.
             y_pred: Predictions.
 
@@ -61,13 +65,11 @@ class Compilation:
         """
         if self.outputs is not None:
             return self.outputs
-        outputs = Outputs(y_pred, names)
+        outputs = Outputs(y_pred, self._names())
         targets, flat = outputs.flatten(y, "y"), tree.flatten(y_pred)
         given = self.arguments
         self.losses = CompileLoss(given["loss"], given["loss_weights"], outputs, targets, flat)
-        self.metrics = CompileMetrics(
-            given["metrics"], given["weighted_metrics"], outputs, targets, flat
-        )
+        self.metrics.build(outputs, targets, flat)
         self.outputs = outputs
         return outputs
 
@@ -75,7 +77,9 @@ class Compilation:
     def all_metrics(self) -> list[Any]:
         """The running mean of the loss, the metrics, the running means of the outputs' losses."""
         found: list[Any] = [self.tracker]
-        if self.metrics is not None:
+        if self.metrics.built or any(
+            self.arguments[key] for key in ("metrics", "weighted_metrics")
+        ):
             found.append(self.metrics)
         if self.losses is not None:
             found += self.losses.metrics
@@ -87,12 +91,12 @@ class Compilation:
         Raises:
             ValueError: There is a loss, but no target for it.
         """
-        if self.losses is None or self.outputs is None:
-            return None
+        outputs = self.resolve(y, y_pred)
+        assert self.losses is not None
         return self.losses(
-            self.outputs.flatten(y, "y"),
+            outputs.flatten(y, "y"),
             tree.flatten(y_pred),
-            self._weights(sample_weight),
+            outputs.weights(sample_weight),
             batch_size,
         )
 
@@ -100,17 +104,3 @@ class Compilation:
         """Refuse targets, as arrays, that name classes that there are not, with a `ValueError`."""
         if self.losses is not None and self.outputs is not None:
             check_labels(self.outputs.flatten(y, "y"), self.losses.class_counts)
-
-    def update_metrics(self, y: Any, y_pred: Any, sample_weight: Any) -> None:
-        """Take a batch into the metrics."""
-        if self.metrics is not None and self.outputs is not None:
-            self.metrics.update_state(
-                self.outputs.flatten(y, "y"), tree.flatten(y_pred), self._weights(sample_weight)
-            )
-
-    def _weights(self, sample_weight: Any) -> list[Any]:
-        """One entry per output; a single one serves all of them."""
-        assert self.outputs is not None
-        if sample_weight is None or tree.is_nested(sample_weight):
-            return self.outputs.flatten(sample_weight, "sample_weight")
-        return [sample_weight] * self.outputs.count

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from graphc.eager.tensor import Tensor
 from graphc.eager.variable import Variable
 from graphc.keras import metrics as metrics_module
+from graphc.keras import tree
 from graphc.keras.engine.kind import resolve_kind
 from graphc.keras.engine.naming import to_snake_case
 from graphc.keras.engine.outputs import Outputs
@@ -19,12 +20,11 @@ class CompileMetrics:
     Args:
         metrics: As given to `compile`: a list for the only output, or a list of lists or a dict.
         weighted_metrics: The same, for metrics that take sample weights into account.
-        outputs: The outputs of the model.
-        targets: The targets of the first batch, to tell what ``"accuracy"`` means.
-        predictions: The predictions of it.
+        resolve: Finds the outputs for targets and predictions, and calls `build`.
 
     Attributes:
-        named: The metrics by the names that they have in logs.
+        named: The metrics by the names that they have in logs; empty before the first batch.
+        built: Whether there was a batch.
     """
 
     name = "compile_metrics"
@@ -33,23 +33,45 @@ class CompileMetrics:
         self,
         metrics: Any,
         weighted_metrics: Any,
-        outputs: Outputs,
-        targets: Sequence[Any],
-        predictions: Sequence[Tensor],
+        resolve: Callable[[Any, Any], Outputs],
     ):
+        self._given = metrics, weighted_metrics
+        self._resolve = resolve
+        self._plain: list[list[Any]] = []
+        self._weighted: list[list[Any]] = []
+        self.named: dict[str, Any] = {}
+        self.built = False
+
+    def build(
+        self, outputs: Outputs, targets: Sequence[Any], predictions: Sequence[Tensor]
+    ) -> None:
+        """Make the metrics of each output.
+
+        Args:
+            outputs: The outputs of the model.
+            targets: The targets of the first batch, to tell what ``"accuracy"`` means.
+            predictions: The predictions of it.
+        """
+        metrics, weighted = self._given
         self._plain = _per_output(metrics, "metrics", outputs, targets, predictions)
-        self._weighted = _per_output(
-            weighted_metrics, "weighted_metrics", outputs, targets, predictions
-        )
+        self._weighted = _per_output(weighted, "weighted_metrics", outputs, targets, predictions)
         prefixes = [""] * outputs.count
         if outputs.count > 1 and outputs.names:
             prefixes = [f"{name}_" for name in outputs.names]
         self.named = dict(_named(prefixes, self._plain, self._weighted))
+        self.built = True
 
-    def update_state(
-        self, targets: Sequence[Any], predictions: Sequence[Tensor], sample_weights: Sequence[Any]
-    ) -> None:
-        """Take a batch into all metrics."""
+    def update_state(self, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Take a batch into all metrics.
+
+        Args:
+            y: Targets, in the structure of the model's outputs.
+            y_pred: Predictions.
+            sample_weight: Weights of the samples.
+        """
+        outputs = self._resolve(y, y_pred)
+        targets, predictions = outputs.flatten(y, "y"), tree.flatten(y_pred)
+        sample_weights = outputs.weights(sample_weight)
         for index, (plain, weighted) in enumerate(zip(self._plain, self._weighted, strict=True)):
             if targets[index] is None and (plain or weighted):
                 raise ValueError(f"there are metrics for output {index}, but no target (y) for it")

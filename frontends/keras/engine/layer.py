@@ -214,8 +214,8 @@ class Layer(Parts):
                 for output in tree.flatten(outputs):
                     batch = output.dims[0] if output.ndim else 1
                     context.add_regularized(self.activity_regularizer(output), batch, output)
-        if trace is None and context.is_outermost:
-            object.__setattr__(self, "_losses", context.losses)
+        if context.is_outermost:
+            self.keep_losses(context.losses)
         return outputs
 
     def _resolve_training(self, kwargs: dict[str, Any]) -> bool:

@@ -62,6 +62,12 @@ class Outputs:
             )
         return [value]
 
+    def weights(self, sample_weight: Any) -> list[Any]:
+        """Sample weights, one entry per output; a single one serves all of them."""
+        if sample_weight is None or tree.is_nested(sample_weight):
+            return self.flatten(sample_weight, "sample_weight")
+        return [sample_weight] * self.count
+
     def _by_name(self, value: Mapping[str, Any], what: str, missing_allowed: bool) -> list[Any]:
         known = [self.keys or self.names, self.names]
         names = next((n for n in known if n and set(value) <= set(n)), None)

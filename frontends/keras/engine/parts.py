@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from graphc.eager.current import current_trace
 from graphc.eager.variable import Variable
 from graphc.errors import ShapeError
 
@@ -17,6 +19,7 @@ _PRIVATE = frozenset(
         "_auto_arguments",
         "_compiled_steps",
         "_losses",
+        "_losses_since",
         "_own_variables",
         "compilation",
         "compile_arguments",
@@ -26,6 +29,10 @@ _PRIVATE = frozenset(
         "optimizer",
     }
 )
+
+
+#: Numbers the outermost calls of layers, to tell which was the latest.
+_calls = itertools.count(1)
 
 
 class Parts:
@@ -40,6 +47,7 @@ class Parts:
     _trainable: bool
     _own_variables: list[Variable]
     _losses: list[Any]
+    _losses_since: int = 0
 
     def _check_constructed(self) -> None:
         if "_own_variables" not in self.__dict__:
@@ -161,7 +169,26 @@ class Parts:
     @property
     def losses(self) -> list[Any]:
         """Penalties of the weights' regularizers, and what `add_loss` collected in eager calls."""
-        return [*self._losses, *self._regularization_losses()]
+        # Layers inside that were called by themselves since then have losses of their own.
+        inside = [
+            loss
+            for layer in self._flatten_layers()
+            if layer._losses_since > self._losses_since
+            for loss in layer._losses
+        ]
+        return [*self._losses, *inside, *self._regularization_losses()]
+
+    def keep_losses(self, losses: list[Any]) -> None:
+        """Remember what was added in a call; in a trace only as long as that lasts."""
+        trace = current_trace()
+        if trace is not None:
+            before = (self._losses, self._losses_since)
+            trace.at_exit(lambda: self._set_losses(*before))
+        self._set_losses(losses, next(_calls))
+
+    def _set_losses(self, losses: list[Any], since: int) -> None:
+        object.__setattr__(self, "_losses", losses)
+        object.__setattr__(self, "_losses_since", since)
 
     def _regularization_losses(self) -> list[Any]:
         return [

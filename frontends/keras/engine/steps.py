@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphc import runtime
 from graphc.config import config
 from graphc.eager.tensor import Tensor, apply, as_tensor
-from graphc.eager.trace import current_trace
 from graphc.ir import TensorType
 from graphc.ir.dims import symbol
 from graphc.keras import tree
-from graphc.keras.engine import call_context
 from graphc.keras.engine.data import Rows
 from graphc.keras.engine.programs import (
     CompiledProgram,
@@ -26,9 +23,6 @@ from graphc.keras.engine.programs import (
 )
 from graphc.ops.movement import Size
 from graphc.program import Program
-
-# Methods of Keras that a subclass may define, which a compiled step does not call.
-_CUSTOM_STEPS = {"train": "train_step", "evaluate": "test_step", "predict": "predict_step"}
 
 
 class Steps:
@@ -94,7 +88,6 @@ class Steps:
 
     def trace(self, kind: str, types: Types) -> tuple[Program, Mapping[str, Any]]:
         """The program of a kind for inputs of given types."""
-        self._refuse_custom_step(kind)
         step = {"predict": self._predict, "evaluate": self._evaluate, "train": self._train}[kind]
         return trace_program(kind, types, step)
 
@@ -127,82 +120,65 @@ class Steps:
         compilation = self._model.compilation
         return compilation.backend if compilation and compilation.backend else config.backend
 
-    def _refuse_custom_step(self, kind: str) -> None:
-        name = _CUSTOM_STEPS[kind]
-        if hasattr(type(self._model), name):
-            raise NotImplementedError(
-                f"{type(self._model).__name__} defines {name}(), which is not called: graphc "
-                "compiles the whole step. Override compute_loss(x, y, y_pred, sample_weight) and "
-                "compute_metrics(x, y, y_pred, sample_weight) instead, or write the loop yourself "
-                "around train_on_batch()"
-            )
-
     # ------------------------------------------------------------------------------- the steps
 
     def _predict(self, data: Any) -> dict[str, Tensor]:
-        outputs = self._model(data["x"], training=False)
+        outputs = self._model.predict_step(pack(data))
         self._structure = tree.map_structure(lambda _: 0, outputs)
         return {f"output/{i}": tensor for i, tensor in enumerate(tree.flatten(outputs))}
 
     def _evaluate(self, data: Any) -> dict[str, Tensor]:
-        _, logs = self._forward(data, training=False)
-        return logs
+        return self._logs("test_step", data)
 
     def _train(self, data: Any) -> dict[str, Tensor]:
+        return self._logs("train_step", data)
+
+    def _logs(self, name: str, data: Any) -> dict[str, Tensor]:
         model = self._model
-        loss, logs = self._forward(data, training=True)
-        variables = model.trained_variables
-        model.optimizer.build(variables)
-        trace = current_trace()
-        assert trace is not None
-        gradients = trace.gradients(model.optimizer.scale_loss(loss), variables)
-        pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
-        missing = [v.path for g, v in zip(gradients, variables, strict=True) if g is None]
-        if not pairs:
-            raise ValueError(
-                "the loss does not depend on any trainable weight, so there is nothing to train"
+        model.compilation.own_metrics = model.find_own_metrics()
+        step = getattr(model, name)
+        if len(inspect.signature(step).parameters) == 2:
+            logs = stateless_step(model, step, pack(data))
+        else:
+            logs = step(pack(data))
+        if not isinstance(logs, Mapping):
+            raise TypeError(
+                f"{type(model).__name__}.{name}() has to return a dict of results by name, as in "
+                f"{{m.name: m.result() for m in self.metrics}}, not {logs!r}"
             )
-        if missing:
-            warnings.warn(
-                f"the loss does not depend on {', '.join(missing)}: they are not trained",
-                stacklevel=2,
-            )
-        model.optimizer.apply([g for g, _ in pairs], [v for _, v in pairs])
-        return logs
-
-    def _forward(self, data: Any, training: bool) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, and the values of the metrics after this batch."""
-        model = self._model
-        x, y, sample_weight = (data.get(part) for part in ("x", "y", "sample_weight"))
-        with call_context.entered(training) as context:
-            y_pred = model(x, training=training)
-            model.compilation.resolve(getattr(model, "output_names", None), y, y_pred)
-            model.compilation.own_metrics = model.find_own_metrics()
-            # What layers added is among `model.losses` while the loss is computed.
-            object.__setattr__(model, "_losses", context.losses)
-            try:
-                loss = _compute_loss(model, x, y, y_pred, sample_weight, training)
-            finally:
-                object.__setattr__(model, "_losses", [])
-            model.compilation.tracker.update_state(loss, sample_weight=batch_size_of(x))
-            logs = model.compute_metrics(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight)
-        logs = model.get_metrics_result() if logs is None else logs
-        return loss, {name: as_tensor(value) for name, value in _flat(logs).items()}
+        return {name: as_tensor(value) for name, value in _flat(logs).items()}
 
 
-def _compute_loss(
-    model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool
-) -> Tensor:
-    arguments = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
-    if "training" in inspect.signature(model.compute_loss).parameters:
-        arguments["training"] = training
-    loss = model.compute_loss(**arguments)
-    if loss is None and training:
-        raise ValueError(
-            f'model "{model.name}" has no loss to minimize: give compile() a loss, or use '
-            "add_loss() in a layer"
-        )
-    return as_tensor(0.0 if loss is None else loss)
+def pack(data: Mapping[str, Any]) -> Any:
+    """A batch as steps are given it: ``(x, y, sample_weight)``, without what is not there."""
+    x, y, sample_weight = (data.get(part) for part in ("x", "y", "sample_weight"))
+    if sample_weight is not None:
+        return x, y, sample_weight
+    if y is not None:
+        return x, y
+    return (x,) if isinstance(x, (tuple, list)) else x
+
+
+def stateless_step(model: Any, step: Callable[..., Any], data: Any) -> Any:
+    """A step that is handed its state and returns the new one, as Keras has it with JAX.
+
+    Args:
+        model: The model.
+        step: Maps ``(state, data)`` to ``(logs, state)``; the state is a tuple of lists of tensors:
+            the model's trainable and non-trainable variables, in training the optimizer's, and
+            those of the metrics.
+        data: A batch.
+    """
+    groups = [model.trainable_variables, model.non_trainable_variables]
+    if step.__name__ == "train_step":
+        model.optimizer.build(model.trainable_variables)
+        groups.append(model.optimizer.variables)
+    groups.append([variable for metric in model.metrics for variable in metric.variables])
+    logs, after = step(tuple([v.value for v in group] for group in groups), data)
+    for group, values in zip(groups, after, strict=True):
+        for variable, value in zip(group, values, strict=True):
+            variable.assign(value)
+    return logs
 
 
 def _flat(logs: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ class Trainer(Compilable):
 
     Attributes:
         history: The `History` of the last `fit`.
+        example_batch: During `fit`: the first batch, for callbacks that look at gradients.
         stop_training: Set by callbacks to end `fit` after the running epoch, or, in a batch hook,
             after the running batch; ``stop_evaluating`` and ``stop_predicting`` likewise.
     """
@@ -28,6 +29,7 @@ class Trainer(Compilable):
     stop_training = False
     stop_evaluating = False
     stop_predicting = False
+    example_batch: Rows | None = None
     _initial_epoch: int | None = None
 
     # ------------------------------------------------------------------------------------- fit
@@ -131,6 +133,7 @@ class Trainer(Compilable):
                 if self.stop_training:
                     break
         finally:
+            object.__setattr__(self, "example_batch", None)
             if epochs.stop > 0:
                 self.optimizer.finalize_variable_values(self.trained_variables)
         callbacks.on_train_end(logs)
@@ -280,6 +283,9 @@ class Trainer(Compilable):
         self.steps_for(kind, first)
         assert self.compilation is not None
         self.compilation.check_labels(first.y)
+        if kind == "train":
+            batch = first.slice(0, getattr(feed, "batch_size", first.count))
+            object.__setattr__(self, "example_batch", batch)
 
     def _on_batch(self, kind: str, rows: Rows, return_dict: bool, reset: bool) -> Any:
         compiled = self.steps_for(kind, rows)
