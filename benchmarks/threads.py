@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 from graphc.runtime.cpu import jit
 from graphc.runtime.cpu.emitter import Module
+from graphc.runtime.cpu.pool import ThreadPool
 from graphc.runtime.cpu.target import Target
-from graphc.runtime.cpu.threads import CHUNK_PARAMETERS, ThreadPool, parallel
+from graphc.runtime.cpu.threads import CHUNK_PARAMETERS, parallel
 
 WORK = (0, 500, 5_000, 50_000)  # dependent multiply-adds per chunk
 SECONDS = 0.05  # how long a measured run should take: a thread needs a while to wake up

@@ -9,16 +9,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 from collections.abc import Callable
 from functools import lru_cache
-from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import graphc
 from graphc import __version__
 from graphc.config import config
-from graphc.runtime.cpu.target import Target
 from graphc.serialize.files import write_atomically
+
+if TYPE_CHECKING:
+    from graphc.runtime.cpu.target import Target
 
 _DEFAULT_LIMIT = 512 * 1024 * 1024
 _SUFFIX = ".graphc-object"
@@ -43,12 +47,12 @@ class ObjectCache:
         """The cache in the folder that the configuration names."""
         return ObjectCache(config.cache_folder)
 
-    def get(self, key: str, target: Target, build: Callable[[], bytes]) -> bytes:
+    def get(self, key: str, target: Target | None, build: Callable[[], bytes]) -> bytes:
         """The object of a key, from disk or built and kept.
 
         Args:
             key: a digest of everything the code depends on but the processor and versions.
-            target: the processor the code is for.
+            target: the processor the code is for; None for what is no code.
             build: compiles the object.
         """
         if self.folder is None:
@@ -90,7 +94,7 @@ def _entries(folder: Path) -> list[tuple[float, int, Path]]:
     return entries
 
 
-def entry_name(key: str, target: Target) -> str:
+def entry_name(key: str, target: Target | None) -> str:
     """A digest of the key, the processor and what made the code."""
     parts = (key, repr(target), __version__, _llvm_version(), _compiler_state())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -109,17 +113,23 @@ def _compiler_state() -> str:
 
 
 def _llvm_version() -> str:
-    """The version of llvmlite, without the cost of importing it."""
-    try:
-        return metadata.version("llvmlite")
-    except metadata.PackageNotFoundError:
+    """Which llvmlite this is, without the time that importing it or reading its version takes."""
+    found = find_spec("llvmlite")
+    if found is None or found.origin is None:
         return "unknown"
+    try:
+        return Path(found.origin).with_name("_version.py").read_text()
+    except OSError:
+        return f"{found.origin} {Path(found.origin).stat().st_mtime_ns}"
 
 
 def _read(path: Path) -> bytes | None:
     """An entry's object code, or None if there is no sound entry."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            if not _is_ours(os.fstat(file.fileno())):
+                return None
+            content = file.read()
         digest, code = content[:_DIGEST_LENGTH], content[_DIGEST_LENGTH + 1 :]
         if digest != hashlib.sha256(code).hexdigest().encode():
             _delete(path)
@@ -129,6 +139,13 @@ def _read(path: Path) -> bytes | None:
     with contextlib.suppress(OSError):
         os.utime(path)  # it was used: the last to be evicted
     return code
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    """Whether nobody but this user and the system can have written a file, whose code is run."""
+    if not hasattr(os, "geteuid"):
+        return True
+    return status.st_uid in (os.geteuid(), 0) and not status.st_mode & stat.S_IWOTH
 
 
 def _write(path: Path, code: bytes) -> bool:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
 import sys
 import time
-from dataclasses import dataclass
 
 from graphc.config import config
 from graphc.ir import Op
@@ -33,12 +30,11 @@ from graphc.runtime.cpu import (
     kernels_pool,
     kernels_sort,
 )
-from graphc.runtime.cpu.cache import ObjectCache
+from graphc.runtime.cpu.describe import make_manifest
 from graphc.runtime.cpu.emitter import Module
 from graphc.runtime.cpu.frame import View
 from graphc.runtime.cpu.lower import LOWERINGS, Lowering
-from graphc.runtime.cpu.manifest import Manifest, make_manifest
-from graphc.runtime.cpu.profile import show_at_end, write_counters
+from graphc.runtime.cpu.profile import write_counters
 from graphc.runtime.cpu.schedule import Schedule, make_schedule
 from graphc.runtime.cpu.steps import find_rows, write_steps
 from graphc.runtime.cpu.target import Target
@@ -79,41 +75,16 @@ CPU_PIPELINE = Pipeline(
 )
 
 
-@dataclass(frozen=True)
-class Native:
-    """A loaded program.
-
-    Attributes:
-        library: Its code: ``step``, ``run`` and ``scratch_bytes``.
-        manifest: What its context looks like.
-    """
-
-    library: jit.Library
-    manifest: Manifest
-
-
-def load(program: Program, target: Target) -> Native:
-    """The native code of a program, from the cache if it was compiled before.
+def compile_program(program: Program, target: Target) -> bytes:
+    """The object code of a program; shows what it is made from if the configuration says so.
 
     Args:
         program: What to compile.
-        target: This machine.
+        target: The processor.
 
     Raises:
         UnsupportedError: The program holds an op that the backend has no code for.
     """
-    text = program.as_text(locations=False) + ("\nprofile" if config.profile else "")
-    key = hashlib.sha256(text.encode()).hexdigest()
-    code = ObjectCache.default().get(key, target, lambda: _compile(program, target))
-    library = jit.load_object(code)
-    if config.profile:
-        show_at_end(program.name, library)
-    text = ctypes.string_at(library.function("manifest", [], ctypes.c_void_p)())
-    return Native(library, Manifest.from_json(text.decode()))
-
-
-def _compile(program: Program, target: Target) -> bytes:
-    """The object code of a program; shows what it is made from if the configuration says so."""
     start = time.perf_counter()
     text = lower(program, target).text()
     middle = time.perf_counter()

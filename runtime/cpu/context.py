@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from graphc.ir import TensorType, dims, numpy_dtype
-from graphc.passes.memory import ALIGNMENT, plan_memory
-from graphc.runtime.cpu.frame import POOL, SCRATCH
-from graphc.runtime.cpu.kernel import CHUNKS, PARALLEL_WORK
 from graphc.runtime.cpu.manifest import Manifest
+from graphc.runtime.cpu.memory import ALIGNMENT, plan_memory
+from graphc.runtime.cpu.slots import CHUNKS, PARALLEL_WORK, POOL, SCRATCH
 from graphc.runtime.executable import BATCH
 
 

@@ -14,9 +14,6 @@ from graphc.ir.dims import Dim, FloorDiv, Shape, SymbolicDim
 from graphc.ir.types import TensorType
 from graphc.runtime.cpu.emitter import Emitter, Register
 
-#: The first slots of a context.
-POOL, BATCH_SIZE, ROWS, BEGIN, STEPS, ORDER, SCRATCH, FIRST_FREE = range(8)
-
 
 @dataclass
 class Buffer:

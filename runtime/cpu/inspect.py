@@ -12,10 +12,11 @@ from graphc.ops.control import Scan
 from graphc.ops.linalg import Einsum
 from graphc.passes import Report
 from graphc.passes.manager import pass_name
-from graphc.passes.memory import plan_memory
 from graphc.program import Program
 from graphc.runtime.cpu import jit
-from graphc.runtime.cpu.compiler import CPU_PIPELINE, load, lower
+from graphc.runtime.cpu.compiler import CPU_PIPELINE, lower
+from graphc.runtime.cpu.memory import plan_memory
+from graphc.runtime.cpu.native import load
 from graphc.runtime.cpu.target import Target
 
 

@@ -8,14 +8,10 @@ from dataclasses import dataclass, field
 from graphc.config import config
 from graphc.ir.dims import Dim
 from graphc.runtime.cpu.emitter import Emitter, Module, Register
-from graphc.runtime.cpu.frame import POOL, SCRATCH, Buffer, Frame
+from graphc.runtime.cpu.frame import Buffer, Frame
 from graphc.runtime.cpu.profile import counted
+from graphc.runtime.cpu.slots import CHUNKS, PARALLEL_WORK, POOL, SCRATCH
 from graphc.runtime.cpu.threads import CHUNK_PARAMETERS, parallel
-
-#: Kernels with at least so many elementary operations are run by all threads.
-PARALLEL_WORK = 1 << 18
-#: The most parts a kernel is split into: enough that threads of unequal speed end together.
-CHUNKS = 16
 
 
 @dataclass

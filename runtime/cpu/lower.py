@@ -34,10 +34,11 @@ from graphc.passes.fuse import fuse
 from graphc.program import Program
 from graphc.runtime.cpu.contraction import Contraction, Native
 from graphc.runtime.cpu.emitter import Emitter, Module, Register
-from graphc.runtime.cpu.frame import FIRST_FREE, Buffer, Frame, Layout, View, dense_strides
+from graphc.runtime.cpu.frame import Buffer, Frame, Layout, View, dense_strides
 from graphc.runtime.cpu.kernel import KERNEL_PARAMETERS, Kernel
 from graphc.runtime.cpu.loops import LoopPlan, plan_loops
 from graphc.runtime.cpu.nest import Nest
+from graphc.runtime.cpu.slots import FIRST_FREE
 
 LoweringFunction = Callable[["Lowering", Node], None]
 

@@ -12,14 +12,14 @@ import numpy as np
 from graphc.config import config
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir import dims, numpy_dtype
-from graphc.passes.memory import plan_memory
 from graphc.program import Program
 from graphc.reference import bind, check_complete
-from graphc.runtime.cpu.compiler import load
 from graphc.runtime.cpu.context import Context, address_of
-from graphc.runtime.cpu.frame import BATCH_SIZE, BEGIN, ORDER, ROWS, STEPS
+from graphc.runtime.cpu.memory import plan_memory
+from graphc.runtime.cpu.native import load
+from graphc.runtime.cpu.pool import ThreadPool
+from graphc.runtime.cpu.slots import BATCH_SIZE, BEGIN, ORDER, ROWS, STEPS
 from graphc.runtime.cpu.target import Target
-from graphc.runtime.cpu.threads import ThreadPool
 from graphc.runtime.executable import BATCH, Executable
 
 #: How many sizes of inputs an executable keeps memory for.

@@ -11,18 +11,11 @@ from dataclasses import dataclass
 from graphc.ir import dtype_size
 from graphc.ir.dims import Dim, product, symbol
 from graphc.runtime.cpu.emitter import Emitter, Module, Register
-from graphc.runtime.cpu.frame import (
-    BATCH_SIZE,
-    BEGIN,
-    ORDER,
-    ROWS,
-    STEPS,
-    Buffer,
-    Frame,
-)
+from graphc.runtime.cpu.frame import Buffer, Frame
 from graphc.runtime.cpu.kernel import call_kernel
 from graphc.runtime.cpu.lower import Lowering
 from graphc.runtime.cpu.schedule import Schedule
+from graphc.runtime.cpu.slots import BATCH_SIZE, BEGIN, ORDER, ROWS, STEPS
 from graphc.runtime.executable import BATCH
 
 

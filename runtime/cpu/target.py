@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.runtime.cpu import jit
+from graphc.runtime.cpu.host import describe_host
 
 _LINUX_X86_64 = "x86_64-unknown-linux-gnu"
 
@@ -32,8 +32,8 @@ class Target:
 
     @staticmethod
     def host() -> Target:
-        """The machine this process runs on (loads llvmlite)."""
-        triple, cpu, features = jit.describe_host()
+        """The machine this process runs on."""
+        triple, cpu, features = describe_host()
         return Target.of(triple, cpu, features)
 
     @staticmethod

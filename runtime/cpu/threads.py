@@ -1,35 +1,21 @@
-"""The thread pool: parallel regions inside one native call.
+"""Parallel regions: code that lets the threads of a pool help.
 
-A *run* is one call of a native function. Around it, `ThreadPool.run` sends its Python threads into
-a native `worker`, which looks for work until the run ends; between runs the threads sleep in
-Python. Inside the run, generated code opens *parallel regions* with `parallel`: a function to be
-called once for each of a number of *chunks*, by whoever is free.
-
-One 64-bit word, the ticket, holds the region's sequence number (upper half) and how many chunks
-are still unclaimed (lower half). A chunk is claimed by a compare-and-exchange that counts the
-ticket down; the thread that opened the region claims chunks like the others, then waits until
-the *claimed* chunks are done. So nobody ever waits for a worker that is late or absent: busy
-processors, fewer cores than threads, and a forked child without its parent's threads cost speed,
-not progress. What a chunk computes does not depend on who runs it, so results are the same bits
-with any number of threads.
+`graphc.runtime.cpu.pool` says how it works.
 """
 
 from __future__ import annotations
 
-import ctypes
-import os
-import threading
-import weakref
-from collections.abc import Callable
-from functools import cache
-from typing import TypeVar
-
-from graphc.runtime.cpu import jit
-from graphc.runtime.cpu.cache import ObjectCache
 from graphc.runtime.cpu.emitter import Emitter, Module, Operand, Parameter, Register
-from graphc.runtime.cpu.target import Target
-
-Result = TypeVar("Result")
+from graphc.runtime.cpu.pool import (
+    ACTIVE,
+    CHUNKS,
+    CONTEXT,
+    DONE,
+    FUNCTION,
+    RUN,
+    TICKET,
+    WORKER,
+)
 
 #: What a chunk's function takes: the region's context, and the number of the chunk.
 CHUNK_PARAMETERS = (Parameter("context", "pointer"), Parameter("chunk", "index"))
@@ -37,27 +23,11 @@ CHUNK_PARAMETERS = (Parameter("context", "pointer"), Parameter("chunk", "index")
 #: The largest number of chunks of one region.
 MOST_CHUNKS = (1 << 32) - 1
 
-# The pool's memory, as byte offsets. What one side writes while the other spins on something else
-# has a cache line (two, because processors fetch pairs) of its own.
-_LINE = 128
-_TICKET = 0
-_DONE = 1 * _LINE  # how many chunks of the region have been computed
-_FUNCTION = 2 * _LINE
-_CONTEXT = _FUNCTION + 8
-_CHUNKS = _FUNCTION + 16
-_ACTIVE = _FUNCTION + 24  # 1 while a region is open
-_RUN = 3 * _LINE  # the number of the run, 0 between runs
-_BYTES = 4 * _LINE
-
 #: A waiting thread gives its core to others each time it has looked so often: some microseconds,
 #: so that it is seldom away when work comes, and little is lost where threads outnumber cores.
 _SPINS = 256
 
 _PARALLEL = "graphc_parallel"
-_WORKER = "graphc_worker"
-
-
-# Generated code ---------------------------------------------------------------------------------
 
 
 def parallel(
@@ -96,7 +66,7 @@ def _emit_parallel(module: Module) -> None:
         usable = e.bitwise_and(e.compare("ne", pool, 0), e.compare("gt", chunks, 1))
         (shared,) = e.choose(
             usable,
-            lambda: [e.compare("eq", e.load(_field(e, pool, _ACTIVE), "index"), 0)],
+            lambda: [e.compare("eq", e.load(_field(e, pool, ACTIVE), "index"), 0)],
             lambda: [e.constant(False, "bool")],
         )
         with e.if_(shared):
@@ -104,21 +74,21 @@ def _emit_parallel(module: Module) -> None:
             _drain(e, pool)
             spins = e.stack("index")
             e.store(e.index(0), spins)
-            with e.while_(lambda: e.compare("lt", _read(e, pool, _DONE), chunks)):
+            with e.while_(lambda: e.compare("lt", _read(e, pool, DONE), chunks)):
                 _wait(e, spins)
-            e.store(e.index(0), _field(e, pool, _ACTIVE))
+            e.store(e.index(0), _field(e, pool, ACTIVE))
         with e.if_(e.bitwise_not(shared)), e.loop(0, chunks) as chunk:
             e.call(function, None, context, chunk)
 
 
 def emit_worker(module: Module) -> None:
     """Emits `graphc_worker(pool, run)`, which computes chunks until that run has ended."""
-    with module.function(_WORKER, [("pool", "pointer"), ("run", "index")]) as e:
+    with module.function(WORKER, [("pool", "pointer"), ("run", "index")]) as e:
         pool, run = e.arguments
         spins = e.stack("index")
         e.store(e.index(0), spins)
-        with e.while_(lambda: e.compare("eq", _read(e, pool, _RUN), run)):
-            idle = e.compare("eq", _unclaimed(e, _read(e, pool, _TICKET)), 0)
+        with e.while_(lambda: e.compare("eq", _read(e, pool, RUN), run)):
+            idle = e.compare("eq", _unclaimed(e, _read(e, pool, TICKET)), 0)
             with e.if_(idle):
                 _wait(e, spins)
             with e.if_(e.bitwise_not(idle)):
@@ -129,13 +99,13 @@ def _publish(
     e: Emitter, pool: Register, function: Register, context: Register, chunks: Register
 ) -> None:
     """Opens a region: describes it, then shows it to the workers with a new ticket."""
-    e.store(e.index(1), _field(e, pool, _ACTIVE))
-    for x, place in ((function, _FUNCTION), (context, _CONTEXT), (chunks, _CHUNKS)):
+    e.store(e.index(1), _field(e, pool, ACTIVE))
+    for x, place in ((function, FUNCTION), (context, CONTEXT), (chunks, CHUNKS)):
         e.atomic_store(x, _field(e, pool, place), "monotonic")
-    e.atomic_store(e.index(0), _field(e, pool, _DONE), "monotonic")
-    sequence = e.bitwise_and(_read(e, pool, _TICKET), -1 << 32)
+    e.atomic_store(e.index(0), _field(e, pool, DONE), "monotonic")
+    sequence = e.bitwise_and(_read(e, pool, TICKET), -1 << 32)
     ticket = e.bitwise_or(e.add(sequence, 1 << 32), chunks)
-    e.atomic_store(ticket, _field(e, pool, _TICKET))
+    e.atomic_store(ticket, _field(e, pool, TICKET))
 
 
 def _drain(e: Emitter, pool: Register) -> None:
@@ -147,23 +117,23 @@ def _drain(e: Emitter, pool: Register) -> None:
     ticket: list[Register] = []
 
     def any_left() -> Register:
-        ticket[:] = [_read(e, pool, _TICKET)]
+        ticket[:] = [_read(e, pool, TICKET)]
         return e.compare("ne", _unclaimed(e, ticket[0]), 0)
 
     with e.while_(any_left):
         function, context, chunks = (
             e.atomic_load(_field(e, pool, place), dtype)
             for place, dtype in (
-                (_FUNCTION, "pointer"),
-                (_CONTEXT, "pointer"),
-                (_CHUNKS, "index"),
+                (FUNCTION, "pointer"),
+                (CONTEXT, "pointer"),
+                (CHUNKS, "index"),
             )
         )
-        place = _field(e, pool, _TICKET)
+        place = _field(e, pool, TICKET)
         _, claimed = e.compare_exchange(place, ticket[0], e.sub(ticket[0], 1))
         with e.if_(claimed):
             e.call(function, None, context, e.sub(chunks, _unclaimed(e, ticket[0])))
-            e.fetch_add(_field(e, pool, _DONE), e.index(1))
+            e.fetch_add(_field(e, pool, DONE), e.index(1))
 
 
 def _wait(e: Emitter, spins: Register) -> None:
@@ -190,132 +160,3 @@ def _read(e: Emitter, pool: Register, place: int) -> Register:
 
 def _unclaimed(e: Emitter, ticket: Register) -> Register:
     return e.bitwise_and(ticket, MOST_CHUNKS)
-
-
-# Python threads ---------------------------------------------------------------------------------
-
-
-class ThreadPool:
-    """Threads that help native functions with their parallel regions.
-
-    The threads start with the first run, sleep between runs, and end with the pool.
-
-    Args:
-        threads: how many threads work on a region, the caller's included; more than there are
-            cores is allowed.
-
-    Raises:
-        ValueError: `threads` is below 1.
-
-    Example:
-        >>> pool = ThreadPool(4)                                        # doctest: +SKIP
-        >>> pool.run(lambda address: native_function(arguments, address))  # doctest: +SKIP
-    """
-
-    def __init__(self, threads: int) -> None:
-        """Makes the pool; no thread starts yet."""
-        if threads < 1:
-            raise ValueError(f"a thread pool needs at least 1 thread, got {threads}")
-        self.threads = threads
-        self._owner = 0
-        self._start()
-
-    def _start(self) -> None:
-        """A fresh state, of this process: a forked child has none of its parent's threads."""
-        self._state = _State()
-        self._owner = os.getpid()
-        self._started = False
-        self._close = weakref.finalize(self, self._state.close)
-        self._close.atexit = False  # sleeping threads end with the interpreter
-
-    def run(self, main: Callable[[int], Result]) -> Result:
-        """Calls `main` with the pool's address while the threads stand by.
-
-        The address is 0, with which regions run sequentially and give the same bits, if there is
-        no other thread, or if the pool is at work already: for another thread, or further down
-        the stack of this one.
-
-        Args:
-            main: calls native code and hands it the address, which is valid until it returns.
-        """
-        if self.threads == 1:
-            return main(0)
-        if self._owner != os.getpid():
-            self._close.detach()
-            self._start()
-        state = self._state
-        if not state.in_use.acquire(blocking=False):
-            return main(0)
-        try:
-            if not self._started:
-                self._started = True
-                worker = _native_worker()
-                for number in range(1, self.threads):
-                    threading.Thread(
-                        target=_serve, args=(state, worker), name=f"graphc-{number}", daemon=True
-                    ).start()
-            state.begin()
-            return main(state.address)
-        finally:
-            state.finish()
-            state.in_use.release()
-
-    def close(self) -> None:
-        """Ends the threads; the pool starts new ones if it is used again."""
-        self._close()
-        self._start()
-
-
-class _State:
-    """What the threads of a pool share; they keep it alive, so that the pool itself can go."""
-
-    def __init__(self) -> None:
-        self.buffer = ctypes.create_string_buffer(_BYTES + _LINE)
-        self.address = -(-ctypes.addressof(self.buffer) // _LINE) * _LINE
-        self.in_use = threading.Lock()
-        self.changed = threading.Condition()
-        self.run = 0
-        self.closed = False
-        self._running = ctypes.c_int64.from_address(self.address + _RUN)
-
-    def begin(self) -> None:
-        """Wakes the threads for a new run."""
-        with self.changed:
-            self.run += 1
-            self._running.value = self.run
-            self.changed.notify_all()
-
-    def finish(self) -> None:
-        """Sends the threads back from native code to sleep."""
-        self._running.value = 0
-
-    def close(self) -> None:
-        """Ends the threads."""
-        with self.changed:
-            self.closed = True
-            self.changed.notify_all()
-
-    def next_run(self, last: int) -> int:
-        """Sleeps until there is another run than the last one; its number, 0 when it is over."""
-        with self.changed:
-            self.changed.wait_for(lambda: self.closed or self.run != last)
-            return 0 if self.closed else self.run
-
-
-def _serve(state: _State, worker: Callable[[int, int], None]) -> None:
-    """What each thread of a pool does."""
-    run = 0
-    while run := state.next_run(run):
-        # A thread that comes late, when the run is over, comes straight back.
-        worker(state.address, run)
-
-
-@cache
-def _native_worker() -> Callable[[int, int], None]:
-    """The compiled worker of this machine, one for all pools."""
-    target = Target.host()
-    module = Module(target)
-    emit_worker(module)
-    text = module.text()
-    code = ObjectCache.default().get(text, target, lambda: jit.emit_object(text, target))
-    return jit.load_object(code).function(_WORKER, [ctypes.c_void_p, ctypes.c_int64])

@@ -17,9 +17,10 @@ import pytest
 
 from graphc.runtime.cpu import jit
 from graphc.runtime.cpu.emitter import Module
+from graphc.runtime.cpu.pool import ThreadPool
 from graphc.runtime.cpu.registers import Register
 from graphc.runtime.cpu.target import Target
-from graphc.runtime.cpu.threads import CHUNK_PARAMETERS, ThreadPool, emit_worker, parallel
+from graphc.runtime.cpu.threads import CHUNK_PARAMETERS, emit_worker, parallel
 
 HOST = Target.host()
 THREADS = (1, 2, 4, 8)
@@ -316,7 +317,7 @@ def test_a_forked_child_starts_its_own_threads() -> None:
 
 def test_the_interpreter_ends_while_threads_sleep() -> None:
     code = (
-        "from graphc.runtime.cpu.threads import ThreadPool\n"
+        "from graphc.runtime.cpu.pool import ThreadPool\n"
         "pool = ThreadPool(3)\n"
         "print(pool.run(lambda address: address != 0))\n"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphc.passes.memory import ALIGNMENT, Interval, plan_memory
+from graphc.runtime.cpu.memory import ALIGNMENT, Interval, plan_memory
 
 INTERVALS = st.lists(
     st.builds(

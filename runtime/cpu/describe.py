@@ -1,0 +1,61 @@
+"""Describing a program that was lowered to the host that will run it."""
+
+from __future__ import annotations
+
+from graphc.ir import dtype_size
+from graphc.runtime.cpu.lower import Lowering
+from graphc.runtime.cpu.manifest import ArenaBuffer, Manifest, RowTensor
+from graphc.runtime.cpu.schedule import Schedule
+from graphc.runtime.cpu.steps import Rows
+
+
+def make_manifest(lowering: Lowering, schedule: Schedule, rows: list[Rows]) -> Manifest:
+    """The manifest of a lowered and scheduled program."""
+    layout = lowering.layout
+    arena: dict[int, list[int]] = {}
+    variables: dict[str, list[int]] = {}
+    data: dict[str, int] = {}
+    for buffer in lowering.buffers:
+        home = lowering.buffers[schedule.home(buffer.index)]
+        if buffer.kind == "data":
+            data[buffer.name] = layout.slot(buffer)
+        elif home.kind == "variable":
+            variables.setdefault(home.name, []).append(layout.slot(buffer))
+        elif home.index in schedule.intervals:
+            arena.setdefault(home.index, []).append(layout.slot(buffer))
+    results = {
+        name: buffer
+        for name, buffer in lowering.outputs.items()
+        if lowering.outputs[name].kind == "result"
+    }
+    names = {buffer.index: name for name, buffer in results.items()}
+    slots = [layout.first_buffer + len(lowering.buffers)]
+    slots += [max(x.slot, x.gathered or 0) + 1 for x in rows]
+    return Manifest(
+        slots=max(slots),
+        symbols=layout.symbols,
+        arena=[_arena_buffer(lowering, schedule, index, places) for index, places in arena.items()],
+        variables=variables,
+        data=data,
+        results={name: layout.slot(buffer) for name, buffer in results.items()},
+        rows=[
+            RowTensor(
+                names.get(x.buffer.index, x.buffer.name),
+                x.slot,
+                layout.slot(x.buffer),
+                x.gathered,
+                x.row_bytes,
+            )
+            for x in rows
+        ],
+        kernels=[lowering.kernels[number].name for number in schedule.order],
+        work=sorted({kernel.work for kernel in lowering.all_kernels if not kernel.serial}, key=str),
+    )
+
+
+def _arena_buffer(
+    lowering: Lowering, schedule: Schedule, index: int, slots: list[int]
+) -> ArenaBuffer:
+    type = lowering.buffers[index].type
+    first, last = schedule.intervals[index]
+    return ArenaBuffer(type.size * dtype_size(type.dtype), first, last, slots)
