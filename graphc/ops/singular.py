@@ -162,7 +162,8 @@ class Pinv(_MatrixOp):
     """The Moore-Penrose inverse of ``a``: shape ``[..., n, m]`` for ``[..., m, n]``.
 
     The gradient is that of Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear
-    least squares problems whose variables separate" (1973): exact where the rank does not change.
+    least squares problems whose variables separate" (1973): exact where the rank does not change
+    and only zeros are cut off.
 
     Args:
         rcond: Singular values up to ``rcond`` times the largest one count as 0.
