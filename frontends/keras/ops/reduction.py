@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 
 from graphc.eager import Tensor, apply, as_tensor, cast, operate
-from graphc.errors import ShapeError
 from graphc.ir import is_float
 from graphc.keras.ops.arguments import float_tensor, many_axes, one_axis, reshaped, resolved_dtype
 from graphc.keras.ops.elementwise import (
-    absolute,
     exp,
     isinf,
     log,
@@ -27,7 +25,7 @@ from graphc.ops.cumulative import CumProd, CumSum, Cumulative
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumprod",
-    "cumsum", "logsumexp", "max", "mean", "min", "norm", "prod", "std", "sum", "var",
+    "cumsum", "logsumexp", "max", "mean", "min", "prod", "std", "sum", "var",
 ]  # fmt: skip
 
 
@@ -222,37 +220,3 @@ def average(x: Any, axis: Any = None, weights: Any = None) -> Tensor:
         weight = reshaped(weight, [d if a == place else 1 for a, d in enumerate(tensor.dims)])
     weight = operate("multiply", weight, operate("add", tensor * 0, 1.0))
     return sum(tensor * weight, axis) / sum(weight, axis)
-
-
-@operation
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The length of vectors (one axis) or of everything.
-
-    Args:
-        x: A tensor.
-        ord: None or 2 for the root of the sum of squares, 1 for the sum of sizes, infinity for the
-            largest size, another number p for the p-th root of the sum of p-th powers, or
-            ``"fro"`` for two axes.
-        axis: The axis of the vectors, two axes of matrices, or None for all axes.
-        keepdims: Whether reduced axes stay, with size 1.
-
-    Raises:
-        ShapeError: A norm of matrices other than Frobenius's.
-    """
-    tensor = float_tensor(x)
-    axes = many_axes(axis, tensor.ndim, "norm")
-    if ord in (None, "fro") or (ord == 2 and len(axes) == 1):
-        return sqrt(sum(tensor * tensor, axes, keepdims))
-    if len(axes) != 1:
-        raise ShapeError(
-            f"norm: of {len(axes)} axes only the Frobenius norm (ord=None) is known. "
-            f"Received: ord={ord}, axis={axis}"
-        )
-    size = absolute(tensor)
-    if ord == 1:
-        return sum(size, axes, keepdims)
-    if ord == math.inf:
-        return max(size, axes, keepdims)
-    if ord == -math.inf:
-        return min(size, axes, keepdims)
-    return operate("power", sum(operate("power", size, float(ord)), axes, keepdims), 1.0 / ord)
