@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from graphc import runtime
+from graphc.eager.current import current_tapes
+from graphc.eager.plan import Cache, Plan
 from graphc.eager.spec import TensorSpec
 from graphc.eager.structure import Slot, filler, map_leaves
 from graphc.eager.tensor import Tensor, as_tensor, public_shape
@@ -17,6 +17,8 @@ from graphc.eager.trace import Trace, unify
 from graphc.eager.variable import Variable
 from graphc.errors import DimensionMismatchError, ShapeError
 from graphc.ir import Graph, TensorType, dims
+from graphc.ops.call import Call
+from graphc.passes.dead import drop_dead
 from graphc.program import Program
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -59,6 +61,7 @@ class ConcreteFunction:
         self._names = [value.name for value in program.data]
         self.input_types = [value.type for value in program.data]
         self._results = list(program.results)
+        self._plans: Cache[Any, Plan] = Cache(64)
         self._fill = filler(template)
         types = [value.type for value in program.results.values()]
         self.structured_outputs = self._fill(
@@ -114,11 +117,41 @@ class ConcreteFunction:
                     return False
         return True
 
-    def run(self, arrays: Sequence[np.ndarray]) -> Any:
-        """Call it on the elements of the tensors among its arguments."""
-        data = dict(zip(self._names, arrays, strict=True))
-        results = self.executable.run(data, self._state)
-        return self._fill([Tensor(results[name]) for name in self._results])
+    def run(self, tensors: Sequence[Tensor]) -> Any:
+        """Call it on the tensors among its arguments."""
+        tapes = current_tapes()
+        operands: list[Tensor] = []
+        if tapes:
+            # In the order of the graph's inputs; tapes take note that the variables are read.
+            operands = [*tensors, *[variable.as_tensor() for variable in self.variables]]
+        data = {n: tensor.data for n, tensor in zip(self._names, tensors, strict=True)}
+        arrays = self.executable.run(data, self._state)
+        results = [Tensor(arrays[name]) for name in self._results]
+        if any(tape.tracks(tensor) for tape in tapes for tensor in operands):
+            plan = self._plan(operands)
+            for tape in tapes:
+                tape.record(plan, operands, results)
+        return self._fill(results)
+
+    def _plan(self, operands: Sequence[Tensor]) -> Plan:
+        """What tapes differentiate: one call of all that leads to the results."""
+        key = tuple([tensor.data.shape for tensor in operands])
+        if key not in self._plans:
+            graph = Graph(self.name)
+            inputs = [graph.input(f"x{i}", x.type) for i, x in enumerate(operands)]
+            results = Call(self._results_only)(*inputs)
+            graph.outputs = {f"y{i}": value for i, value in enumerate(results)}
+            self._plans.keep(key, Plan(graph))
+        return self._plans[key]
+
+    @cached_property
+    def _results_only(self) -> Graph:
+        """The graph without the new values of variables."""
+        graph = Graph(self.name)
+        inputs = {value.name: graph.input(value.name, value.type) for value in self.graph.inputs}
+        made = graph.inline(self.graph, inputs)
+        graph.outputs = {name: made[name] for name in self._results}
+        return drop_dead(graph)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it on arguments like those it was traced for.
@@ -126,19 +159,19 @@ class ConcreteFunction:
         Raises:
             ShapeError, DTypeError: The tensors are of other types.
         """
-        arrays: list[np.ndarray] = []
+        tensors: list[Tensor] = []
 
         def take(_: str, leaf: Any) -> Any:
-            arrays.append(as_tensor(leaf).numpy())
+            tensors.append(as_tensor(leaf))
             return leaf
 
         map_leaves(take, (args, kwargs))
-        if len(arrays) != len(self._names):
+        if len(tensors) != len(self._names):
             raise ShapeError(
                 f"{self.name} takes {len(self._names)} tensors ({', '.join(self._names)}), "
-                f"received {len(arrays)}"
+                f"received {len(tensors)}"
             )
-        return self.run(arrays)
+        return self.run(tensors)
 
     def pretty_printed_signature(self) -> str:
         """The types of what it takes and gives, for people."""

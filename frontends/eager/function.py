@@ -176,7 +176,7 @@ class Function:
             if len(self._shortcuts) >= _KEPT_SHORTCUTS:
                 self._shortcuts.clear()
             self._shortcuts[key] = concrete
-        return concrete.run(flat.arrays)
+        return concrete.run(flat.tensors)
 
     def _flattened(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flattener:
         flat = Flattener()
@@ -216,14 +216,14 @@ class Function:
             family = self._family(arguments, flat)
             if self.input_signature is not None and not family.concretes:
                 family.try_declared(_shapes_of(self.input_signature))
-            return family.find(tuple(array.shape for array in flat.arrays))
+            return family.find(tuple(tensor.data.shape for tensor in flat.tensors))
 
     def _family(self, arguments: Arguments, flat: Flattener) -> _Family:
         key = flat.without_sizes()
         if self.input_signature is not None:
             arguments = self.input_signature, {}  # its names are the user's
         if key not in self._families:
-            dtypes = [array.dtype.name for array in flat.arrays]
+            dtypes = [tensor.dtype for tensor in flat.tensors]
             self._families[key] = _Family(self, _placeholders(arguments), dtypes, flat.kept)
         return self._families[key]
 

@@ -10,15 +10,18 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import numpy as np
 
-from graphc import reference
+from graphc import reference, runtime
+from graphc.config import config
 from graphc.eager.contraction import contraction
 from graphc.ir import Graph, Node, Op, Value, is_float
+from graphc.ops.call import Call
 from graphc.ops.linalg import Einsum
+from graphc.program import Program
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -68,8 +71,6 @@ class Plan:
 
     Attributes:
         graph: The same.
-        run: Takes the arrays of the operands, returns the tuple of those of the results. To be
-            called through ``silence.run``.
         operands: For each result that is nothing but an operand: which; None for the others.
         differentiable: The results that a gradient can pass through.
     """
@@ -77,7 +78,6 @@ class Plan:
     def __init__(self, graph: Graph, single: bool = False):
         self.graph = graph
         self.single = single
-        self.run = _Writer(graph).function()
         inputs = {value: number for number, value in enumerate(graph.inputs)}
         results = list(graph.outputs.values())
         self.operands = tuple(inputs.get(value) for value in results)
@@ -87,19 +87,28 @@ class Plan:
             if is_float(value.dtype) and value.constant is None and value not in inputs
         )
 
+    @cached_property
+    def run(self) -> Callable[..., Any]:
+        """The function from the arrays of the operands to those of the results.
+
+        To be called through ``silence.run``.
+        """
+        return _Writer(self.graph, self.single).function()
+
 
 class _Writer:
     """Writes the Python function of a plan."""
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, single: bool):
         self.graph = graph
+        self.single = single
         self.names: dict[Value, str] = {}
         self.scope: dict[str, Any] = {"asarray": np.asarray}
         self.lines: list[str] = []
         self.known: dict[Value, np.ndarray] = {}
         self.count = 0
 
-    def function(self) -> Callable[..., tuple[np.ndarray, ...]]:
+    def function(self) -> Callable[..., Any]:
         """The function."""
         for number, value in enumerate(self.graph.inputs):
             self.names[value] = f"x{number}"
@@ -107,8 +116,8 @@ class _Writer:
         results = [self._name(value) for value in self.graph.outputs.values()]
         self._forget_early(results)
         arguments = ", ".join(f"x{i}" for i in range(len(self.graph.inputs)))
-        returned = "".join(f"{name}, " for name in results)
-        source = "\n    ".join([f"def run({arguments}):", *self.lines, f"return ({returned})"])
+        returned = results[0] if self.single else f"({''.join(f'{name}, ' for name in results)})"
+        source = "\n    ".join([f"def run({arguments}):", *self.lines, f"return {returned}"])
         exec(compile(source, f"<plan of {self.graph.name}>", "exec"), self.scope)
         return self.scope["run"]
 
@@ -210,6 +219,8 @@ def numpy_function(node: Node) -> Callable[..., Any]:
     op: Op = node.op
     if isinstance(op, Einsum):
         return contraction(op.equation, *[value.type for value in node.inputs])
+    if isinstance(op, Call):
+        return NativeCall(op.body)
     if op.bodies:
         return partial(_run_bodies, op)
     return op.evaluate
@@ -218,3 +229,34 @@ def numpy_function(node: Node) -> Callable[..., Any]:
 def _run_bodies(op: Op, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     results = op.evaluate(*arrays, run=reference.run)  # type: ignore[call-arg]
     return results if isinstance(results, tuple) else (results,)
+
+
+class NativeCall:
+    """A graph as compiled code that is called with arrays; compiled when it is first called.
+
+    Args:
+        graph: What it computes.
+    """
+
+    def __init__(self, graph: Graph):
+        self._graph = graph
+        self._executable: runtime.Executable | None = None
+
+    def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        if self._executable is None:
+            self._executable = _executable(self._graph)
+        names = [value.name for value in self._graph.inputs]
+        return tuple(self._executable.run(dict(zip(names, arrays, strict=True)), {}).values())
+
+
+_executables: Cache[tuple[Any, ...], runtime.Executable] = Cache(256)
+
+
+def _executable(graph: Graph) -> runtime.Executable:
+    """What runs a graph; the same for equal graphs."""
+    key = (graph, config.backend, config.threads)
+    found = _executables.get(key)
+    if found is None:
+        found = runtime.compile(Program(graph), config.backend, config.threads)
+        _executables.keep(key, found)
+    return found

@@ -43,17 +43,17 @@ class Flattener:
 
     Attributes:
         key: Hashable parts; the same for calls that one trace serves.
-        arrays: The elements of the tensors and arrays, in order.
+        tensors: The tensors, and arrays as tensors, in order.
         kept: Objects that the key knows by their identity, which has to outlive it.
         is_symbolic: Whether a tensor has no elements yet.
         recorder: A tensor of a functional model, if there is one.
     """
 
-    __slots__ = ("arrays", "is_symbolic", "kept", "key", "recorder")
+    __slots__ = ("is_symbolic", "kept", "key", "recorder", "tensors")
 
     def __init__(self) -> None:
         self.key: list[Any] = []
-        self.arrays: list[np.ndarray] = []
+        self.tensors: list[Tensor] = []
         self.kept: list[Any] = []
         self.is_symbolic = False
         self.recorder: Any = None
@@ -64,7 +64,7 @@ class Flattener:
             data = item.data
             if type(data) is np.ndarray:
                 self.key += (TENSOR, data.dtype, data.shape)
-                self.arrays.append(data)
+                self.tensors.append(item)
             else:
                 self.is_symbolic = True
         elif isinstance(item, Variable):
