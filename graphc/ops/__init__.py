@@ -13,6 +13,7 @@ from graphc.ops import (
     eigen,
     elementwise,
     elimination,
+    fourier,
     gather,
     linalg,
     logic,
@@ -58,4 +59,5 @@ __all__ = [
     "orthogonal",
     "eigen",
     "singular",
+    "fourier",
 ]
