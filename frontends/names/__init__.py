@@ -18,6 +18,7 @@ from typing import Any
 from graphc.eager import Tensor, Variable
 from graphc.eager.function import function
 from graphc.eager.spec import TensorSpec
+from graphc.eager.tape import GradientTape, UnconnectedGradients
 from graphc.keras import initializers, losses, metrics, optimizers
 from graphc.names import (
     control,
@@ -65,9 +66,11 @@ _DEBUGGING = "Assert assert_equal assert_greater assert_less assert_rank"
 def _table() -> dict[str, Any]:
     """Every public name at the top of the package."""
     table: dict[str, Any] = {
+        "GradientTape": GradientTape,
         "Module": Module,
         "Tensor": Tensor,
         "TensorSpec": TensorSpec,
+        "UnconnectedGradients": UnconnectedGradients,
         "Variable": Variable,
         "function": function,
     }

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from graphc.ir import Graph, Node, Op, TensorType, Value
+from graphc.program import Program
 
 NodeTexts = dict[str, Any]
 
@@ -18,7 +19,7 @@ def graph_nodes(source: Any) -> list[NodeTexts]:
     """The nodes of a graph.
 
     Args:
-        source: A `Graph`, or something with an attribute ``graph``: a program, a concrete function.
+        source: A `Graph`, a `Program`, or something that has one: a concrete function.
 
     Returns:
         For each node a dict: ``name``, ``op``, ``inputs`` (names of nodes), ``attributes`` (texts),
@@ -27,34 +28,85 @@ def graph_nodes(source: Any) -> list[NodeTexts]:
     Raises:
         TypeError: It is nothing of the kind.
     """
-    variables = {v.name for v in getattr(source, "variables", ()) if hasattr(v, "update")}
-    program = getattr(source, "program", None)
-    if program is not None:
-        variables = {v.name for v in program.variables}
-    graph = source if isinstance(source, Graph) else getattr(source, "graph", None)
-    if not isinstance(graph, Graph):
+    program = getattr(source, "program", source)
+    if isinstance(program, Graph):
+        program = Program(program)
+    if not isinstance(program, Program):
         raise TypeError(
             "a summary of a graph needs a graph, a program or a concrete function; received "
             f"{type(source).__name__}"
         )
-    drawing = _Drawing()
-    drawing.draw(graph, "", variables)
+    graph = program.graph
+    variables = {v.name: v.update for v in program.variables}
+    scopes = _variable_scopes(graph, set(variables))
+    boxes = {update: scopes[name] for name, update in variables.items() if update is not None}
+    drawing = _Drawing(_homes(graph, boxes) if boxes else {})
+    drawing.draw(graph, "", scopes)
     return drawing.nodes
 
 
-class _Drawing:
-    """The nodes so far, and which of them gives a value."""
+def _variable_scopes(graph: Graph, variables: set[str]) -> dict[str, str]:
+    """For each variable the box it belongs to: that of the layer that reads it, if there is one."""
+    scopes = {name: name.rpartition("/")[0] for name in variables}
+    for node in graph.nodes:
+        for value in node.inputs:
+            scope, layer = scopes.get(value.name, ""), node.location.layer
+            if value.node is None and scope and layer.endswith(f"/{scope}"):
+                scopes[value.name] = layer
+    return scopes
 
-    def __init__(self) -> None:
+
+def _homes(graph: Graph, boxes: dict[str, str]) -> dict[Node, str]:
+    """Boxes for the nodes of a program that come from no layer.
+
+    What only one box needs (a metric, the update of a layer's weights) is part of it; what the loss
+    and others need is the loss; what else several need are gradients.
+
+    Args:
+        graph: The program's graph.
+        boxes: For the outputs that are new values of variables, the box of the variable.
+    """
+    needed: dict[Value, set[str]] = {}
+    for name, value in graph.outputs.items():
+        needed.setdefault(value, set()).add(boxes.get(name, name.partition("/")[0]))
+    homes: dict[Node, str] = {}
+    for node in reversed(graph.nodes):
+        users = set().union(*(needed.get(output, set()) for output in node.outputs))
+        for value in node.inputs:
+            needed.setdefault(value, set()).update(users)
+        if not node.location.layer:
+            many = "loss" if "loss" in users else "gradients"
+            homes[node] = min(users) if len(users) == 1 else many
+    return homes
+
+
+class _Drawing:
+    """The nodes so far, and which of them gives a value.
+
+    Args:
+        homes: Boxes for nodes that come from no layer.
+    """
+
+    def __init__(self, homes: dict[Node, str]) -> None:
         self.nodes: list[NodeTexts] = []
+        self._homes = homes
         self._names: dict[Value, str] = {}
         self._taken: dict[str, int] = {}
 
-    def draw(self, graph: Graph, scope: str, variables: set[str]) -> None:
-        """Add the nodes of a graph, all names inside a scope."""
+    def draw(self, graph: Graph, scope: str, variables: dict[str, str]) -> None:
+        """Add the nodes of a graph, all names inside a scope.
+
+        Args:
+            graph: The graph.
+            scope: Its nodes' names begin with it.
+            variables: The box of each input that is a variable.
+        """
         for value in graph.inputs:
-            kind = "Variable" if value.name in variables else "Placeholder"
-            self._names[value] = self._add(scope + value.name, kind, [], {}, [value.type])
+            kind, name = "Placeholder", scope + value.name
+            if value.name in variables:
+                box = variables[value.name]
+                kind, name = "Variable", f"{box}/{value.name.rpartition('/')[2]}".lstrip("/")
+            self._names[value] = self._add(name, kind, [], {}, [value.type])
         for node in graph.nodes:
             self._draw_node(node, scope)
         for name, value in graph.outputs.items():
@@ -62,7 +114,8 @@ class _Drawing:
 
     def _draw_node(self, node: Node, scope: str) -> None:
         op: Op = node.op
-        layer = f"{node.location.layer}/" if node.location.layer else ""
+        box = node.location.layer or self._homes.get(node, "")
+        layer = f"{box}/" if box else ""
         inputs = [self._names[value] for value in node.inputs]
         attributes = _attributes(node)
         types = [output.type for output in node.outputs]
@@ -71,7 +124,7 @@ class _Drawing:
             suffix = f":{output.index}" if output.index else ""
             self._names[output] = name + suffix
         for field, body in zip(op.body_fields, op.bodies, strict=True):
-            self.draw(body, f"{name}_{field}/", set())
+            self.draw(body, f"{name}_{field}/", {})
 
     def _add(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-import socket
+import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,7 +52,7 @@ class SummaryWriter:
         first = library.version_event()  # TensorBoard is missing? Then before there is a folder.
         folder.mkdir(parents=True, exist_ok=True)
         # The process and a number keep apart what is made within one second.
-        name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_numbers)}"
+        name = f"{int(time.time()):010d}.{platform.node()}.{os.getpid()}.{next(_numbers)}"
         self.path = folder / f"events.out.tfevents.{name}{filename_suffix}"
         self._records = library.record_writer(self.path.open("xb"))
         self.add(first)

@@ -10,6 +10,7 @@ from graphc.keras.callbacks.lambda_callback import LambdaCallback
 from graphc.keras.callbacks.learning_rate import LearningRateScheduler, ReduceLROnPlateau
 from graphc.keras.callbacks.model_checkpoint import ModelCheckpoint
 from graphc.keras.callbacks.progbar_logger import ProgbarLogger
+from graphc.keras.callbacks.tensorboard import TensorBoard
 from graphc.keras.callbacks.terminate_on_nan import TerminateOnNaN
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "TensorBoard",
     "TerminateOnNaN",
 ]
