@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from graphc import runtime
+from graphc.eager.cache import Cache
 from graphc.eager.current import current_tapes
-from graphc.eager.plan import Cache, Plan
+from graphc.eager.plan import Plan
 from graphc.eager.spec import TensorSpec
 from graphc.eager.structure import Slot, filler, map_leaves
 from graphc.eager.tensor import Tensor, as_tensor, public_shape

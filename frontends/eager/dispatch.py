@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from graphc.config import config
-from graphc.eager.plan import KEPT_BYTES, Cache, Plan
+from graphc.eager.cache import Cache
+from graphc.eager.plan import KEPT_BYTES, Plan
 from graphc.eager.structure import Slot, filler
 from graphc.eager.tensor import Tensor, run_plan
 from graphc.eager.trace import Trace

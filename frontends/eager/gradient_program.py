@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from graphc import autodiff
-from graphc.eager.plan import Cache, Plan
+from graphc.eager.cache import Cache
+from graphc.eager.plan import Plan
 from graphc.eager.tensor import Tensor, apply_plan
 from graphc.ir import Graph, Value, ancestors, extract, filled
 

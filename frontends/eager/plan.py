@@ -10,21 +10,14 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from graphc import reference, runtime
-from graphc.config import config
-from graphc.eager.contraction import contraction
-from graphc.ir import Graph, Node, Op, Value, is_float
-from graphc.ops.call import Call
-from graphc.ops.linalg import Einsum
-from graphc.program import Program
-
-K = TypeVar("K")
-V = TypeVar("V")
+from graphc import reference
+from graphc.eager.quick import numpy_function
+from graphc.ir import Graph, Node, Value, is_float
 
 #: Constants that are larger are computed anew rather than kept.
 KEPT_BYTES = 1 << 16
@@ -44,21 +37,6 @@ class _Silence(threading.local):
 
 
 silence = _Silence()
-
-
-class Cache(dict[K, V]):
-    """A dictionary that starts anew when it is full."""
-
-    def __init__(self, size: int):
-        super().__init__()
-        self.size = size
-
-    def keep(self, key: K, value: V) -> V:
-        """Remember the value; returns it."""
-        if len(self) >= self.size:
-            self.clear()
-        self[key] = value
-        return value
 
 
 class Plan:
@@ -212,51 +190,3 @@ def _needed_nodes(graph: Graph) -> list[Node]:
             kept.append(node)
             needed.update(node.inputs)
     return kept[::-1]
-
-
-def numpy_function(node: Node) -> Callable[..., Any]:
-    """What computes a node's results from arrays of exactly its operands' types."""
-    op: Op = node.op
-    if isinstance(op, Einsum):
-        return contraction(op.equation, *[value.type for value in node.inputs])
-    if isinstance(op, Call):
-        return NativeCall(op.body)
-    if op.bodies:
-        return partial(_run_bodies, op)
-    return op.evaluate
-
-
-def _run_bodies(op: Op, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-    results = op.evaluate(*arrays, run=reference.run)  # type: ignore[call-arg]
-    return results if isinstance(results, tuple) else (results,)
-
-
-class NativeCall:
-    """A graph as compiled code that is called with arrays; compiled when it is first called.
-
-    Args:
-        graph: What it computes.
-    """
-
-    def __init__(self, graph: Graph):
-        self._graph = graph
-        self._executable: runtime.Executable | None = None
-
-    def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        if self._executable is None:
-            self._executable = _executable(self._graph)
-        names = [value.name for value in self._graph.inputs]
-        return tuple(self._executable.run(dict(zip(names, arrays, strict=True)), {}).values())
-
-
-_executables: Cache[tuple[Any, ...], runtime.Executable] = Cache(256)
-
-
-def _executable(graph: Graph) -> runtime.Executable:
-    """What runs a graph; the same for equal graphs."""
-    key = (graph, config.backend, config.threads)
-    found = _executables.get(key)
-    if found is None:
-        found = runtime.compile(Program(graph), config.backend, config.threads)
-        _executables.keep(key, found)
-    return found

@@ -7,19 +7,21 @@ one op library; nothing is written twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from graphc.config import config
+from graphc.eager.cache import Cache
 from graphc.eager.current import current_tapes, current_trace
+from graphc.eager.elements import Elements
 from graphc.eager.indexing import Key, get_item_value, numpy_key, parse_key
 from graphc.eager.location import user_line, user_line_text
-from graphc.eager.operators import OPERATORS, Operators
-from graphc.eager.plan import Cache, Plan, silence
+from graphc.eager.operators import OPERATORS
+from graphc.eager.plan import Plan, silence
 from graphc.eager.promotion import promote, standard_dtype
-from graphc.errors import DataDependentControlFlowError, DTypeError, ShapeError
+from graphc.errors import DTypeError, ShapeError
 from graphc.ir import (
     Graph,
     Location,
@@ -35,10 +37,10 @@ from graphc.ir import (
 from graphc.ops.barrier import StopGradient
 from graphc.ops.elementwise import Cast, Div, Floor
 from graphc.ops.linalg import matmul
-from graphc.ops.movement import Iota, Size
+from graphc.ops.movement import Iota, Size, Transpose
 
 
-class Tensor(Operators):
+class Tensor(Elements):
     """An immutable multi-dimensional array, known now or only when a compiled program runs.
 
     Args:
@@ -51,7 +53,7 @@ class Tensor(Operators):
         mask: Which steps of a sequence count (bool); None if all do. Layers pass it on.
     """
 
-    __slots__ = ("__weakref__", "data", "mask")
+    __slots__ = ("__weakref__", "mask", "origin")
 
     def __init__(self, data: np.ndarray | Value):
         self.data = data
@@ -100,94 +102,21 @@ class Tensor(Operators):
         """Itself (`Variable` has the same method)."""
         return self
 
-    def numpy(self) -> np.ndarray:
-        """The elements as a read-only NumPy array.
+    @property
+    def T(self) -> Tensor:  # noqa: N802 (NumPy's name)
+        """The tensor with its axes in reverse order."""
+        return apply(Transpose(tuple(range(self.ndim - 1, -1, -1))), self)
 
-        Raises:
-            DataDependentControlFlowError: The tensor has no elements yet.
-        """
-        if isinstance(self.data, Value):
-            self._no_elements("its elements")
-        view = self.data.view()
-        view.flags.writeable = False
-        return view
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = self.numpy()
-        if dtype is not None and array.dtype != dtype:
-            return array.astype(dtype)
-        return array.copy() if copy else array
-
-    def item(self) -> Any:
-        """The only element as a Python number."""
-        return self.numpy().item()
-
-    def __bool__(self) -> bool:
-        if self.is_symbolic:
-            self._no_elements("whether it is true")
-        return bool(self.data)
-
-    def __int__(self) -> int:
-        if self.is_symbolic:
-            self._no_elements("its value as an int")
-        return int(self.data)  # type: ignore[arg-type]
-
-    def __float__(self) -> float:
-        if self.is_symbolic:
-            self._no_elements("its value as a float")
-        return float(self.data)  # type: ignore[arg-type]
-
-    def __index__(self) -> int:
-        if self.is_symbolic:
-            self._no_elements("its value as an index")
-        return self.data.__index__()  # type: ignore[union-attr]
-
-    def __len__(self) -> int:
-        if not self.ndim:
-            raise TypeError("a scalar has no length")
-        size = self.dims[0]
-        if not isinstance(size, int):
-            self._no_elements("how many rows it has (use keras.ops.shape(x)[0] in computations)")
-        return size
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
-
-    def __setitem__(self, key: Any, value: Any) -> NoReturn:
-        raise TypeError(
-            "tensors cannot be assigned to; use keras.ops.where, or a Variable and its assign()"
-        )
+    def get_shape(self) -> tuple[int | None, ...]:
+        """The same as `shape`."""
+        return self.shape
 
     def astype(self, dtype: Any) -> Tensor:
         """The elements converted to another type."""
         return cast(self, standard_dtype(dtype))
 
     def _operate(self, name: str, *operands: Any) -> Any:
-        if any(getattr(other, "records_operations", False) for other in operands):
-            return NotImplemented
         return operate(name, *operands)
-
-    def _no_elements(self, wanted: str) -> NoReturn:
-        place = user_line_text()
-        raise DataDependentControlFlowError(
-            f"{place + ': ' if place else ''}Python wants to know {wanted}, but this tensor "
-            f"({self.type}) gets its elements only when the compiled program runs. Instead of "
-            "`if` and `while` on tensors use keras.ops.where, keras.ops.cond or "
-            "keras.ops.while_loop; instead of float() or .numpy() keep computing with tensors."
-        )
-
-    def __repr__(self) -> str:
-        if self.is_symbolic:
-            return f"<symbolic tensor shape={self.shape} dtype={self.dtype}>"
-        return f"<tensor shape={self.shape} dtype={self.dtype} numpy=\n{self.data!r}>"
-
-    def __str__(self) -> str:
-        return repr(self) if self.is_symbolic else str(self.data)
-
-    def __format__(self, specification: str) -> str:
-        if self.is_symbolic or self.ndim:
-            return format(str(self), specification)
-        return format(self.item(), specification)
 
 
 def public_shape(shape: dims.Shape) -> tuple[int | None, ...]:
@@ -212,7 +141,7 @@ def as_tensor(x: Any, dtype: str | None = None) -> Tensor:
         x = size_tensor(x, dtype or "int32")
     if not isinstance(x, Tensor):
         x = x.as_tensor() if hasattr(x, "as_tensor") else Tensor(_as_array(x, dtype))
-    return cast(x, dtype) if dtype else x
+    return x if dtype is None or x.dtype == dtype else apply(Cast(dtype), x)
 
 
 def size_tensor(dim: dims.Dim, dtype: str) -> Tensor:
@@ -233,7 +162,7 @@ def size_tensor(dim: dims.Dim, dtype: str) -> Tensor:
 
 def _as_array(x: Any, dtype: str | None) -> np.ndarray:
     if isinstance(x, (list, tuple)) and any(isinstance(item, Tensor) for item in x):
-        x = [item.numpy() if isinstance(item, Tensor) else item for item in x]
+        x = [np.asarray(item) if isinstance(item, Tensor) else item for item in x]
     array = native(np.asarray(x))
     if array.dtype == object or array.dtype.kind in "USMmcV" and array.dtype.name != "bfloat16":
         place = user_line_text()
@@ -247,7 +176,8 @@ def _as_array(x: Any, dtype: str | None) -> np.ndarray:
             f"elements of type {array.dtype}: {hint}"
         )
     if isinstance(x, (np.ndarray, np.generic)) or hasattr(x, "__array__"):
-        return array
+        # What others can change has to be copied.
+        return array.copy() if array.flags.writeable else array
     # Python numbers and lists of them have no width of their own.
     if dtype is None:
         dtype = promote([], [{"b": bool, "i": int, "u": int}.get(array.dtype.kind, float)])
@@ -300,7 +230,7 @@ def promoted(*operands: Any) -> list[Tensor]:
 _plans: Cache[tuple[Any, ...], Plan] = Cache(8192)
 #: The element types that Python's numbers take in an operator, by the same keys.
 _number_dtypes: Cache[tuple[Any, ...], tuple[str | None, ...]] = Cache(8192)
-_FLOAT_OR_INT = (float, int, bool)
+_NUMBERS = frozenset([float, int, bool])
 
 
 def apply(op: Op, *tensors: Tensor) -> Any:
@@ -384,9 +314,14 @@ def make_plan(name: str, function: Callable[..., Any], tensors: Any) -> Plan:
 
 def run_plan(plan: Plan, tensors: Any) -> Any:
     """What a plan computes from tensors that have elements; tapes record it."""
-    arrays = silence.run(plan.run, *[tensor.data for tensor in tensors])
-    if plan.single and plan.operands[0] is None:
-        result = Tensor(arrays[0])
+    return _delivered(plan, tensors, silence.run(plan.run, *[tensor.data for tensor in tensors]))
+
+
+def _delivered(plan: Plan, tensors: Any, arrays: Any) -> Any:
+    """The results of a plan as tensors."""
+    if plan.single:
+        operand = plan.operands[0]
+        result = Tensor(arrays) if operand is None else tensors[operand]
         for tape in current_tapes():
             tape.record(plan, tensors, (result,))
         return result
@@ -396,7 +331,7 @@ def run_plan(plan: Plan, tensors: Any) -> Any:
     )
     for tape in current_tapes():
         tape.record(plan, tensors, results)
-    return results[0] if plan.single else results
+    return results
 
 
 def apply_plan(plan: Plan, tensors: Any) -> Any:
@@ -463,22 +398,25 @@ def operate(name: str, *operands: Any) -> Any:
         return get_item(as_tensor(operands[0]), operands[1])
     key: list[Any] = [name, config.floatx]
     tensors = list(operands)
+    arrays: list[Any] = []
     numbers = False
-    for place, x in enumerate(operands):
+    for x in operands:
         kind = type(x)
-        if kind in _FLOAT_OR_INT:
+        if kind in _NUMBERS:
             key.append(kind)
+            arrays.append(x)
             numbers = True
             continue
         if kind is not Tensor:
             if not hasattr(x, "as_tensor"):
                 return _operate(name, operands)
-            x = tensors[place] = x.as_tensor()
+            x = tensors[len(arrays)] = x.as_tensor()
         data = x.data
         if type(data) is not np.ndarray:
             return _operate(name, operands)
         key.append(data.dtype)
         key.append(data.shape)
+        arrays.append(data)
     whole = tuple(key)
     plan = _plans.get(whole)
     if plan is None:
@@ -488,8 +426,9 @@ def operate(name: str, *operands: Any) -> Any:
     if numbers:
         for place, dtype in enumerate(_number_dtypes[whole]):
             if dtype is not None:
-                tensors[place] = _number(tensors[place], dtype)
-    return run_plan(plan, tensors)
+                tensor = tensors[place] = _number(tensors[place], dtype)
+                arrays[place] = tensor.data
+    return _delivered(plan, tensors, silence.run(plan.run, *arrays))
 
 
 def _plan_operator(name: str, key: tuple[Any, ...], operands: list[Any]) -> Plan | None:
@@ -516,7 +455,9 @@ def _number(x: float, dtype: str) -> Tensor:
 
 
 def _operate(name: str, operands: tuple[Any, ...]) -> Any:
-    """The same in terms of ops."""
+    """The same in terms of ops; NotImplemented if an operand records, for that comes first then."""
+    if any(getattr(operand, "records_operations", False) for operand in operands):
+        return NotImplemented
     match name:
         case "true_divide":
             x, y = promoted(*operands)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from graphc.eager.current import current_tapes
+from graphc.eager.operators import Operators
 from graphc.eager.promotion import standard_dtype
-from graphc.eager.tensor import Operators, Tensor, as_tensor, operate
+from graphc.eager.tensor import Tensor, as_tensor, operate
 from graphc.eager.trace import checked_update, current_trace, note_creation
 from graphc.ir import TensorType, numpy_dtype, type_of
 

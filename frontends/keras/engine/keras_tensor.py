@@ -7,7 +7,8 @@ from typing import Any, NoReturn
 
 from graphc.eager.location import user_line
 from graphc.eager.promotion import standard_dtype
-from graphc.eager.tensor import Operators, Tensor, public_shape
+from graphc.eager.operators import Operators
+from graphc.eager.tensor import Tensor, public_shape
 from graphc.eager.trace import Trace, unify
 from graphc.errors import DataDependentControlFlowError, DimensionMismatchError
 from graphc.ir import Location, TensorType, dims
