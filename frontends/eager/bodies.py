@@ -6,11 +6,13 @@ nodes are taken out and made a graph of their own; what they used from outside a
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from graphc.eager.current import current_trace
 from graphc.eager.tensor import Tensor
+from graphc.eager.variable import Variable
 from graphc.errors import GraphError
 from graphc.ir import Graph, Node, TensorType, Value
 
@@ -24,12 +26,18 @@ class Body:
         arguments: What it was called with.
         nodes: What it computed.
         results: What it returned.
+        writes: The variables that it assigned to, with the values that it gave them.
     """
 
     name: str
     arguments: tuple[Value, ...]
     nodes: tuple[Node, ...]
     results: tuple[Tensor, ...]
+    writes: tuple[tuple[Variable, Tensor], ...] = ()
+
+    def with_results(self, more: Sequence[Tensor]) -> Body:
+        """The body with further results."""
+        return dataclasses.replace(self, results=(*self.results, *more))
 
     def captures(self) -> list[Value]:
         """The values from outside that it uses, constants excepted."""
@@ -76,6 +84,7 @@ def trace_body(
     name: str,
     function: Callable[..., Sequence[Tensor]],
     types: Sequence[TensorType],
+    may_assign: bool = False,
 ) -> Body:
     """Call a function on symbolic tensors and take what it computed out of the graph.
 
@@ -84,33 +93,57 @@ def trace_body(
         name: What the body is called in dumps and errors.
         function: Takes and returns tensors.
         types: The types of its arguments.
+        may_assign: Whether it may assign to variables. That is undone: the caller makes the new
+            values results of the body, and assigns them outside.
 
     Raises:
-        GraphError: The function assigned to a variable.
+        GraphError: The function assigned to a variable and must not.
     """
     trace = current_trace()
-    before = trace.written() if trace else {}
+    before = trace.assignments() if trace else {}
+    after = before
     first = len(graph.nodes)
     arguments = tuple(Value(graph, type, None, i, f"x{i}") for i, type in enumerate(types))
     try:
         results = tuple(function(*map(Tensor, arguments)))
-        _check_writes(name, before, trace.written() if trace else {})
+        after = trace.assignments() if trace else {}
     finally:
+        if trace:
+            trace.restore(before)
         traced = graph.nodes[first:]
         # The graph hands out a constant it has made once again, so constants stay in it.
         graph.nodes[first:] = [node for node in traced if node.op.name == "Constant"]
     nodes = tuple(node for node in traced if node.op.name != "Constant")
-    return Body(name, arguments, nodes, results)
+    writes = tuple(pair for key, pair in after.items() if before.get(key) is not pair)
+    if writes and not may_assign:
+        raise GraphError(
+            f'the {name} of an operation assigned to the variable "{writes[0][0].path}"; make its '
+            "new value a result, and assign that outside (random numbers: draw them, or their "
+            "seeds, outside)"
+        )
+    return Body(name, arguments, nodes, results, writes)
 
 
-def _check_writes(name: str, before: dict[str, Tensor], after: dict[str, Tensor]) -> None:
-    for path, value in after.items():
-        if before.get(path) is not value:
-            raise GraphError(
-                f'the {name} of a control-flow operation assigned to the variable "{path}"; make '
-                "its new value a result, and assign that outside (random numbers: draw them, or "
-                "their seeds, outside)"
-            )
+def with_state(
+    function: Callable[..., Sequence[Tensor]], variables: Sequence[Variable]
+) -> Callable[..., list[Tensor]]:
+    """A function to which the values of variables are handed first, and which gives the new ones.
+
+    Args:
+        function: Takes and returns tensors; reads and assigns the variables.
+        variables: The variables.
+    """
+    count = len(variables)
+
+    def call(*tensors: Tensor) -> list[Tensor]:
+        trace = current_trace()
+        assert trace is not None, "bodies are traced"
+        for variable, value in zip(variables, tensors[:count], strict=True):
+            trace.write(variable, value)
+        results = function(*tensors[count:])
+        return [*[trace.read(variable) for variable in variables], *results]
+
+    return call
 
 
 def joined_captures(*bodies: Body) -> list[Value]:

@@ -86,6 +86,14 @@ class Trace:
         self._input_of(variable)
         self._writes[id(variable)] = (variable, value)
 
+    def assignments(self) -> dict[int, tuple[Variable, Tensor]]:
+        """The variables that were written so far and their new values, for `restore`."""
+        return dict(self._writes)
+
+    def restore(self, assignments: dict[int, tuple[Variable, Tensor]]) -> None:
+        """Forget what was written since."""
+        self._writes = dict(assignments)
+
     def written(self) -> dict[str, Tensor]:
         """The new values of variables that were recorded so far, by the variables' paths."""
         return {variable.path: value for variable, value in self._writes.values()}

@@ -9,8 +9,8 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from graphc.eager import Tensor, apply, as_tensor, current_trace
-from graphc.eager.bodies import joined_captures, trace_body
+from graphc.eager import Tensor, Variable, apply, as_tensor, current_trace
+from graphc.eager.bodies import Body, joined_captures, trace_body, with_state
 from graphc.eager.vectorized import vmap
 from graphc.errors import ShapeError
 from graphc.ir import Graph, TensorType
@@ -22,7 +22,8 @@ from graphc.keras.ops.recording import operation
 from graphc.ops import control as graph_ops
 
 __all__ = [
-    "cond", "fori_loop", "map", "scan", "switch", "while_loop",
+    "cond", "fori_loop", "map", "scan", "switch", "vectorized_map",
+    "while_loop",
 ]  # fmt: skip
 
 
@@ -72,19 +73,36 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
 
         return call
 
-    then = trace_body(graph, "then", branch(true_fn), [])
-    otherwise = trace_body(graph, "otherwise", branch(false_fn), [])
+    then = trace_body(graph, "then", branch(true_fn), [], may_assign=True)
+    otherwise = trace_body(graph, "otherwise", branch(false_fn), [], may_assign=True)
     if len(then.results) != len(otherwise.results):
         raise ShapeError(
             f"cond: `true_fn` returns {len(then.results)} tensors, `false_fn` "
             f"{len(otherwise.results)}; both have to return the same structure"
         )
+    # What either assigns to is a result of both.
+    variables = list({id(v): v for v, _ in (*then.writes, *otherwise.writes)}.values())
+    then, otherwise = (_with_values(body, variables) for body in (then, otherwise))
     if not then.results:
-        return None
+        return structures[0]
     captures = joined_captures(then, otherwise)
     op = graph_ops.Cond(then.graph(captures), otherwise.graph(captures))
-    outputs = apply(op, predicate, *[Tensor(value) for value in captures])
-    return tree.pack_sequence_as(structures[0], _results(outputs))
+    outputs = _results(apply(op, predicate, *[Tensor(value) for value in captures]))
+    count = len(outputs) - len(variables)
+    _assign(variables, outputs[count:])
+    return tree.pack_sequence_as(structures[0], outputs[:count])
+
+
+def _with_values(body: Body, variables: Sequence[Variable]) -> Body:
+    """A body whose last results are values of variables: those that it assigned, or the old."""
+    new = {id(variable): value for variable, value in body.writes}
+    values = [new[id(v)] if id(v) in new else v.as_tensor() for v in variables]
+    return body.with_results(values)
+
+
+def _assign(variables: Sequence[Variable], values: Sequence[Tensor]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 @operation
@@ -130,22 +148,37 @@ def scan(
     if graph is None:
         final, stacks = _run_scan(step, carries, sequences, steps, reverse)
     else:
-        types = [t.type for t in carries] + [t.type.with_shape(t.dims[1:]) for t in sequences]
-        body = trace_body(graph, "step", step, types)
-        captures = body.captures()
-        counts = None if sequences else steps
-        op = graph_ops.Scan(
-            body.graph(captures), len(carries), len(sequences), bool(reverse), counts
-        )
-        operands = [*carries, *sequences, *[Tensor(value) for value in captures]]
-        outputs = _results(_applied(op, operands, graph))
-        final, stacks = outputs[: len(carries)], outputs[len(carries) :]
+        final, stacks = _trace_scan(graph, step, carries, sequences, steps, bool(reverse))
     if not structures:  # there was no step
         return init, None
     return (
         tree.pack_sequence_as(structures[0], final),
         tree.pack_sequence_as(structures[1], stacks),
     )
+
+
+def _trace_scan(
+    graph: Graph,
+    step: Callable[..., list[Tensor]],
+    carries: list[Tensor],
+    sequences: list[Tensor],
+    steps: Any,
+    reverse: bool,
+) -> tuple[list[Tensor], list[Tensor]]:
+    types = [t.type for t in carries] + [t.type.with_shape(t.dims[1:]) for t in sequences]
+    body = trace_body(graph, "step", step, types, may_assign=True)
+    variables = [variable for variable, _ in body.writes]
+    if variables:  # each step goes on with the values that the one before assigned
+        types = [variable.type for variable in variables] + types
+        body = trace_body(graph, "step", with_state(step, variables), types, may_assign=True)
+        carries = [*[variable.as_tensor() for variable in variables], *carries]
+    captures = body.captures()
+    counts = None if sequences else steps
+    op = graph_ops.Scan(body.graph(captures), len(carries), len(sequences), reverse, counts)
+    operands = [*carries, *sequences, *[Tensor(value) for value in captures]]
+    outputs = _results(_applied(op, operands, graph))
+    _assign(variables, outputs[: len(variables)])
+    return outputs[len(variables) : len(carries)], outputs[len(carries) :]
 
 
 def _applied(op: Any, tensors: list[Tensor], graph: Graph) -> Any:
@@ -263,13 +296,22 @@ def _trace_while(
 
     start = [*first, as_tensor(0)]
     types: list[TensorType] = [tensor.type for tensor in start]
-    condition = trace_body(graph, "condition", limited_test, types)
-    body = trace_body(graph, "body", counting, types)
+    body = trace_body(graph, "body", counting, types, may_assign=True)
+    variables = [variable for variable, _ in body.writes]
+    check: Callable[..., list[Tensor]] = limited_test
+    if variables:
+        types = [variable.type for variable in variables] + types
+        start = [*[variable.as_tensor() for variable in variables], *start]
+        body = trace_body(graph, "body", with_state(counting, variables), types, may_assign=True)
+        reading = with_state(limited_test, variables)
+        check = lambda *tensors: reading(*tensors)[-1:]  # noqa: E731
+    condition = trace_body(graph, "condition", check, types, may_assign=bool(variables))
     # The op has no operands but the loop's variables, so captures are variables that never change.
     captures = joined_captures(condition, body)
     op = graph_ops.WhileLoop(condition.graph(captures), body.graph(captures, hand_through=True))
     outputs = _results(_applied(op, [*start, *[Tensor(value) for value in captures]], graph))
-    return outputs[: len(first)]
+    _assign(variables, outputs[: len(variables)])
+    return outputs[len(variables) : len(variables) + len(first)]
 
 
 @operation
