@@ -418,22 +418,33 @@ class _Driver:
         """The row tiles of a chunk, for one block of the reduction."""
         plan, e = self.plan, self.e
         if plan.lines_per_chunk is None:
-            self._line(chunk, e.index(0), kind, block)
+            self._line(chunk, kind, block, e.index(0), e.index(0))
             return
         step = e.mul(self.counts.rows, plan.width)
         with e.loop(chunk.first_line, chunk.last_line) as line:
             offsets = self._advanced(chunk.offsets, line, plan.lines, self.counts.lines)
-            place = e.mul(e.sub(line, chunk.first_line), step)
-            self._line(replace(chunk, offsets=offsets), place, kind, block)
+            number = e.sub(line, chunk.first_line)
+            here = replace(chunk, offsets=offsets)
+            self._line(here, kind, block, e.mul(number, step), e.mul(number, self.counts.tiles))
 
-    def _line(self, chunk: _Chunk, first_place: Register, kind: _Panel, block: _Block) -> None:
-        """Row tiles of one line; its partial sums are kept from `first_place` on."""
+    def _line(
+        self, chunk: _Chunk, kind: _Panel, block: _Block, first_place: Register, turn: Register
+    ) -> None:
+        """Row tiles of one line; its partial sums are kept from `first_place` on.
+
+        `turn` is the number of tiles of the chunk before this line.
+        """
         plan, e = self.plan, self.e
         first, last = chunk.first_tile, chunk.last_tile
 
         def run(rows: int, row: Register, first_row: Register) -> None:
             place = e.add(first_place, e.mul(e.sub(row, first_row), plan.width))
-            self._call(chunk, Shape(rows, kind.vectors, kind.tail, kind.packed), row, place, block)
+            shape = Shape(rows, kind.vectors, kind.tail, kind.packed)
+            ahead = None
+            if plan.prefetch:
+                tile = _quotient(e, row, e.index(max(rows, 1)))
+                ahead = self._ahead(chunk, e.add(turn, tile), block)
+            self._call(chunk, shape, row, place, block, ahead)
 
         if isinstance(plan.row.size, int):
             count, larger = row_tiles(plan.row.size, plan.tile_rows)
@@ -462,7 +473,13 @@ class _Driver:
                 row = e.add(row, e.mul(tiles, rows))
 
     def _call(
-        self, chunk: _Chunk, shape: Shape, row: Register, place: Register, block: _Block
+        self,
+        chunk: _Chunk,
+        shape: Shape,
+        row: Register,
+        place: Register,
+        block: _Block,
+        ahead: Register | None,
     ) -> None:
         """Calls the kernel of a tile; `place` is where its partial sums are kept."""
         plan, e, dtype = self.plan, self.e, self.contraction.dtype
@@ -476,7 +493,25 @@ class _Driver:
         arguments += [block.begin, block.end, block.columns]
         if plan.block is not None:
             arguments += [e.offset(self.partial, place, self.contraction.sum_dtype), *block.flags]
+        if ahead is not None:
+            arguments.append(ahead)
         arguments += [self.arguments[f"pointer{i}"] for i in range(self.kernels.operand_count)]
         arguments += offsets[2:]
         arguments += [self.arguments[f"parameter.{p.name}"] for p in self.contraction.parameters]
         e.call(self.kernels.kernel(shape), None, *arguments, *self._sizes())
+
+    def _ahead(self, chunk: _Chunk, turn: Register, block: _Block) -> Register:
+        """What a tile asks for: the next block of the panel, or the first one of the next panel.
+
+        Each tile asks for one vector of every step; tiles that follow each other for different
+        ones.
+        """
+        plan, e = self.plan, self.e
+        _, vector = self._divide(turn, e.index(plan.tile_vectors))
+        offset = e.add(e.add(chunk.offsets[1], e.mul(vector, plan.lanes)), plan.width)
+        if plan.block is not None:
+            stride = self.scope.of(plan.reduction[0].b)
+            step = e.sub(e.mul(stride, plan.block), plan.width)
+            back = e.mul(e.mul(stride, block.begin), -1)
+            offset = e.add(offset, e.select(block.flags[1], back, step))
+        return e.offset(self.b, offset, self.contraction.dtype)

@@ -14,6 +14,12 @@ from graphc.runtime.cpu.contraction_pack import next_power_of_two, transpose
 from graphc.runtime.cpu.contraction_plan import Plan, Scope
 from graphc.runtime.cpu.emitter import Emitter, Module, Parameter, Register
 from graphc.runtime.cpu.registers import HALVES
+from graphc.runtime.cpu.target import ITEM_SIZES
+
+#: Bytes of a line of the cache.
+_LINE = 64
+#: Steps of a reduction during which memory can answer.
+_LONG_SUM = 64
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,8 @@ class KernelWriter:
                 Parameter("first", "bool"),
                 Parameter("last", "bool"),
             ]
+        if self.plan.prefetch:
+            shared.append(Parameter("ahead", "pointer"))
         shared += [Parameter(f"pointer{i}", "pointer") for i in range(count)]
         shared += [Parameter(f"offset{i}", "index") for i in range(count)]
         shared += [replace(p, name=f"parameter.{p.name}") for p in self.parameters]
@@ -161,7 +169,13 @@ class _Kernel:
         self.row_steps = [e.mul(self.scope.of(plan.row.a), r) for r in range(self.shape.rows)]
         self.strides = [(self.scope.of(x.a), self.scope.of(x.b)) for x in plan.reduction]
         self.masks = self._masks()
-        sums = self._reduce(0, self._initial(), e.index(0), e.index(0))
+        steps = self.scope.of(plan.reduction[0].size)
+        for axis in plan.reduction[1:]:
+            steps = e.mul(steps, self.scope.of(axis.size))
+        with e.if_(e.compare("ge", steps, _LONG_SUM)):
+            self._prefetch()
+        zero = e.index(0)
+        sums = self._reduce(0, self._initial(), zero, zero, zero)
         if not plan.block:
             self._finish(sums)
             return
@@ -171,6 +185,27 @@ class _Kernel:
                 e.store(value, place)
         with e.if_(last):
             self._finish(sums)
+
+    def _prefetch(self) -> None:
+        """Ask for what the epilogue will read and write, so that it comes during the sums."""
+        e, plan, shape = self.e, self.plan, self.shape
+        across, along = plan.row.outputs, plan.column.outputs
+        if plan.transpose:
+            counts = (1, (shape.vectors - 1) * self.lanes + (shape.tail or self.lanes))
+            steps, unit = (0, 1), across
+        else:
+            counts = (shape.rows, shape.vectors)
+            steps, unit = (1, self.lanes), along
+        for i in range(self.writer.operand_count):
+            if unit[i] != 1 or 0 in (across[i], along[i]):
+                continue  # few elements, or far from each other
+            strides = (self.scope.of(across[i]), self.scope.of(along[i]))
+            for r in range(counts[0]):
+                for c in range(counts[1]):
+                    place = e.mul(strides[0], r * steps[0])
+                    place = e.add(place, e.mul(strides[1], c * steps[1]))
+                    place = e.add(self.arguments[f"offset{i}"], place)
+                    e.prefetch(e.offset(self.arguments[f"pointer{i}"], place, self.writer.dtype))
 
     def _masks(self) -> list[Register | None]:
         """For each vector of a row, which lanes exist."""
@@ -204,9 +239,17 @@ class _Kernel:
         ]
 
     def _reduce(
-        self, depth: int, sums: list[Register], a_offset: Register, b_offset: Register
+        self,
+        depth: int,
+        sums: list[Register],
+        a_offset: Register,
+        b_offset: Register,
+        source: Register,
     ) -> list[Register]:
-        """The loops over the reduction axes from `depth` on; packed panels are walked in order."""
+        """The loops over the reduction axes from `depth` on; packed panels are walked in order.
+
+        `source` is the offset in the vector operand itself.
+        """
         e, plan, packed = self.e, self.plan, self.shape.packed
         begin, end = e.index(0), self.scope.of(plan.reduction[depth].size)
         if depth == 0:
@@ -217,13 +260,13 @@ class _Kernel:
         carried = [*sums, b_offset] if packed else sums
         with e.carry(begin, end, 1, carried) as loop:
             a_here = e.add(a_offset, e.mul(loop.index, a_stride))
-            if packed:
-                b_here = loop.values.pop()
-            else:
-                b_here = e.add(b_offset, e.mul(loop.index, b_stride))
+            here = e.add(source, e.mul(loop.index, b_stride))
+            b_here = loop.values.pop() if packed else here
             if depth + 1 < len(plan.reduction):
-                loop.values = self._reduce(depth + 1, loop.values, a_here, b_here)
+                loop.values = self._reduce(depth + 1, loop.values, a_here, b_here, here)
             else:
+                if plan.prefetch:
+                    e.prefetch(e.offset(self.arguments["ahead"], here, self.writer.dtype))
                 loop.values = self._step(loop.values, a_here, b_here)
                 if packed:
                     loop.values.append(e.add(b_here, plan.width))
@@ -238,6 +281,9 @@ class _Kernel:
         a = e.offset(self.arguments["a"], a_here, dtype)
         b = e.offset(self.arguments["b"], b_here, dtype)
         step = self.scope.of(self.plan.column.b)
+        if self.plan.row.a == 1:
+            # The line that the tiles below need; to the hardware it is one far away.
+            e.prefetch(e.offset(a, self.shape.rows - 1 + _LINE // ITEM_SIZES[dtype], dtype), 1)
         vectors = []
         for v in range(self.shape.vectors):
             place = e.offset(b, v * lanes if self.shape.packed else e.mul(step, v * lanes), dtype)

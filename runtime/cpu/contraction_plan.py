@@ -28,10 +28,17 @@ TYPICAL_SIZE = 32
 PANEL_BYTES = 320 * 1024
 #: Bytes of the vector operand that stay in the second-level cache while all else goes through.
 _RESIDENT_BYTES = 512 * 1024
+#: Bytes of the first factor, per block, that stay there too where tiles share its lines.
+FACTOR_BYTES = 256 * 1024
 _ROWS_PER_CHUNK = 64
 _ROWS_PER_PACKED_CHUNK = 128
 _ROWS_PER_BLOCKED_CHUNK = 256
+#: Addresses so far apart fall into the same set of the first-level cache...
 _PAGE = 4096
+#: ... and so many of a set's lines, of eight or more, the rows of a tile may take.
+_WAYS = 6
+#: Lanes along a run-time size may be mostly empty: a batch of one.
+_UNKNOWN_LANES = 1.25
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,7 @@ class Plan:
         lines_per_chunk: lines in a unit of work; None if it is a part of one.
         panels_last: whether all panels follow each other for the same rows, not the other way
             round: for a vector operand that stays in the cache.
+        prefetch: whether tiles ask for the vector operand's next panel before it is needed.
     """
 
     outer: tuple[Axis, ...]
@@ -104,6 +112,7 @@ class Plan:
     tiles_per_chunk: int
     lines_per_chunk: int | None
     panels_last: bool
+    prefetch: bool
 
     @property
     def width(self) -> int:
@@ -256,22 +265,25 @@ def _tiled(
     """The plan for one orientation."""
     outer, (row,), (column,), reduction = axes
     transpose = column.c != 1 and row.c == 1 and row.size != 1 and column.size != 1
-    rows, vectors = _choose_tile(row.size, column.size, lanes, transpose, target)
+    most = _rows_side_by_side(row, item_size)
+    rows, vectors = _choose_tile(row.size, column.size, lanes, transpose, most, target)
     width = vectors * lanes
     inner = math.prod(typical(axis.size) for axis in reduction[1:])
     total = inner * typical(reduction[0].size)
     pack = column.b not in (0, 1)
-    # Rows a page apart fall into the same few sets of the cache: copied, they do not.
     lines = tuple(axis for axis in outer if axis.b == 0)
     outer = tuple(axis for axis in outer if axis.b != 0)
-    strides = [axis.b for axis in reduction if isinstance(axis.b, int)]
-    aliased = any(x and x * item_size % _PAGE == 0 for x in strides)
-    line_count = math.prod(typical(axis.size) for axis in lines)
-    if aliased and total >= 64 and typical(row.size) * line_count >= 3 * rows:
-        pack = True
+    panels_last = not pack and total * typical(column.size) * item_size <= _RESIDENT_BYTES
     masks = target.vector_bits >= 256
     bytes_a_step = max(1, inner * width * item_size)
     blocked = total * width * item_size > PANEL_BYTES * 5 // 4
+    block = max(1, PANEL_BYTES // bytes_a_step)
+    if row.a == 1 and len(reduction) == 1:
+        # Each line of the first factor serves several tiles of rows: they have to find it cached.
+        chunk_rows = min(typical(row.size), _ROWS_PER_BLOCKED_CHUNK)
+        shorter = max(1, FACTOR_BYTES // (chunk_rows * item_size))
+        blocked = blocked or total > shorter
+        block = min(block, shorter)
     many = _ROWS_PER_PACKED_CHUNK if pack else _ROWS_PER_CHUNK
     many = _ROWS_PER_BLOCKED_CHUNK if blocked else many
     short = bool(lines) and isinstance(row.size, int) and row.size < many
@@ -288,15 +300,23 @@ def _tiled(
         pack=pack,
         pack_tail=pack or (column.b == 1 and not masks),
         transpose=transpose,
-        block=max(1, PANEL_BYTES // bytes_a_step) if blocked else None,
+        block=block if blocked else None,
         tiles_per_chunk=max(1, many // rows),
         lines_per_chunk=many // row.size if short else None,  # type: ignore[operator]
-        panels_last=not pack and total * typical(column.size) * item_size <= _RESIDENT_BYTES,
+        panels_last=panels_last,
+        prefetch=not panels_last and column.b == 1,
     )
 
 
+def _rows_side_by_side(row: Axis, item_size: int) -> int:
+    """How many rows of the first factor stay in the first-level cache together."""
+    if not isinstance(row.a, int) or not row.a:
+        return _PAGE
+    return _WAYS * _PAGE // math.gcd(row.a * item_size, _PAGE)
+
+
 def _choose_tile(
-    rows: Size, columns: Size, lanes: int, transpose: bool, target: Target
+    rows: Size, columns: Size, lanes: int, transpose: bool, most: int, target: Target
 ) -> tuple[int, int]:
     """Rows and vectors of the register tile."""
     registers = target.vector_registers - (1 if target.has_fma else 2)
@@ -304,7 +324,7 @@ def _choose_tile(
     widest = 4 if registers > 16 else 3
     best: tuple[float, int, int] | None = None
     for vectors in range(1, min(needed, widest) + 1):
-        limit = (registers - vectors) // vectors
+        limit = min((registers - vectors) // vectors, most)
         for tall in range(1, limit + 1):
             if transpose and tall & (tall - 1):
                 continue  # lanes of the transposed vectors
@@ -346,6 +366,8 @@ def _cost(plan: Plan) -> float:
     total = math.prod(typical(axis.size) for axis in plan.reduction)
     vectors = -(-columns // plan.lanes)
     arithmetic = rows * vectors * total * 1.0
+    if isinstance(plan.column.size, str) and isinstance(plan.row.size, int):
+        arithmetic *= _UNKNOWN_LANES
     if not plan.transpose and plan.column.c != 1:
         arithmetic += rows * columns  # stored element by element
     copies = 4.0 * columns * total / plan.lanes if plan.pack else 0.0

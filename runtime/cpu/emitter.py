@@ -413,6 +413,11 @@ class Emitter(Arithmetic):
         operands = f"{kind} {raw}, {pointer.typed}, i32 {align}, {mask.typed}"
         self.lines.append(f"  call void @{name}({operands})")
 
+    def prefetch(self, pointer: Register, level: int = 2) -> None:
+        """Asks for a line of memory to be brought into a cache: the first or the second level's."""
+        hints = [self.constant(x, "int32") for x in (0, 4 - level, 1)]
+        self.call("llvm.prefetch.p0", None, pointer, *hints)
+
     def gather(
         self, pointer: Register, indices: Register, dtype: str, mask: Register | None = None
     ) -> Register:

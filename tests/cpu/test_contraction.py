@@ -400,9 +400,18 @@ def test_columns_beyond_a_panel_are_counted_at_run_time() -> None:
         check_einsum("km,kn->mn", {"k": 64, "n": columns, "m": 10}, run_time=True, staged=True)
 
 
-def test_rows_a_page_apart_are_packed() -> None:
-    compiled = check_einsum("mk,kn->mn", {"m": 300, "k": 128, "n": 1024})
-    assert compiled.native.plan.pack
+def test_rows_a_page_apart_do_not_fill_a_set_of_the_cache() -> None:
+    plan = check_einsum("mk,kn->mn", {"m": 40, "k": 1024, "n": 100}).native.plan
+    assert plan.tile_rows <= 6
+    assert not plan.pack
+
+
+def test_large_factors_are_asked_for_in_time() -> None:
+    for sizes in ({"m": 30, "k": 700, "n": 300}, {"m": 20, "k": 4500, "n": 200}):
+        for run_time in (False, True):
+            compiled = check_einsum("mk,kn->mn", sizes, run_time=run_time)
+            assert compiled.native.plan.prefetch or run_time
+    check_einsum("km,kn->mn", {"m": 300, "k": 700, "n": 300}, run_time=True)
 
 
 def test_a_panel_is_packed_once_for_all_lines() -> None:
