@@ -251,8 +251,11 @@ class Compilable(StepMethods):
     def _warn_of_changes(self) -> None:
         """Warn when a layer was frozen or thawed after `compile`."""
         now = {id(v) for v in self.trainable_variables}  # type: ignore[attr-defined]
-        changed = [v.path for v in self.variables  # type: ignore[attr-defined]
-                   if (id(v) in now) != any(v is t for t in self.trained_variables)]  # fmt: skip
+        trained = {id(v) for v in self.trained_variables}
+        if now == trained:
+            return
+        variables = self.variables  # type: ignore[attr-defined]
+        changed = [v.path for v in variables if (id(v) in now) != (id(v) in trained)]
         if changed:
             warnings.warn(
                 f"`trainable` has changed since compile() for {', '.join(changed[:4])}"

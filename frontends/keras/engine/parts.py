@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,26 @@ _PRIVATE = frozenset(
 _calls = itertools.count(1)
 
 
+#: Classes of attributes that are no parts and hold none: most attributes are of these.
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes, FunctionType, MethodType, type})
+
+
+def _collect(item: Any, seen: set[int], found: list[Any]) -> None:
+    """Add to ``found`` the parts that an attribute is or holds, if they were not seen before."""
+    if item.__class__ in _PLAIN or id(item) in seen:
+        return
+    if isinstance(item, (Variable, Parts)) or hasattr(item, "update_state"):
+        seen.add(id(item))
+        found.append(item)
+    elif hasattr(item, "_graphc_variables"):
+        seen.add(id(item))
+        found += item._graphc_variables()
+    elif isinstance(item, (list, tuple, dict)):
+        seen.add(id(item))
+        for part in item.values() if isinstance(item, dict) else item:
+            _collect(part, seen, found)
+
+
 class Parts:
     """What a layer consists of.
 
@@ -57,81 +78,54 @@ class Parts:
                 f"({Path(code.co_filename).name}:{code.co_firstlineno})"
             )
 
-    def _parts(self) -> Iterator[Any]:
+    def _parts(self) -> list[Any]:
         """The variables, layers and metrics that are attributes, in order of assignment."""
-        seen: set[int] = set()
-
-        def walk(item: Any) -> Iterator[Any]:
-            if id(item) in seen:
-                return
-            if isinstance(item, (Variable, Parts)) or hasattr(item, "update_state"):
-                seen.add(id(item))
-                yield item
-            elif hasattr(item, "_graphc_variables"):
-                seen.add(id(item))
-                yield from item._graphc_variables()
-            elif isinstance(item, (list, tuple)):
-                seen.add(id(item))
-                for part in item:
-                    yield from walk(part)
-            elif isinstance(item, dict):
-                seen.add(id(item))
-                for part in item.values():
-                    yield from walk(part)
-
         self._check_constructed()
-        for variable in self._own_variables:
-            seen.add(id(variable))
-            yield variable
+        found: list[Any] = list(self._own_variables)
+        seen = {id(variable) for variable in found}
         for key, item in self.__dict__.items():
-            if key not in _PRIVATE:
-                yield from walk(item)
+            if item.__class__ not in _PLAIN and key not in _PRIVATE:
+                _collect(item, seen, found)
+        return found
 
     @property
     def layers_inside(self) -> list[Parts]:
         """The layers that are direct parts of this one."""
         return [part for part in self._parts() if isinstance(part, Parts)]
 
-    def _flatten_layers(self) -> list[Parts]:
-        """The layer itself and all layers inside, each once, outer ones first."""
-        found: dict[int, Parts] = {id(self): self}
+    def _walk(self) -> list[tuple[Parts, list[Any]]]:
+        """The layer itself and all layers inside, each once, outer ones first, with their parts."""
+        found: dict[int, tuple[Parts, list[Any]]] = {}
 
         def visit(layer: Parts) -> None:
-            for part in layer.layers_inside:
-                if id(part) not in found:
-                    found[id(part)] = part
+            parts = layer._parts()
+            found[id(layer)] = (layer, parts)
+            for part in parts:
+                if isinstance(part, Parts) and id(part) not in found:
                     visit(part)
 
         visit(self)
         return list(found.values())
 
+    def _flatten_layers(self) -> list[Parts]:
+        """The layer itself and all layers inside, each once, outer ones first."""
+        return [layer for layer, _ in self._walk()]
+
     @property
     def variables(self) -> list[Variable]:
         """All variables, those of layers inside included, metrics' excluded."""
-        found: dict[int, Variable] = {}
-        for layer in self._flatten_layers():
-            for part in layer._parts():
-                if isinstance(part, Variable):
-                    found.setdefault(id(part), part)
-        return list(found.values())
+        return _variables(self._walk())
 
     @property
     def weights(self) -> list[Variable]:
         """All variables but the states of random generators: trainable ones of a layer first."""
-        found: dict[int, Variable] = {}
-        for layer in self._flatten_layers():
-            own = [part for part in layer._parts() if isinstance(part, Variable)]
-            own.sort(key=lambda variable: not variable.trainable)  # stable
-            for variable in own:
-                if not getattr(variable, "is_random_state", False):
-                    found.setdefault(id(variable), variable)
-        return list(found.values())
+        return _weights(self._walk())
 
     @property
     def trainable_variables(self) -> list[Variable]:
         """The variables that training changes now."""
-        frozen = {id(v) for v in self._frozen_variables()}
-        return [v for v in self.variables if v.trainable and id(v) not in frozen]
+        layers = self._walk()
+        return _trainable(_variables(layers), layers)
 
     @property
     def non_trainable_variables(self) -> list[Variable]:
@@ -142,19 +136,14 @@ class Parts:
     @property
     def trainable_weights(self) -> list[Variable]:
         """Those of `weights` that training changes now."""
-        frozen = {id(v) for v in self._frozen_variables()}
-        return [v for v in self.weights if v.trainable and id(v) not in frozen]
+        layers = self._walk()
+        return _trainable(_weights(layers), layers)
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
         """The others of `weights`."""
         trained = {id(v) for v in self.trainable_weights}
         return [v for v in self.weights if id(v) not in trained]
-
-    def _frozen_variables(self) -> list[Variable]:
-        if not self._trainable:
-            return self.variables
-        return [v for layer in self.layers_inside for v in layer._frozen_variables()]
 
     @property
     def trainable(self) -> bool:
@@ -201,10 +190,7 @@ class Parts:
     def metrics(self) -> list[Any]:
         """The metrics that are parts of this layer or of layers inside."""
         return [
-            part
-            for layer in self._flatten_layers()
-            for part in layer._parts()
-            if hasattr(part, "update_state")
+            part for _, parts in self._walk() for part in parts if hasattr(part, "update_state")
         ]
 
     # --------------------------------------------------------------------------------- weights
@@ -245,3 +231,32 @@ class Parts:
                 f'"{self.name}" has no weights yet: call it on data, or give it an input shape'
             )
         return sum(int(np.prod(variable.shape)) for variable in self.weights)
+
+
+def _variables(layers: Sequence[tuple[Parts, list[Any]]]) -> list[Variable]:
+    """The variables among the parts of some layers, each once."""
+    found: dict[int, Variable] = {}
+    for _, parts in layers:
+        for part in parts:
+            if isinstance(part, Variable):
+                found.setdefault(id(part), part)
+    return list(found.values())
+
+
+def _weights(layers: Sequence[tuple[Parts, list[Any]]]) -> list[Variable]:
+    found: dict[int, Variable] = {}
+    for _, parts in layers:
+        own = [part for part in parts if isinstance(part, Variable)]
+        own.sort(key=lambda variable: not variable.trainable)  # stable
+        for variable in own:
+            if not getattr(variable, "is_random_state", False):
+                found.setdefault(id(variable), variable)
+    return list(found.values())
+
+
+def _trainable(
+    variables: Sequence[Variable], layers: Sequence[tuple[Parts, list[Any]]]
+) -> list[Variable]:
+    """Those variables that neither are frozen themselves nor belong to a frozen layer."""
+    frozen = {id(v) for layer, _ in layers if not layer._trainable for v in layer.variables}
+    return [v for v in variables if v.trainable and id(v) not in frozen]
