@@ -51,7 +51,7 @@ class Elements(Operators):
         data: A NumPy array, or a value of the graph that is being traced, which has no elements.
     """
 
-    __slots__ = ("data",)
+    __slots__ = ()
 
     data: np.ndarray | Value
 
@@ -154,7 +154,7 @@ class Elements(Operators):
     def __delitem__(self, key: Any) -> NoReturn:
         raise TypeError(_NO_ASSIGNMENT)
 
-    # ------------------------------------------------------------------------ identity and copies
+    # ---------------------------------------------------------------------------------- identity
 
     def ref(self) -> Reference:
         """The tensor by its identity, as a key of dictionaries: ``==`` of tensors is elementwise.
@@ -163,17 +163,6 @@ class Elements(Operators):
             >>> names = {x.ref(): "x"}
         """
         return Reference(self)
-
-    def __copy__(self) -> Any:
-        return self  # it cannot change
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        return self
-
-    def __reduce__(self) -> Any:
-        if isinstance(self.data, Value):
-            raise TypeError("a tensor of a program that is being traced cannot be pickled")
-        return type(self), (self.data,)
 
     # -------------------------------------------------------------------------------------- text
 

@@ -12,10 +12,11 @@ import numpy as np
 from graphc.errors import DataDependentControlFlowError, ShapeError
 from graphc.ir import Value, dims, is_integer
 from graphc.ops.choice import Where
-from graphc.ops.elementwise import cast
+from graphc.ops.elementwise import Max, cast
 from graphc.ops.family import like
-from graphc.ops.gather import Gather
-from graphc.ops.movement import Reshape, Reverse, Slice, Transpose, expand_to, reshape_to
+from graphc.ops.gather import Gather, ScatterAdd
+from graphc.ops.movement import Iota, Pad, Reverse, Slice, Transpose, expand_to, reshape_to
+from graphc.ops.scatter import ScatterMax
 
 
 @dataclass(frozen=True)
@@ -196,39 +197,141 @@ def _known_size(size: dims.Dim) -> int:
     return size
 
 
-def _basic(x: Value, keys: list[Any]) -> Value:
-    """Integers, slices and None, one for each axis."""
+@dataclass(frozen=True)
+class _Selection:
+    """What integers, slices and None select.
+
+    Args:
+        starts: Per axis; of axes that are turned round, counted from their end.
+        stops: Behind the last element.
+        steps: At least 1.
+        turned: The axes whose order is turned round first.
+        shape: The sizes of the result; None where the size of a slice goes.
+        slices: The axes that stay.
+    """
+
+    starts: tuple[dims.Dim, ...]
+    stops: tuple[dims.Dim, ...]
+    steps: tuple[int, ...]
+    turned: tuple[int, ...]
+    shape: tuple[int | None, ...]
+    slices: tuple[int, ...]
+
+
+def _select(sizes: dims.Shape, keys: list[Any]) -> _Selection:
     starts: list[dims.Dim] = []
     stops: list[dims.Dim] = []
     steps: list[int] = []
-    reversed_axes: list[int] = []
-    shape: list[dims.Dim | None] = []  # None where the slice's size goes
-    axis = 0
+    turned: list[int] = []
+    shape: list[int | None] = []
+    slices: list[int] = []
     for item in keys:
         if item is None:
             shape.append(1)
             continue
-        size = x.shape[axis]
+        axis = len(starts)
         if isinstance(item, Part):
-            start, stop, step = _slice_bounds(item, size)
+            start, stop, step = _slice_bounds(item, sizes[axis])
             if step < 0:
-                reversed_axes.append(axis)
+                turned.append(axis)
             shape.append(None)
+            slices.append(axis)
         else:
-            start, step = _position(item, size, axis), 1
+            start, step = _position(item, sizes[axis], axis), 1
             stop = start + 1
         starts.append(start)
         stops.append(stop)
         steps.append(abs(step))
-        axis += 1
-    if reversed_axes:
-        x = Reverse(tuple(reversed_axes))(x)
+    return _Selection(*map(tuple, (starts, stops, steps, turned, shape, slices)))  # type: ignore
+
+
+def _basic(x: Value, keys: list[Any]) -> Value:
+    """Integers, slices and None, one for each axis."""
+    chosen = _select(x.shape, keys)
+    if chosen.turned:
+        x = Reverse(chosen.turned)(x)
     y = x
-    if tuple(stops) != x.shape or any(start != 0 for start in starts) or any(s != 1 for s in steps):
-        y = Slice(tuple(starts), tuple(stops), tuple(steps))(x)
-    sizes = iter([y.shape[i] for i, item in enumerate(_axes(keys)) if isinstance(item, Part)])
-    result = tuple(next(sizes) if dim is None else dim for dim in shape)
-    return y if result == y.shape else Reshape(result)(y)
+    everything = chosen.stops == x.shape and all(start == 0 for start in chosen.starts)
+    if not everything or any(step != 1 for step in chosen.steps):
+        y = Slice(chosen.starts, chosen.stops, chosen.steps)(x)
+    sizes = iter([y.shape[axis] for axis in chosen.slices])
+    return reshape_to(y, [next(sizes) if dim is None else dim for dim in chosen.shape])
+
+
+def update_item_value(x: Value, y: Value, *places: Value, key: Key, how: str) -> Value:
+    """``x`` with ``y``, broadcast, in the place of ``x[key]``, or added to it.
+
+    Args:
+        x: Any value of known sizes.
+        y: Of the same dtype.
+        *places: Positions, in the places of the key that wait for them.
+        key: What `parse_key` gave.
+        how: ``"assign"``: of several elements for one place the last remains; ``"add"``.
+
+    Raises:
+        ShapeError: ``y`` does not fit, or an index is outside its axis.
+    """
+    complete = _complete(x, key)
+    if places:
+        return _scattered(x, y, places, complete, how)
+    inner = _basic(x, complete)
+    if 0 in inner.shape:
+        return x
+    y = _fitted(y, inner.shape)
+    placed = _placed(y, x, inner, complete)
+    if how == "add":
+        return x + placed
+    there = _placed(x.graph.constant(True), x, inner, complete)
+    return Where()(there, placed, x)
+
+
+def _placed(y: Value, x: Value, inner: Value, keys: list[Any]) -> Value:
+    """``y`` in the place of a slice of ``x``, zeros elsewhere."""
+    chosen = _select(x.shape, keys)
+    known = tuple(_known_size(size) for size in x.shape)
+    counts = [
+        len(range(start, stop, step))  # type: ignore[arg-type]
+        for start, stop, step in zip(chosen.starts, chosen.stops, chosen.steps, strict=True)
+    ]
+    y = reshape_to(expand_to(y, inner.shape), counts)
+    gaps = tuple(step - 1 for step in chosen.steps)
+    after = tuple(
+        size - 1 - start - (count - 1) * step
+        for size, start, count, step in zip(known, chosen.starts, counts, chosen.steps, strict=True)
+    )
+    wide = cast(y, "int8") if y.dtype == "bool" else y
+    padded = cast(Pad(chosen.starts, after, gaps)(wide), y.dtype)
+    return Reverse(chosen.turned)(padded) if chosen.turned else padded
+
+
+def _scattered(x: Value, y: Value, places: Sequence[Value], keys: list[Any], how: str) -> Value:
+    """The same for positions: each element has a number, and is looked up by it."""
+    size = _known_size(x.type.size)
+    numbers = reshape_to(x.graph.apply(Iota((size,), 0, "int32")), x.shape)
+    chosen = _gathered(numbers, places, keys)
+    count = _known_size(chosen.type.size)
+    if not count:
+        return x
+    flat = reshape_to(chosen, (count,))
+    values = reshape_to(expand_to(_fitted(y, chosen.shape), chosen.shape), (count,))
+    if how == "add":
+        return x + reshape_to(ScatterAdd(0, size)(flat, values), x.shape)
+    order = x.graph.apply(Iota((count,), 0, "int32")) + 1
+    last = ScatterMax(0, size)(flat, order)
+    found = reshape_to(Gather(0)(values, Max()(last - 1, like(last, 0))), x.shape)
+    return Where()(reshape_to(last > 0, x.shape), found, x)
+
+
+def _fitted(y: Value, shape: dims.Shape) -> Value:
+    """``y``, if it can be broadcast to a shape."""
+    while y.rank > len(shape) and y.shape[0] == 1:
+        y = reshape_to(y, y.shape[1:])
+    if y.rank > len(shape) or dims.broadcast_shapes(y.shape, shape) != tuple(shape):
+        raise ShapeError(
+            f"a value of shape {dims.shape_text(y.shape)} cannot be assigned to a part of shape "
+            f"{dims.shape_text(shape)}"
+        )
+    return y
 
 
 def _axes(keys: list[Any]) -> list[Any]:

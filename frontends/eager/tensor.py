@@ -16,7 +16,13 @@ from graphc.config import config
 from graphc.eager.cache import Cache
 from graphc.eager.current import current_tapes, current_trace
 from graphc.eager.elements import Elements
-from graphc.eager.indexing import Key, get_item_value, numpy_key, parse_key
+from graphc.eager.indexing import (
+    Key,
+    get_item_value,
+    numpy_key,
+    parse_key,
+    update_item_value,
+)
 from graphc.eager.location import user_line, user_line_text
 from graphc.eager.operators import OPERATORS
 from graphc.eager.plan import Plan, silence
@@ -51,9 +57,10 @@ class Tensor(Elements):
         dims: The same with symbolic dimensions (`graphc.ir.SymbolicDim`) in place of None.
         dtype: The element type as a string.
         mask: Which steps of a sequence count (bool); None if all do. Layers pass it on.
+        origin: Of a part of a variable: the variable and the key of the part; else not set.
     """
 
-    __slots__ = ("__weakref__", "mask", "origin")
+    __slots__ = ("__weakref__", "data", "mask", "origin")
 
     def __init__(self, data: np.ndarray | Value):
         self.data = data
@@ -114,6 +121,17 @@ class Tensor(Elements):
     def astype(self, dtype: Any) -> Tensor:
         """The elements converted to another type."""
         return cast(self, standard_dtype(dtype))
+
+    def __copy__(self) -> Any:
+        return self  # it cannot change
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+    def __reduce__(self) -> Any:
+        if isinstance(self.data, Value):
+            raise TypeError("a tensor of a program that is being traced cannot be pickled")
+        return type(self), (self.data,)
 
     def _operate(self, name: str, *operands: Any) -> Any:
         return operate(name, *operands)
@@ -529,3 +547,21 @@ def _get_known_item(x: Tensor, template: Key, places: list[Tensor]) -> Tensor:
             tape.record(plan, (x, *places), (result,))
         return result
     return Tensor(np.asarray(array))
+
+
+def update_item(x: Tensor, key: Any, value: Any, how: str) -> Tensor:
+    """``x`` with another value for ``x[key]``.
+
+    Args:
+        x: A tensor.
+        key: As for `get_item`.
+        value: Broadcast to the shape of ``x[key]``.
+        how: ``"assign"``: of several values for one element the last remains; ``"add"``: all are
+            added.
+
+    Raises:
+        ShapeError: The value does not fit, or an index is outside its axis.
+    """
+    template, places = parse_key(key, as_tensor)
+    operands = (x, as_tensor(value, x.dtype), *places)
+    return apply_function(update_item_value, *operands, key=template, how=how)

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from graphc.eager.current import current_tapes
-from graphc.eager.operators import Operators
+from graphc.eager.elements import Elements
 from graphc.eager.promotion import standard_dtype
-from graphc.eager.tensor import Tensor, as_tensor, operate
+from graphc.eager.tensor import Tensor, as_tensor, get_item, operate, update_item
 from graphc.eager.trace import checked_update, current_trace, note_creation
-from graphc.ir import TensorType, numpy_dtype, type_of
+from graphc.errors import ShapeError
+from graphc.ir import TensorType, dtype_name, numpy_dtype, type_of
 
 
-class Variable(Operators):
+class Variable(Elements):
     """A tensor with a value that changes.
 
     Its array stays the same object for life: programs update it in place.
@@ -61,7 +62,7 @@ class Variable(Operators):
     @property
     def dtype(self) -> str:
         """The element type."""
-        return self.array.dtype.name
+        return dtype_name(self.array.dtype)
 
     @property
     def ndim(self) -> int:
@@ -69,8 +70,24 @@ class Variable(Operators):
         return self.array.ndim
 
     @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.array.size
+
+    @property
+    def data(self) -> Any:
+        """What a tensor of the value now holds."""
+        return self.as_tensor().data
+
+    @property
     def value(self) -> Tensor:
-        """The value now: symbolic inside a trace."""
+        """The value now: symbolic inside a trace. It can also be called, as ``value()``."""
+        value = Tensor(self.as_tensor().data) if current_trace() else self.as_tensor()
+        value.__class__ = VariableValue
+        return value
+
+    def read_value(self) -> Tensor:
+        """The same as `value`."""
         return self.as_tensor()
 
     def as_tensor(self) -> Tensor:
@@ -86,7 +103,11 @@ class Variable(Operators):
         return self.array.copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("a variable changes, so its value as an array is always a copy")
         return self.array.astype(dtype or self.array.dtype)
+
+    # ------------------------------------------------------------------------------- assignment
 
     def assign(self, value: Any) -> Tensor:
         """Give it a new value of the same shape; returns that value.
@@ -99,7 +120,7 @@ class Variable(Operators):
         if trace:
             trace.write(self, tensor)
         else:
-            self.array[...] = tensor.numpy()
+            self.array[...] = tensor.data
         return tensor
 
     def assign_add(self, value: Any) -> Tensor:
@@ -110,25 +131,98 @@ class Variable(Operators):
         """Subtract from it."""
         return self.assign(operate("subtract", self, value))
 
+    def __getitem__(self, key: Any) -> VariableSlice:
+        """A part of the value, which can be assigned: ``v[0].assign(1.0)``."""
+        part = get_item(self.as_tensor(), key)
+        if type(part) is not Tensor or current_trace():
+            part = Tensor(part.data)
+        part.origin = (self, key)
+        part.__class__ = VariableSlice
+        return part  # type: ignore[return-value]
+
+    def scatter_nd_update(self, indices: Any, updates: Any) -> Tensor:
+        """Assign to the parts that the last axis of ``indices`` names, ``(..., k)``."""
+        return self[_nd_key(indices)].assign(updates)
+
+    def scatter_nd_add(self, indices: Any, updates: Any) -> Tensor:
+        """Add to the parts that ``indices`` name, each time that they do."""
+        return self.assign(update_item(self.as_tensor(), _nd_key(indices), updates, "add"))
+
+    def scatter_nd_sub(self, indices: Any, updates: Any) -> Tensor:
+        """Subtract from the parts that ``indices`` name, each time that they do."""
+        return self.scatter_nd_add(indices, operate("negative", updates))
+
+    # -------------------------------------------------------------------------- Python's protocols
+
     def _operate(self, name: str, *operands: Any) -> Any:
-        if any(getattr(other, "records_operations", False) for other in operands):
-            return NotImplemented
         return operate(name, *operands)
-
-    def __bool__(self) -> bool:
-        return bool(self.as_tensor())
-
-    def __int__(self) -> int:
-        return int(self.as_tensor())
-
-    def __float__(self) -> float:
-        return float(self.as_tensor())
 
     def __len__(self) -> int:
         return len(self.array)
 
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __format__(self, specification: str) -> str:
+        return super().__format__(specification) if specification else repr(self)
+
     def __repr__(self) -> str:
-        return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"
+        text = f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}"
+        return f"{text}>" if current_trace() else f"{text}, value={self.array}>"
+
+
+class VariableValue(Tensor):
+    """The value of a variable, which may be called: a property in Keras, a method in TensorFlow."""
+
+    __slots__ = ()
+
+    def __call__(self) -> Tensor:
+        """The value."""
+        return self
+
+    def __reduce__(self) -> Any:
+        return Tensor, (self.data,)
+
+
+class VariableSlice(Tensor):
+    """A part of a variable's value, which can be assigned."""
+
+    __slots__ = ()
+
+    def assign(self, value: Any) -> Tensor:
+        """Give this part of the variable a new value, broadcast to its shape.
+
+        Returns:
+            The new value of the whole variable.
+
+        Raises:
+            ShapeError: The value does not fit.
+        """
+        variable, key = self.origin
+        return variable.assign(update_item(variable.as_tensor(), key, value, "assign"))
+
+    def assign_add(self, value: Any) -> Tensor:
+        """Add to this part of the variable."""
+        return self.assign(operate("add", get_item(*self._now()), value))
+
+    def assign_sub(self, value: Any) -> Tensor:
+        """Subtract from this part of the variable."""
+        return self.assign(operate("subtract", get_item(*self._now()), value))
+
+    def _now(self) -> tuple[Tensor, Any]:
+        variable, key = self.origin
+        return variable.as_tensor(), key
+
+    def __reduce__(self) -> Any:
+        return Tensor, (self.data,)
+
+
+def _nd_key(indices: Any) -> tuple[Any, ...]:
+    places = as_tensor(indices)
+    depth = places.dims[-1] if places.ndim else None
+    if not isinstance(depth, int):
+        raise ShapeError(f"`indices` should have a last axis of known size. Received: {places}")
+    return tuple(places[..., i] for i in range(depth))
 
 
 def aligned_copy(array: np.ndarray, alignment: int = 64) -> np.ndarray:
