@@ -15,7 +15,9 @@ from graphc.keras.ops import (
     crossentropy,
     ctc,
     elementwise,
+    fourier,
     functions,
+    image,
     indexing,
     linalg,
     movement,
@@ -24,13 +26,13 @@ from graphc.keras.ops import (
     normalization,
     patches,
     products,
-    quality,
     reduction,
     segments,
     series,
     sets,
     sorting,
     statistics,
+    vectorization,
     window_functions,
     windows,
 )
@@ -44,6 +46,7 @@ from graphc.keras.ops.creation import *
 from graphc.keras.ops.crossentropy import *
 from graphc.keras.ops.ctc import *
 from graphc.keras.ops.elementwise import *
+from graphc.keras.ops.fourier import *
 from graphc.keras.ops.functions import *
 from graphc.keras.ops.indexing import *
 from graphc.keras.ops.linalg import *
@@ -52,13 +55,14 @@ from graphc.keras.ops.nan import *
 from graphc.keras.ops.normalization import *
 from graphc.keras.ops.patches import *
 from graphc.keras.ops.products import *
-from graphc.keras.ops.quality import *
+from graphc.keras.ops.quality import psnr
 from graphc.keras.ops.reduction import *
 from graphc.keras.ops.segments import *
 from graphc.keras.ops.series import *
 from graphc.keras.ops.sets import *
 from graphc.keras.ops.sorting import *
 from graphc.keras.ops.statistics import *
+from graphc.keras.ops.vectorization import *
 from graphc.keras.ops.window_functions import *
 from graphc.keras.ops.windows import *
 
@@ -73,6 +77,7 @@ __all__ = [
     *crossentropy.__all__,
     *ctc.__all__,
     *elementwise.__all__,
+    *fourier.__all__,
     *functions.__all__,
     *indexing.__all__,
     *linalg.__all__,
@@ -81,14 +86,17 @@ __all__ = [
     *normalization.__all__,
     *patches.__all__,
     *products.__all__,
-    *quality.__all__,
     *reduction.__all__,
     *segments.__all__,
     *series.__all__,
     *sets.__all__,
     *sorting.__all__,
     *statistics.__all__,
+    *vectorization.__all__,
     *window_functions.__all__,
     *windows.__all__,
+    "image",
+    "linalg",
     "nn",
+    "psnr",
 ]
