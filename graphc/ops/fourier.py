@@ -79,7 +79,7 @@ class FFT(_Transform):
         return tuple(reshape_to(narrow(y, 1, i, i + 1), real.shape) for i in (0, 1))
 
     def onnx(self, context: Any, node: Node, real: str, imaginary: str) -> Any:
-        """Products of matrices, as its kernels are faster than the DFT's; that for open sizes."""
+        """Products of matrices, which are faster and more exact than DFT, but for an open size."""
         x = node.inputs[0]
         if isinstance(x.shape[-1], int):
             return context.decomposed(node, real, imaginary)
@@ -93,7 +93,7 @@ class FFT(_Transform):
             y = context.node("DFT", operands, inverse=int(self.inverse))
         else:
             y = context.node("DFT", [pair], axis=axis, inverse=int(self.inverse))
-        halves = context.node("Split", [y], outputs=2, axis=len(shape) - 1)
+        halves = context.node("Split", [y, context.shape([1, 1])], outputs=2, axis=len(shape) - 1)
         return tuple(context.reshape(half, shape, x.shape) for half in halves)
 
     @classmethod

@@ -16,6 +16,14 @@ def real_keras():
     return pytest.importorskip("keras")
 
 
+@pytest.fixture
+def double_precision(real_keras):
+    """Keras itself, computing in double precision what it is given in arrays of JAX."""
+    jax = pytest.importorskip("jax")
+    with jax.enable_x64(True):
+        yield real_keras
+
+
 class Clock:
     """A clock that stands still until it is told to go on."""
 

@@ -8,6 +8,7 @@ import pytest
 from graphc.errors import ShapeError
 from graphc.keras import ops
 from tests.keras.computing import arrays_of, at_once, gradients, traced
+from tests.keras.precise import close
 
 RNG = np.random.default_rng(50)
 
@@ -91,25 +92,6 @@ SMOOTH = {
     "cholesky", "cholesky_inverse", "det", "inv", "logdet", "lstsq", "lu_factor", "norm", "pinv",
     "qr", "slogdet", "solve", "solve_triangular", "svd",
 }  # fmt: skip
-
-
-@pytest.fixture
-def double_precision(real_keras):
-    """Real Keras in double precision."""
-    jax = pytest.importorskip("jax")
-    with jax.enable_x64(True):
-        yield real_keras
-
-
-def close(received, expected, rtol):
-    assert len(received) == len(expected)
-    for mine, theirs in zip(received, expected, strict=True):
-        assert mine.shape == theirs.shape
-        assert mine.dtype.kind == theirs.dtype.kind
-        largest = np.abs(theirs[np.isfinite(theirs)]).max(initial=0)
-        if theirs.dtype == "float32":  # as Keras's norms always are
-            rtol = max(rtol, 1e-6)
-        np.testing.assert_allclose(mine, theirs, rtol=rtol, atol=rtol * largest)
 
 
 @pytest.mark.parametrize("name, args, kwargs", CASES)
