@@ -12,15 +12,17 @@ line (`cond` and `while_loop` do it), as there is no autograph; random numbers a
 
 from __future__ import annotations
 
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
+from graphc import __version__
 from graphc.eager import Tensor, Variable
 from graphc.eager.function import function
 from graphc.eager.spec import TensorSpec
 from graphc.eager.tape import GradientTape, UnconnectedGradients
-from graphc.keras import initializers, losses, metrics, optimizers
+from graphc.keras import initializers, losses, metrics, optimizers, tree
 from graphc.names import (
+    bitwise,
     control,
     creation,
     debugging,
@@ -35,6 +37,7 @@ from graphc.names import (
 )
 from graphc.names.adapt import missing_name
 from graphc.names.module import Module
+from graphc.names.shape import TensorShape
 
 _CREATION = """
 constant convert_to_tensor ensure_shape eye fill get_static_value identity is_symbolic_tensor
@@ -42,14 +45,14 @@ is_tensor linspace newaxis one_hot ones ones_like range rank saturate_cast cast 
 size stop_gradient zeros zeros_like
 """
 _MOVEMENT = """
-boolean_mask broadcast_to concat dynamic_partition expand_dims gather gather_nd meshgrid pad repeat
-reshape reverse reverse_sequence roll scatter_nd slice split squeeze stack strided_slice
-tensor_scatter_nd_add tensor_scatter_nd_sub tensor_scatter_nd_update tile transpose unique
-unique_with_counts unstack where
+bitcast boolean_mask broadcast_to concat dynamic_partition expand_dims gather gather_nd meshgrid
+pad repeat reshape reverse reverse_sequence roll scatter_nd searchsorted slice split squeeze
+stack strided_slice tensor_scatter_nd_add tensor_scatter_nd_sub tensor_scatter_nd_update tile
+transpose unique unique_with_counts unravel_index unstack where
 """
 _MATH = """
 abs acos acosh add add_n argmax argmin argsort asin asinh atan atan2 atanh clip_by_global_norm
-clip_by_norm clip_by_value cos cosh cumsum divide equal exp floor greater greater_equal
+clip_by_norm clip_by_value complex cos cosh cumsum divide equal exp floor greater greater_equal
 histogram_fixed_width less less_equal logical_and logical_not logical_or maximum minimum multiply
 negative not_equal pow reduce_all reduce_any reduce_logsumexp reduce_max reduce_mean reduce_min
 reduce_prod reduce_sum round scalar_mul sigmoid sign sin sinh sort sqrt square subtract tan tanh
@@ -69,10 +72,16 @@ def _table() -> dict[str, Any]:
         "GradientTape": GradientTape,
         "Module": Module,
         "Tensor": Tensor,
+        "TensorShape": TensorShape,
         "TensorSpec": TensorSpec,
         "UnconnectedGradients": UnconnectedGradients,
         "Variable": Variable,
+        "constant_initializer": initializers.Constant,
         "function": function,
+        "ones_initializer": initializers.Ones,
+        "random_normal_initializer": initializers.RandomNormal,
+        "random_uniform_initializer": initializers.RandomUniform,
+        "zeros_initializer": initializers.Zeros,
     }
     for module, names in (
         (creation, _CREATION),
@@ -84,7 +93,8 @@ def _table() -> dict[str, Any]:
     ):
         table.update({name: getattr(module, name) for name in names.split()})
     table.update({name: getattr(dtypes, name) for name in dtypes.__all__})
-    spaces: dict[str, ModuleType] = {
+    spaces: dict[str, Any] = {
+        "bitwise": bitwise,
         "debugging": debugging,
         "dtypes": dtypes,
         "image": image,
@@ -93,10 +103,12 @@ def _table() -> dict[str, Any]:
         "losses": losses,
         "math": math,
         "metrics": metrics,
+        "nest": tree,
         "nn": nn,
         "optimizers": optimizers,
         "random": random,
         "signal": signal,
+        "version": SimpleNamespace(VERSION=__version__),
     }
     return {**table, **spaces}
 

@@ -14,7 +14,9 @@ from graphc.keras import ops
 from graphc.keras.ops.arguments import float_tensor
 from graphc.keras.ops.recording import operation
 from graphc.names.adapt import missing_name, public_names, renamed, takes_name
+from graphc.names.creation import eye  # noqa: F401 (a name of this module, too)
 from graphc.names.dtypes import name_of
+from graphc.names.math import global_norm, l2_normalize  # noqa: F401 (the same)
 
 tensordot = renamed(ops.tensordot, "a b axes")
 

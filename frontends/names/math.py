@@ -37,6 +37,7 @@ divide = renamed(ops.true_divide, "x y")
 divide_no_nan = renamed(ops.divide_no_nan, "x y")
 equal = renamed(ops.equal, "x y")
 erf = renamed(ops.erf, "x")
+erfinv = renamed(ops.erfinv, "x")
 exp = renamed(ops.exp, "x")
 expm1 = renamed(ops.expm1, "x")
 floor = renamed(ops.floor, "x")
@@ -100,6 +101,39 @@ accumulate_n = add_n
 def erfc(x: Any) -> Any:
     """``1 - erf(x)``; from 1 on as 1 - erf, so it is 0 where erf is 1 within rounding."""
     return ops.subtract(1.0, ops.erf(x))
+
+
+@takes_name
+def real(input: Any) -> Any:
+    """The real parts."""
+    return ops.real(input)
+
+
+@takes_name
+def imag(input: Any) -> Any:
+    """The imaginary parts."""
+    return ops.imag(input)
+
+
+@takes_name
+def conj(x: Any) -> Any:
+    """The conjugates; real numbers as they are."""
+    return ops.conj(x)
+
+
+@takes_name
+def angle(input: Any) -> Any:
+    """The angles of complex numbers: 0 for positive real numbers."""
+    return ops.angle(input)
+
+
+@takes_name
+@operation
+def complex(real: Any, imag: Any) -> Tensor:
+    """Complex numbers from their real and imaginary parts."""
+    x, y = as_tensor(real), as_tensor(imag)
+    kind = "complex128" if "float64" in (x.dtype, y.dtype) else "complex64"
+    return ops.cast(x, kind) + ops.cast(y, kind) * 1j
 
 
 @takes_name

@@ -13,6 +13,7 @@ import numpy as np
 
 from graphc.eager import Tensor, as_tensor
 from graphc.errors import ShapeError
+from graphc.ir import numpy_dtype
 from graphc.keras import ops
 from graphc.keras.ops.recording import operation
 from graphc.names.adapt import renamed, takes_name
@@ -332,6 +333,46 @@ def dynamic_partition(data: Any, partitions: Any, num_partitions: int) -> list[A
     """The rows of each of so many groups; to which group a row belongs has to be known."""
     known = as_tensor(partitions).numpy()
     return [boolean_mask(data, known == group) for group in builtins.range(num_partitions)]
+
+
+@takes_name
+def searchsorted(
+    sorted_sequence: Any, values: Any, side: str = "left", out_type: Any = "int32"
+) -> Any:
+    """Where values belong among sorted numbers, along the last axis.
+
+    Args:
+        sorted_sequence: Sorted numbers; several rows go with as many rows of values.
+        values: What is looked for.
+        side: Whether a value that is there belongs before (``"left"``) or behind it (``"right"``).
+        out_type: Element type of the places.
+    """
+    if ops.ndim(ops.convert_to_tensor(sorted_sequence)) == 1:
+        return ops.cast(ops.searchsorted(sorted_sequence, values, side), name_of(out_type))
+    return ops.map(
+        lambda pair: ops.cast(ops.searchsorted(pair[0], pair[1], side), name_of(out_type)),
+        (ops.convert_to_tensor(sorted_sequence), ops.convert_to_tensor(values)),
+    )
+
+
+@takes_name
+def unravel_index(indices: Any, dims: Any) -> Any:
+    """Positions in a flat tensor as positions along its axes: a row for each axis."""
+    return ops.stack(list(ops.unravel_index(indices, tuple(_integers(dims)))))
+
+
+@takes_name
+def bitcast(input: Any, type: Any) -> Any:
+    """The same bits read as another element type.
+
+    A narrower type gives a new last axis, a wider one takes the last axis away.
+    """
+    x, kind = ops.convert_to_tensor(input), str(name_of(type))
+    change = numpy_dtype(kind).itemsize - numpy_dtype(x.dtype).itemsize
+    if change > 0:
+        return ops.squeeze(ops.view(x, kind), -1)
+    bits = ops.view(ops.expand_dims(x, -1), kind)
+    return bits if change else ops.squeeze(bits, -1)
 
 
 @takes_name

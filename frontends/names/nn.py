@@ -16,16 +16,38 @@ from graphc.keras import random as keras_random
 from graphc.keras.ops.arguments import float_tensor
 from graphc.keras.ops.recording import operation
 from graphc.names.adapt import missing_name, public_names, renamed, takes_name
+from graphc.names.math import (  # noqa: F401 (names of this module, too)
+    in_top_k,
+    l2_normalize,
+    log_softmax,
+    sigmoid,
+    softmax,
+    softplus,
+    softsign,
+    tanh,
+    top_k,
+    zero_fraction,
+)
 from graphc.names.random import op_seed
 
 elu = renamed(ops.elu, "features alpha")
-gelu = renamed(ops.gelu, "features approximate")
 leaky_relu = renamed(ops.leaky_relu, "features alpha")
 relu = renamed(ops.relu, "features")
 relu6 = renamed(ops.relu6, "features")
 selu = renamed(ops.selu, "features")
 silu = renamed(ops.silu, "features")
 swish = silu
+
+
+@takes_name
+def gelu(features: Any, approximate: bool = False) -> Any:
+    """``x * P(X <= x)`` for a normally distributed X.
+
+    Args:
+        features: A tensor.
+        approximate: Whether to compute it by way of `tanh`; not by default.
+    """
+    return ops.gelu(features, approximate)
 
 
 @takes_name

@@ -16,6 +16,7 @@ from graphc.keras.ops.arguments import float_tensor
 from graphc.keras.ops.recording import operation
 from graphc.names.adapt import missing_name, public_names, takes_name
 from graphc.names.dtypes import name_of
+from graphc.names.math import complex
 
 
 def _pair(x: Any) -> tuple[Any, Any]:
@@ -27,12 +28,7 @@ def _pair(x: Any) -> tuple[Any, Any]:
 
 
 def _complex(pair: Any) -> Any:
-    return _made(*pair)
-
-
-def _made(real: Any, imaginary: Any) -> Any:
-    kind = "complex128" if real.dtype == "float64" else "complex64"
-    return ops.add(ops.cast(real, kind), ops.multiply(ops.cast(imaginary, kind), 1j))
+    return complex(*pair)
 
 
 @takes_name
@@ -49,7 +45,7 @@ def ifft(input: Any) -> Tensor:
     real, imaginary = _pair(input)
     size = as_tensor(input).shape[-1]
     back, turned = ops.fft((real, ops.negative(imaginary)))
-    return _made(back / size, ops.negative(turned) / size)
+    return complex(back / size, ops.negative(turned) / size)
 
 
 @takes_name

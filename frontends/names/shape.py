@@ -1,0 +1,75 @@
+"""``graphc.TensorShape``: a shape that is a tuple and knows what TensorFlow's shapes know."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from graphc.errors import ShapeError
+
+
+class TensorShape(tuple[int | None, ...]):
+    """Sizes, None for those that are not known.
+
+    Tensors have plain tuples as shapes; this is for code that makes shapes itself.
+
+    Args:
+        dims: The sizes.
+
+    Example:
+        >>> graphc.TensorShape([None, 3]).as_list()
+        [None, 3]
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, dims: Iterable[int | None]) -> TensorShape:
+        """A shape; sizes are made integers."""
+        return super().__new__(cls, [None if dim is None else int(dim) for dim in dims])
+
+    @property
+    def rank(self) -> int:
+        """The number of sizes."""
+        return len(self)
+
+    ndims = rank
+
+    @property
+    def dims(self) -> list[int | None]:
+        """The sizes as a list."""
+        return list(self)
+
+    def as_list(self) -> list[int | None]:
+        """The sizes as a list."""
+        return list(self)
+
+    def num_elements(self) -> int | None:
+        """How many elements a tensor of this shape has; None if that is not known."""
+        return None if None in self else math.prod(dim for dim in self if dim is not None)
+
+    def is_fully_defined(self) -> bool:
+        """Whether all sizes are known."""
+        return None not in self
+
+    def concatenate(self, other: Iterable[int | None]) -> TensorShape:
+        """These sizes and then others."""
+        return TensorShape([*self, *other])
+
+    def is_compatible_with(self, other: Iterable[int | None]) -> bool:
+        """Whether a tensor can have both shapes."""
+        theirs = TensorShape(other)
+        return len(self) == len(theirs) and all(
+            None in (own, their) or own == their for own, their in zip(self, theirs, strict=True)
+        )
+
+    def assert_is_compatible_with(self, other: Iterable[int | None]) -> None:
+        """Check `is_compatible_with`.
+
+        Raises:
+            ShapeError: They are not.
+        """
+        if not self.is_compatible_with(other):
+            raise ShapeError(f"shapes {tuple(self)} and {tuple(other)} are not compatible")
+
+    def __repr__(self) -> str:
+        return f"TensorShape({list(self)})"
