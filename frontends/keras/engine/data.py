@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from graphc.config import config
-from graphc.eager.tensor import native
+from graphc.eager.arrays import native
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir import numpy_dtype
 from graphc.keras import tree
@@ -31,6 +30,8 @@ class Rows:
     x: Any
     y: Any = None
     sample_weight: Any = None
+    _arrays: dict[str, np.ndarray] | None = field(default=None, init=False, repr=False)
+    _signature: tuple[Any, ...] | None = field(default=None, init=False, repr=False)
 
     @property
     def count(self) -> int:
@@ -42,16 +43,25 @@ class Rows:
         named = {"x": self.x, "y": self.y, "sample_weight": self.sample_weight}
         return {name: value for name, value in named.items() if value is not None}
 
-    @functools.cached_property
+    @property
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays by their places, such as ``x`` or ``y/main``."""
+        if self._arrays is None:
+            self._arrays = self._by_place()
+        return self._arrays
+
+    def _by_place(self) -> dict[str, np.ndarray]:
         parts = self.parts()
+        if all(part.__class__ is np.ndarray for part in parts.values()):
+            return {name: parts[name] for name in sorted(parts)}
         return dict(zip(input_names(parts), tree.flatten(parts), strict=True))
 
-    @functools.cached_property
+    @property
     def signature(self) -> tuple[Any, ...]:
         """What a program depends on: names, element types, and sizes but for the batch's."""
-        return tuple((name, a.dtype, a.shape[1:]) for name, a in self.arrays.items())
+        if self._signature is None:
+            self._signature = tuple((n, a.dtype, a.shape[1:]) for n, a in self.arrays.items())
+        return self._signature
 
     def slice(self, begin: int, end: int) -> Rows:
         """The rows from ``begin`` to before ``end``; views, not copies."""
@@ -80,7 +90,7 @@ def make_rows(x: Any, y: Any = None, sample_weight: Any = None, class_weight: An
         None if y is None else _arrays(y, "y"),
         None if sample_weight is None else _arrays(sample_weight, "sample_weight"),
     )
-    if not tree.flatten(rows.x):
+    if rows.x.__class__ is not np.ndarray and not tree.flatten(rows.x):
         raise ShapeError("x holds no arrays")
     _check_counts(rows)
     if class_weight is not None:
@@ -89,6 +99,8 @@ def make_rows(x: Any, y: Any = None, sample_weight: Any = None, class_weight: An
 
 
 def _arrays(structure: Any, what: str) -> Any:
+    if structure.__class__ is np.ndarray:  # as nearly always
+        return to_array(structure, what)
     if isinstance(structure, Mapping):
         return {key: _arrays(item, f'{what}["{key}"]') for key, item in structure.items()}
     if isinstance(structure, (list, tuple)) and not _is_numbers(structure):
@@ -159,7 +171,7 @@ def _holds_text(array: np.ndarray) -> bool:
 def _check_counts(rows: Rows) -> None:
     counts: dict[str, int] = {}
     for part, structure in rows.parts().items():
-        leaves = tree.flatten(structure)
+        leaves = [structure] if structure.__class__ is np.ndarray else tree.flatten(structure)
         for index, array in enumerate(leaves):
             counts[part if len(leaves) == 1 else f"{part}[{index}]"] = array.shape[0]
     if len(set(counts.values())) > 1:

@@ -51,6 +51,7 @@ class CompiledProgram:
         self.program = program
         self.executable = executable
         self.structure = structure
+        self._is_single = structure is not None and not tree.is_nested(structure)
         self.state = {name: variable.array for name, variable in variables.items()}
         self.seconds_per_step: float | None = None
         first = program.data[0].shape[0]
@@ -62,6 +63,12 @@ class CompiledProgram:
             for axis, dim in enumerate(value.shape)
             if axis and not isinstance(dim, int) and str(dim) in dims.symbols(dim)
         ]
+
+    def outputs(self, results: Mapping[str, np.ndarray]) -> Any:
+        """The results of a program that predicts, in the structure of the model's outputs."""
+        if self._is_single:
+            return next(iter(results.values()))
+        return tree.pack_sequence_as(self.structure, list(results.values()))
 
     def allocate_results(self, data: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
         """Arrays that take the results of so many rows."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.errors import ShapeError
-from graphc.keras import tree
 from graphc.keras.callbacks import CallbackList
 from graphc.keras.engine import arguments
 from graphc.keras.engine.compilable import Compilable
@@ -274,8 +273,7 @@ class Trainer(Compilable):
 
     def _predict_at_once(self, rows: Rows) -> Any:
         compiled = self.steps_for("predict", rows)
-        results = compiled.executable.run(rows.arrays, compiled.state)
-        return tree.pack_sequence_as(compiled.structure, list(results.values()))
+        return compiled.outputs(compiled.executable.run(rows.arrays, compiled.state))
 
     def _prepare(self, kind: str, feed: Feed) -> None:
         """Compile what the data needs, and check the data."""
