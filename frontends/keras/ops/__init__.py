@@ -24,6 +24,7 @@ from graphc.keras.ops import (
     nan,
     nn,
     normalization,
+    numpy,
     patches,
     products,
     reduction,

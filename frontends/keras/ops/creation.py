@@ -98,12 +98,13 @@ def identity(n: int, dtype: Any = None) -> Tensor:
     return eye(n, dtype=dtype)
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Tensor:
     """Evenly spaced numbers, the end not included.
 
     ``arange(n)`` also counts up to a size that ``keras.ops.shape`` gave.
     """
     low, high = (0, start) if stop is None else (start, stop)
+    step = 1 if step is None else step
     if isinstance(high, dims.SymbolicDim) or isinstance(low, dims.SymbolicDim):
         if step != 1:
             raise ShapeError("arange: a size that is not known yet can only be counted in ones")
@@ -116,6 +117,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
     return Tensor(numbers.astype(numpy_dtype(resolved_dtype(dtype))))
 
 
+@operation
 def array(x: Any, dtype: Any = None) -> Tensor:
     """Anything array-like as a tensor."""
     return as_tensor(x, None if dtype is None else resolved_dtype(dtype))

@@ -28,10 +28,16 @@ __all__ = [
 # ------------------------------------------------------------------------------------- arithmetic
 
 
+def _of_bools(op: Op, name: str, x1: Any, x2: Any) -> Tensor:
+    """An operation that is a connective of truth values, where both operands are."""
+    x, y = promoted(x1, x2)
+    return apply(op, x, y) if x.dtype == "bool" else operate(name, x, y)
+
+
 @operation
 def add(x1: Any, x2: Any) -> Tensor:
-    """``x1 + x2``, broadcast."""
-    return operate("add", x1, x2)
+    """``x1 + x2``, broadcast; of bools whether either is true."""
+    return _of_bools(graph_logic.Or(), "add", x1, x2)
 
 
 @operation
@@ -42,8 +48,8 @@ def subtract(x1: Any, x2: Any) -> Tensor:
 
 @operation
 def multiply(x1: Any, x2: Any) -> Tensor:
-    """``x1 * x2``, broadcast."""
-    return operate("multiply", x1, x2)
+    """``x1 * x2``, broadcast; of bools whether both are true."""
+    return _of_bools(graph_logic.And(), "multiply", x1, x2)
 
 
 @operation
@@ -72,25 +78,28 @@ def divide_no_nan(x1: Any, x2: Any) -> Tensor:
 @operation
 def floor_divide(x1: Any, x2: Any) -> Tensor:
     """``x1 / x2`` rounded down."""
-    return operate("floor_divide", x1, x2)
+    return operate("floor_divide", *_ordered(x1, x2))
 
 
 @operation
 def mod(x1: Any, x2: Any) -> Tensor:
     """The remainder of ``x1 / x2``, with the sign of ``x2``."""
-    return operate("mod", x1, x2)
+    return operate("mod", *_ordered(x1, x2))
 
 
 @operation
 def power(x1: Any, x2: Any) -> Tensor:
     """``x1`` to the power ``x2``."""
-    return operate("power", x1, x2)
+    return operate("power", *_ordered(x1, x2))
 
 
 @operation
 def negative(x: Any) -> Tensor:
-    """``-x``."""
-    return operate("negative", x)
+    """``-x``; unsigned integers wrap around."""
+    tensor = as_tensor(x)
+    if tensor.dtype.startswith("uint"):
+        return operate("subtract", 0, tensor)
+    return operate("negative", tensor)
 
 
 @operation
@@ -123,13 +132,15 @@ def reciprocal(x: Any) -> Tensor:
 @operation
 def maximum(x1: Any, x2: Any) -> Tensor:
     """The larger of each pair; NaN if either is."""
-    return apply(graph_ops.Max(), *promoted(x1, x2))
+    x, y = promoted(x1, x2)
+    return apply(graph_logic.Or() if x.dtype == "bool" else graph_ops.Max(), x, y)
 
 
 @operation
 def minimum(x1: Any, x2: Any) -> Tensor:
     """The smaller of each pair; NaN if either is."""
-    return apply(graph_ops.Min(), *promoted(x1, x2))
+    x, y = promoted(x1, x2)
+    return apply(graph_logic.And() if x.dtype == "bool" else graph_ops.Min(), x, y)
 
 
 @operation

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import string
+from collections.abc import Callable
 from typing import Any
 
-from graphc.eager import Tensor, apply, as_tensor, operate
+from graphc.eager import Tensor, apply, as_tensor, cast, operate
 from graphc.eager.tensor import promoted
 from graphc.errors import ShapeError
 from graphc.keras.ops.arguments import one_axis, reshaped
+from graphc.keras.ops.elementwise import multiply
 from graphc.keras.ops.indexing import diagonal
 from graphc.keras.ops.movement import squeeze, transpose
 from graphc.keras.ops.recording import operation
@@ -19,6 +21,13 @@ from graphc.ops.linalg import Einsum
 __all__ = [
     "dot", "einsum", "inner", "matmul", "outer", "tensordot", "trace", "vdot",
 ]  # fmt: skip
+
+
+def _contracted(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
+    """A sum of products; of bools whether any product is true."""
+    if x.dtype != "bool":
+        return function(x, y)
+    return cast(function(cast(x, "int32"), cast(y, "int32")), "bool")
 
 
 @operation
@@ -33,7 +42,9 @@ def matmul(x1: Any, x2: Any) -> Tensor:
         raise ShapeError(
             f"matmul: needs at least one axis. Received: shapes {x.shape} and {y.shape}"
         )
-    return operate("matmul", x, y)
+    if x.dtype == "int8":
+        x, y = cast(x, "int32"), cast(y, "int32")
+    return _contracted(lambda a, b: operate("matmul", a, b), x, y)
 
 
 @operation
@@ -41,7 +52,7 @@ def dot(x1: Any, x2: Any) -> Tensor:
     """The sum of products over the last axis of ``x1`` and the second to last of ``x2``."""
     x, y = promoted(x1, x2)
     if not x.ndim or not y.ndim:
-        return operate("multiply", x, y)
+        return multiply(x, y)
     return tensordot(x, y, ((x.ndim - 1,), (max(y.ndim - 2, 0),)))
 
 
@@ -50,7 +61,7 @@ def inner(x1: Any, x2: Any) -> Tensor:
     """The sum of products over the last axes."""
     x, y = promoted(x1, x2)
     if not x.ndim or not y.ndim:
-        return operate("multiply", x, y)
+        return multiply(x, y)
     return tensordot(x, y, ((x.ndim - 1,), (y.ndim - 1,)))
 
 
@@ -58,14 +69,14 @@ def inner(x1: Any, x2: Any) -> Tensor:
 def outer(x1: Any, x2: Any) -> Tensor:
     """All products of an element of the one with an element of the other."""
     x, y = (reshaped(t, (math.prod(t.dims),)) for t in promoted(x1, x2))
-    return apply(Einsum("a,b->ab"), x, y)
+    return _contracted(lambda a, b: apply(Einsum("a,b->ab"), a, b), x, y)
 
 
 @operation
 def vdot(x1: Any, x2: Any) -> Tensor:
     """The sum of products of all elements."""
     x, y = (reshaped(t, (math.prod(t.dims),)) for t in promoted(x1, x2))
-    return apply(Einsum("a,a->"), x, y)
+    return _contracted(lambda a, b: apply(Einsum("a,a->"), a, b), x, y)
 
 
 @operation
@@ -97,7 +108,8 @@ def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Tensor:
         second[b] = first[a]
     kept = [letter for a, letter in enumerate(first) if a not in firsts]
     kept += [letter for b, letter in enumerate(second) if b not in seconds]
-    return apply(Einsum(f"{''.join(first)},{''.join(second)}->{''.join(kept)}"), x, y)
+    op = Einsum(f"{''.join(first)},{''.join(second)}->{''.join(kept)}")
+    return _contracted(lambda a, b: apply(op, a, b), x, y)
 
 
 @operation

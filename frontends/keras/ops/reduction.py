@@ -190,7 +190,8 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 def _running(kind: type[Cumulative], x: Any, axis: Any, dtype: Any, function: str) -> Tensor:
-    tensor = _wide(x) if dtype is None else as_tensor(x, resolved_dtype(dtype))
+    tensor = as_tensor(x) if dtype is None else as_tensor(x, resolved_dtype(dtype))
+    tensor = cast(tensor, "int32") if tensor.dtype == "bool" else tensor
     if axis is None:
         tensor = reshaped(tensor, (math.prod(tensor.dims),))
         axis = 0

@@ -243,14 +243,16 @@ def digitize(x: Any, bins: Any) -> Tensor:
         x: A tensor.
         bins: A vector of edges in rising or falling order.
     """
-    edges = as_tensor(bins)
+    edges, values = promoted(bins, x)
+    if edges.dtype == "bool":
+        edges, values = cast(edges, "int32"), cast(values, "int32")
     if edges.ndim != 1:
         raise ShapeError(f"digitize: `bins` should be a vector. Received: shape={edges.shape}")
     size = edges.dims[0]
     if size == 0:
-        return cast(as_tensor(x), "int32") * 0
-    rising = searchsorted(edges, x, side="right")
-    falling = size_tensor(size, "int32") - searchsorted(flip(edges), x, side="left")
+        return full_like(values, 0, "int32")
+    rising = searchsorted(edges, values, side="right")
+    falling = size_tensor(size, "int32") - searchsorted(flip(edges), values, side="left")
     return where(operate("less_equal", edges[0], edges[-1]), rising, falling)
 
 
@@ -400,17 +402,15 @@ def correlate(x1: Any, x2: Any, mode: str = "valid") -> Tensor:
             f"Received: shapes {x.shape} and {y.shape}"
         )
     if y.dims[0] > x.dims[0]:
-        return flip(_correlated(y, x, mode, turned=True))
-    return _correlated(x, y, mode, turned=False)
+        return flip(_correlated(y, x, mode))
+    return _correlated(x, y, mode)
 
 
-def _correlated(x: Tensor, y: Tensor, mode: str, turned: bool) -> Tensor:
-    """For ``y`` that is not longer; ``turned`` if the result will be turned round."""
+def _correlated(x: Tensor, y: Tensor, mode: str) -> Tensor:
+    """For ``y`` that is not longer."""
     size, window = int(x.dims[0]), int(y.dims[0])
     before = {"valid": 0, "full": window - 1, "same": window // 2}[mode]
     after = {"valid": 0, "full": window - 1, "same": window - 1 - window // 2}[mode]
-    if turned:
-        before, after = after, before
     padded = pad(x, ((before, after),)) if before or after else x
     count = size + before + after - window + 1
     places = np.arange(count, dtype=np.int32)[:, None] + np.arange(window, dtype=np.int32)

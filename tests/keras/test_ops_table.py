@@ -1,0 +1,235 @@
+"""Every name of `keras.ops` against Keras on JAX: a table of calls, in every dtype and every way.
+
+Result types follow Keras's own rule (`keras.backend.result_type`), which never makes float64 of
+anything else; JAX as Keras sets it up has no 64-bit types, so those are compared as 32-bit ones.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphc import keras
+from graphc.ir import numpy_dtype
+from graphc.keras import ops, tree
+from tests.keras.computing import arrays_of, assert_same, at_once, traced
+from tests.keras.ops_cases import TABLE, Case
+
+DTYPES = (
+    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64"
+).split()
+TOLERANCES = {"float16": 1e-2, "bfloat16": 6e-2}
+
+
+def is_array(x):
+    return isinstance(x, (np.ndarray, np.generic))
+
+
+def parts(structure):
+    """The arrays in nested lists and tuples, from left to right."""
+    if is_array(structure):
+        return [np.asarray(structure)]
+    if isinstance(structure, dict):
+        structure = list(structure.values())
+    if isinstance(structure, (list, tuple)):
+        return [array for part in structure for array in parts(part)]
+    return []
+
+
+def put(structure, tensors):
+    """The same structure with an iterator's tensors in the arrays' places."""
+    if is_array(structure):
+        return next(tensors)
+    if isinstance(structure, dict):
+        return {name: put(part, tensors) for name, part in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return type(structure)(put(part, tensors) for part in structure)
+    return structure
+
+
+def in_dtype(array, dtype):
+    """A float32 array as another type: integers of a few values, unsigned ones not negative."""
+    if array.dtype != np.float32 or dtype == "float32":
+        return array
+    if dtype == "bool":
+        return array > 0
+    if "int" in dtype:
+        array = np.round(2 * (np.abs(array) if dtype.startswith("u") else array))
+    return array.astype(numpy_dtype(dtype))
+
+
+def bind(function, case: Case):
+    """The call as a function of its arrays only."""
+    structure = (case.args, case.kwargs)
+
+    def call(*tensors):
+        args, kwargs = put(structure, iter(tensors))
+        return function(*args, **kwargs)
+
+    return call
+
+
+def real_result(real_keras, name, case, arrays):
+    """What Keras gives; None where it refuses."""
+    try:
+        with np.errstate(all="ignore"):
+            result = bind(getattr(real_keras.ops, name), case)(*arrays)
+    except (TypeError, ValueError, NotImplementedError, AttributeError):
+        return None
+    return [np.asarray(leaf) for leaf in real_keras.tree.flatten(result)]
+
+
+def name_of(row):
+    return row.removesuffix("_edges").removesuffix("_holes")
+
+
+def compare(received, expected, what):
+    """Nearly the same; integers of 64 bits by what JAX has of them."""
+    tolerance = max([TOLERANCES.get(array.dtype.name, 2e-5) for array in expected], default=0)
+    received = [
+        mine.astype(theirs.dtype) if theirs.dtype.kind in "iu" and mine.itemsize == 8 else mine
+        for mine, theirs in zip(received, expected, strict=True)
+    ]
+    try:
+        assert_same(received, expected, rtol=tolerance, atol=max(tolerance / 5, 2e-6))
+    except AssertionError as error:
+        raise AssertionError(f"{what}: {error}") from None
+
+
+@pytest.mark.parametrize("row", TABLE)
+def test_at_once_in_every_dtype(real_keras, row):
+    failures = []
+    name = name_of(row)
+    for i, case in enumerate(TABLE[row]):
+        for dtype in ["float32"] if case.same else DTYPES if i == 0 else ["float32", "int32"]:
+            arrays = [in_dtype(array, dtype) for array in parts((case.args, case.kwargs))]
+            expected = real_result(real_keras, name, case, arrays)
+            if expected is None:
+                continue
+            try:
+                received = arrays_of(bind(getattr(ops, name), case)(*arrays))
+                compare(received, expected, f"case {i} in {dtype}")
+            except Exception as error:  # noqa: BLE001
+                failures.append(f"case {i} in {dtype}: {type(error).__name__}: {error}")
+    assert not failures, "\n".join(failures)
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if any(case.traced for case in TABLE[row])])
+def test_compiled(row):
+    """All calls of a row as one native program, against the same calls at once."""
+    function = getattr(ops, name_of(row))
+    cases = [case for case in TABLE[row] if case.traced]
+    arrays = [parts((case.args, case.kwargs)) for case in cases]
+    expected = [bind(function, case)(*own) for case, own in zip(cases, arrays, strict=True)]
+
+    def all_of(*tensors):
+        rest = iter(tensors)
+        return [
+            bind(function, case)(*[next(rest) for _ in own])
+            for case, own in zip(cases, arrays, strict=True)
+        ]
+
+    flat = [array for own in arrays for array in own]
+    received = traced(all_of, *flat, backend="cpu")
+    compare(received, arrays_of(expected), row)
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if any(case.batch for case in TABLE[row])])
+def test_traced_with_a_batch_of_unknown_size(row):
+    function = getattr(ops, name_of(row))
+    for case in TABLE[row]:
+        if case.batch:
+            arrays = parts((case.args, case.kwargs))
+            expected = at_once(bind(function, case), *arrays)
+            received = traced(bind(function, case), *arrays, batch=True)
+            compare(received, expected, row)
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if any(case.traced for case in TABLE[row])])
+def test_recorded_in_a_functional_model(row):
+    """A model's tensors tell the shapes and types that come; None stands for any size."""
+    function = getattr(ops, name_of(row))
+    for case in TABLE[row]:
+        arrays = parts((case.args, case.kwargs))
+        if not case.traced or not arrays:
+            continue
+        expected = arrays_of(bind(function, case)(*arrays))
+        for open_ in (False, True) if case.batch else (False,):
+            inputs = []
+            for array in arrays:
+                shape = list(array.shape)
+                shape[:1] = [None] if open_ and shape else shape[:1]
+                inputs.append(keras.Input(batch_shape=tuple(shape), dtype=array.dtype.name))
+            results = tree.flatten(bind(function, case)(*inputs))
+            assert len(results) == len(expected)
+            for mine, array in zip(results, expected, strict=True):
+                assert mine.dtype == array.dtype.name
+                assert len(mine.shape) == array.ndim
+                assert all(m in (None, s) for m, s in zip(mine.shape, array.shape, strict=True))
+                assert open_ or None not in mine.shape
+
+
+# ----------------------------------------------------------------------------------- completeness
+
+
+def public_names(module):
+    return {
+        name
+        for name in dir(module)
+        if not name.startswith("_") and not inspect.ismodule(getattr(module, name))
+    }
+
+
+def test_every_public_name_is_there(real_keras):
+    assert public_names(real_keras.ops) - set(ops.__all__) == set()
+
+
+@pytest.mark.parametrize("namespace", ["numpy", "nn", "linalg", "image"])
+def test_every_name_of_the_namespaces_is_there(real_keras, namespace):
+    mine = getattr(ops, namespace)
+    wanted = public_names(getattr(real_keras.ops, namespace))
+    assert {name for name in wanted if not hasattr(mine, name)} == set()
+    own = {name for name in wanted if hasattr(ops, name)}
+    assert all(getattr(mine, name) is getattr(ops, name) for name in own)
+
+
+def test_every_public_name_is_tested(real_keras):
+    """In the table, or by name in another test of operations."""
+    folder = Path(__file__).parents[1]
+    text = "".join(path.read_text() for path in folder.glob("**/test_*.py"))
+    text += "".join(path.read_text() for path in folder.glob("**/*cases*.py"))
+    words = set(re.findall(r"\w+", text))
+    assert public_names(real_keras.ops) - words - set(TABLE) == set()
+
+
+def test_every_name_of_numpy_is_in_the_table(real_keras):
+    assert public_names(real_keras.ops.numpy) - set(TABLE) - COMPLEX == set()
+
+
+#: Of complex numbers and matrices: tested where those are.
+COMPLEX = {"angle", "conj", "conjugate", "imag", "isreal", "real", "slogdet"}
+
+
+@pytest.mark.parametrize("name", sorted(public_names(ops) & set(ops.__all__)))
+def test_parameters_are_those_of_keras(real_keras, name):
+    """The same names in the same order, and the same defaults; ours may have more behind them."""
+    real = getattr(real_keras.ops, name, None)
+    if real is None:
+        pytest.skip("no name of Keras")
+    mine = list(inspect.signature(getattr(ops, name)).parameters.values())
+    theirs = [
+        parameter
+        for parameter in inspect.signature(real).parameters.values()
+        if parameter.kind is not parameter.VAR_KEYWORD
+    ]
+    assert [p.name for p in mine][: len(theirs)] == [p.name for p in theirs]
+    for own, other in zip(mine, theirs, strict=False):
+        if other.default is not inspect.Parameter.empty:
+            assert own.default == other.default or repr(own.default) == repr(other.default)
+        assert own.default is not inspect.Parameter.empty or (
+            other.default is inspect.Parameter.empty
+        )
