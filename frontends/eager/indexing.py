@@ -326,7 +326,11 @@ def _fitted(y: Value, shape: dims.Shape) -> Value:
     """``y``, if it can be broadcast to a shape."""
     while y.rank > len(shape) and y.shape[0] == 1:
         y = reshape_to(y, y.shape[1:])
-    if y.rank > len(shape) or dims.broadcast_shapes(y.shape, shape) != tuple(shape):
+    offset = len(shape) - y.rank
+    fits = offset >= 0 and all(
+        own in (1, size) for own, size in zip(y.shape, shape[offset:], strict=False)
+    )
+    if not fits:
         raise ShapeError(
             f"a value of shape {dims.shape_text(y.shape)} cannot be assigned to a part of shape "
             f"{dims.shape_text(shape)}"

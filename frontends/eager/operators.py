@@ -102,6 +102,20 @@ class Operators:
     def __rmatmul__(self, other: Any) -> Any:
         return self._operate("matmul", other, self)
 
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return other // self, other % self
+
+    def __round__(self, digits: int | None = None) -> Any:
+        if not digits:
+            return self._operate("round", self)
+        return self._operate("round", self * 10.0**digits) / 10.0**digits
+
+    def __pos__(self) -> Any:
+        return self
+
     def __neg__(self) -> Any:
         return self._operate("negative", self)
 
@@ -113,6 +127,15 @@ class Operators:
 
     def __and__(self, other: Any) -> Any:
         return self._operate("logical_and", self, other)
+
+    def __rand__(self, other: Any) -> Any:
+        return self._operate("logical_and", other, self)
+
+    def __ror__(self, other: Any) -> Any:
+        return self._operate("logical_or", other, self)
+
+    def __rxor__(self, other: Any) -> Any:
+        return self._operate("logical_xor", other, self)
 
     def __or__(self, other: Any) -> Any:
         return self._operate("logical_or", self, other)

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.eager.tensor import Tensor, as_tensor, native
+from graphc.eager.arrays import native
+from graphc.eager.tensor import Tensor, as_tensor
 from graphc.eager.variable import Variable
 
 #: In keys: a tensor's element type and shape follow.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from graphc.config import config
+from graphc.eager.arrays import as_array
 from graphc.eager.cache import Cache
 from graphc.eager.current import current_tapes, current_trace
 from graphc.eager.elements import Elements
@@ -23,11 +24,11 @@ from graphc.eager.indexing import (
     parse_key,
     update_item_value,
 )
-from graphc.eager.location import user_line, user_line_text
+from graphc.eager.location import user_line
 from graphc.eager.operators import OPERATORS
 from graphc.eager.plan import Plan, silence
 from graphc.eager.promotion import promote, standard_dtype
-from graphc.errors import DTypeError, ShapeError
+from graphc.errors import ShapeError
 from graphc.ir import (
     Graph,
     Location,
@@ -37,13 +38,14 @@ from graphc.ir import (
     dims,
     dtype_name,
     is_float,
+    is_integer,
     numpy_dtype,
     type_of,
 )
 from graphc.ops.barrier import StopGradient
 from graphc.ops.elementwise import Cast, Div, Floor
 from graphc.ops.linalg import matmul
-from graphc.ops.movement import Iota, Size, Transpose
+from graphc.ops.movement import Concat, Iota, Reshape, Size, Transpose
 
 
 class Tensor(Elements):
@@ -158,8 +160,36 @@ def as_tensor(x: Any, dtype: str | None = None) -> Tensor:
     if isinstance(x, dims.SymbolicDim):
         x = size_tensor(x, dtype or "int32")
     if not isinstance(x, Tensor):
-        x = x.as_tensor() if hasattr(x, "as_tensor") else Tensor(_as_array(x, dtype))
+        if hasattr(x, "as_tensor"):
+            x = x.as_tensor()
+        elif isinstance(x, (list, tuple)) and _holds_tensors(x):
+            x = _stacked(x)
+        else:
+            x = Tensor(as_array(x, dtype))
     return x if dtype is None or x.dtype == dtype else apply(Cast(dtype), x)
+
+
+def _holds_tensors(items: Any) -> bool:
+    return any(
+        isinstance(item, Elements) or isinstance(item, (list, tuple)) and _holds_tensors(item)
+        for item in items
+    )
+
+
+def _stacked(items: Any) -> Tensor:
+    """A list in which there are tensors, as a tensor."""
+    nested = [as_tensor(item) if isinstance(item, (list, tuple)) else item for item in items]
+    rows = [apply(Reshape((1, *tensor.dims)), tensor) for tensor in promoted(*nested)]
+    return apply(Concat(0), *rows)
+
+
+def from_dlpack(x: Any) -> Tensor:
+    """An array of another library as a tensor, without a copy. It must not be changed there.
+
+    Args:
+        x: Anything with the methods of DLPack, in the memory of the processor.
+    """
+    return Tensor(np.from_dlpack(x))
 
 
 def size_tensor(dim: dims.Dim, dtype: str) -> Tensor:
@@ -176,44 +206,6 @@ def size_tensor(dim: dims.Dim, dtype: str) -> Tensor:
             f"the size {dim} is known only when a program runs, and no program is being traced"
         )
     return Tensor(Size((0,), dtype)(trace.graph.apply(Iota((dim,), 0, "int32"))))
-
-
-def _as_array(x: Any, dtype: str | None) -> np.ndarray:
-    if isinstance(x, (list, tuple)) and any(isinstance(item, Tensor) for item in x):
-        x = [np.asarray(item) if isinstance(item, Tensor) else item for item in x]
-    array = native(np.asarray(x))
-    if array.dtype == object or array.dtype.kind in "USMmcV" and array.dtype.name != "bfloat16":
-        place = user_line_text()
-        hint = "rows of different length, text or objects?"
-        if x is None:
-            hint = "is it a size that is not known yet? Layers see sizes when they are called"
-        elif isinstance(x, int):
-            hint = "the number is too large"
-        raise DTypeError(
-            f"{place + ': ' if place else ''}cannot make a tensor of {type(x).__name__} with "
-            f"elements of type {array.dtype}: {hint}"
-        )
-    if isinstance(x, (np.ndarray, np.generic)) or hasattr(x, "__array__"):
-        # What others can change has to be copied.
-        return array.copy() if array.flags.writeable else array
-    # Python numbers and lists of them have no width of their own.
-    if dtype is None:
-        dtype = promote([], [{"b": bool, "i": int, "u": int}.get(array.dtype.kind, float)])
-        if dtype == "int32" and array.size and np.any(array != array.astype(np.int32)):
-            place = user_line_text()
-            largest = array.flat[np.argmax(np.abs(array.astype(np.float64)))]
-            raise DTypeError(
-                f"{place + ': ' if place else ''}{largest} does not fit int32, the type of Python "
-                'integers here; name another one: keras.ops.convert_to_tensor(x, "int64")'
-            )
-    return array.astype(numpy_dtype(dtype))
-
-
-def native(array: np.ndarray) -> np.ndarray:
-    """An array in the machine's byte order, and in no type wider than float64."""
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    return array.astype(np.float64, copy=False) if array.dtype == np.longdouble else array
 
 
 def cast(x: Any, dtype: str) -> Tensor:
@@ -249,6 +241,8 @@ _plans: Cache[tuple[Any, ...], Plan] = Cache(8192)
 #: The element types that Python's numbers take in an operator, by the same keys.
 _number_dtypes: Cache[tuple[Any, ...], tuple[str | None, ...]] = Cache(8192)
 _NUMBERS = frozenset([float, int, bool])
+#: The ops of one operand that operators stand for.
+_UNARY = {"negative": "Neg", "absolute": "Abs", "logical_not": "Not", "round": "Round"}
 
 
 def apply(op: Op, *tensors: Tensor) -> Any:
@@ -489,9 +483,15 @@ def _operate(name: str, operands: tuple[Any, ...]) -> Any:
         case "matmul":
             x, y = promoted(*operands)
             return apply_function(matmul, x, y)
-        case "negative" | "absolute" | "logical_not":
+        case "negative" | "absolute" | "logical_not" | "round":
             x = as_tensor(operands[0])
-            return apply(Op.registry[{"negative": "Neg", "absolute": "Abs"}.get(name, "Not")](), x)
+            if name == "round" and not is_float(x.dtype):
+                return x
+            return apply(Op.registry[_UNARY[name]](), x)
+        case "logical_and" | "logical_or" | "logical_xor":
+            x, y = promoted(*operands)
+            prefix = "Bitwise" if is_integer(x.dtype) else ""
+            return apply(Op.registry[prefix + OPERATORS[name]](), x, y)
         case "power":
             x, y = promoted(*operands)
             if x.dtype.startswith(("int", "uint")):
@@ -528,7 +528,7 @@ def _get_known_item(x: Tensor, template: Key, places: list[Tensor]) -> Tensor:
     """Indexing by NumPy itself; the graph of it is made for errors and for tapes only."""
     try:
         array = x.data[numpy_key(template, [place.data for place in places])]
-    except (IndexError, TypeError, ShapeError):
+    except (IndexError, TypeError, ValueError):
         array = None
     tapes = current_tapes()
     if array is None or tapes:
