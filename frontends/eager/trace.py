@@ -86,6 +86,10 @@ class Trace:
         self._input_of(variable)
         self._writes[id(variable)] = (variable, value)
 
+    def inputs(self) -> dict[Value, Variable]:
+        """The variables that were read or written, by the graph's inputs that stand for them."""
+        return {value: variable for variable, value in self._inputs.values()}
+
     def assignments(self) -> dict[int, tuple[Variable, Tensor]]:
         """The variables that were written so far and their new values, for `restore`."""
         return dict(self._writes)

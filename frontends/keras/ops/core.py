@@ -8,6 +8,7 @@ import numpy as np
 
 from graphc.eager import Tensor, apply, as_tensor, size_tensor
 from graphc.eager import cast as eager_cast
+from graphc.eager.custom import custom_gradient
 from graphc.errors import ShapeError
 from graphc.ir.dims import Dim, SymbolicDim
 from graphc.keras.ops.arguments import resolved_dtype
@@ -17,8 +18,8 @@ from graphc.ops.barrier import StopGradient
 from graphc.ops.gather import ScatterAdd
 
 __all__ = [
-    "cast", "convert_to_numpy", "convert_to_tensor", "copy", "dtype", "is_tensor", "ndim",
-    "scatter", "shape", "size", "stop_gradient",
+    "cast", "convert_to_numpy", "convert_to_tensor", "copy", "custom_gradient", "dtype",
+    "is_tensor", "ndim", "scatter", "shape", "size", "stop_gradient",
 ]  # fmt: skip
 
 
