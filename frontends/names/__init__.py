@@ -17,9 +17,12 @@ from typing import Any
 
 from graphc import __version__
 from graphc.eager import Tensor, Variable
+from graphc.eager.custom import checkpoint, custom_gradient
 from graphc.eager.function import function
 from graphc.eager.spec import TensorSpec
 from graphc.eager.tape import GradientTape, UnconnectedGradients
+from graphc.eager.transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp
+from graphc.eager.vectorized import vmap
 from graphc.keras import initializers, losses, metrics, optimizers, tree
 from graphc.names import (
     bitwise,
@@ -76,11 +79,21 @@ def _table() -> dict[str, Any]:
         "TensorSpec": TensorSpec,
         "UnconnectedGradients": UnconnectedGradients,
         "Variable": Variable,
+        "checkpoint": checkpoint,
         "constant_initializer": initializers.Constant,
+        "custom_gradient": custom_gradient,
         "function": function,
+        "grad": grad,
+        "hessian": hessian,
+        "jacobian": jacobian,
+        "jvp": jvp,
         "ones_initializer": initializers.Ones,
+        "recompute_grad": checkpoint,
         "random_normal_initializer": initializers.RandomNormal,
         "random_uniform_initializer": initializers.RandomUniform,
+        "value_and_grad": value_and_grad,
+        "vjp": vjp,
+        "vmap": vmap,
         "zeros_initializer": initializers.Zeros,
     }
     for module, names in (
