@@ -19,7 +19,7 @@ def arrays_and_keys(draw):
     """An array and a key that NumPy takes: integers, slices, None, ``...``, positions, masks."""
     shape = draw(SHAPES)
     key = []
-    axis, several = 0, draw(hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=3))
+    several = draw(hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=3))
     for size in shape:
         if draw(st.integers(0, 5)) == 0:
             key.append(None)
@@ -37,7 +37,6 @@ def arrays_and_keys(draw):
             bound = st.none() | st.integers(-5, 5)
             step = draw(st.none() | st.sampled_from([1, 2, 3, -1, -2]))
             key.append(slice(draw(bound), draw(bound), step))
-        axis += 1
     if draw(st.booleans()):
         key.insert(draw(st.integers(0, len(key))), Ellipsis)
     array = np.arange(np.prod(shape), dtype="float64").reshape(shape)

@@ -1,4 +1,4 @@
-"""Tensors and variables as Python and NumPy objects: text, copies, exchange, what cannot be done."""
+"""Tensors and variables as objects of Python and NumPy: text, copies, exchange, errors."""
 
 import copy
 import pickle
