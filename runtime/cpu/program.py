@@ -213,8 +213,10 @@ class CpuExecutable(Executable):
         """The latest idle context of which this is so; it is idle no more."""
         with self._lock:
             idle = self._idle
-            for place in range(len(idle) - 1, -1, -1):
-                if getattr(idle[place], attribute) == wanted:
+            if idle and getattr(idle[-1], attribute) == wanted:
+                return idle.pop()
+            for place, context in enumerate(idle):
+                if getattr(context, attribute) == wanted:
                     return idle.pop(place)
         return None
 
@@ -224,7 +226,8 @@ class CpuExecutable(Executable):
             return
         with self._lock:
             self._idle.append(context)
-            del self._idle[:-KEPT_CONTEXTS]
+            if len(self._idle) > KEPT_CONTEXTS:
+                del self._idle[0]
 
     def _new(self, bindings: Mapping[str, int]) -> Context:
         self.check_sizes(bindings)
