@@ -18,13 +18,15 @@ A body holds elementwise ops, broadcasts and the sources that they need (constan
 Groups grow along the edges of the graph. First what has one operand and one user joins its user.
 Then each contraction takes in its consumers; then every
 edge between two groups is tried, in order. What `check` (in `graphc.passes.space`) refuses, or what
-would make a kernel need its own result, stays apart. The report says what was decided, and why.
+would make a kernel need its own result, stays apart. In the end `graphc.passes.recompute` lets
+kernels compute again what is cheap. The report says what was decided, and why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,6 +36,7 @@ from graphc.ir import Graph, Node, Op, TensorType, Value
 from graphc.ir.dims import Dim, product
 from graphc.ops.linalg import Einsum
 from graphc.passes.dead import copy_node, drop_dead
+from graphc.passes.recompute import recompute
 from graphc.passes.report import Report
 from graphc.passes.space import NoSpaceError, check, is_loop_node, is_source, is_squeeze
 
@@ -102,7 +105,7 @@ def fuse(graph: Graph, report: Report | None = None) -> Graph:
         report: Told for each pair of neighbours whether they were fused, and why not.
     """
     graph = _with_plain_sizes(drop_dead(graph))
-    groups = _Groups(graph, report or Report())
+    groups = Groups(graph, report or Report())
     for node in graph.nodes:
         groups.join_only_user(node)
     for node in graph.nodes:
@@ -111,6 +114,7 @@ def fuse(graph: Graph, report: Report | None = None) -> Graph:
     for node in graph.nodes:
         for value in node.inputs:
             groups.try_merge(value.node, node)
+    recompute(groups)
     return _rebuild(graph, groups)
 
 
@@ -135,10 +139,12 @@ def _with_plain_sizes(graph: Graph) -> Graph:
     return result
 
 
-class _Groups:
-    """Disjoint sets of nodes, with the order between them.
+class Groups:
+    """Sets of nodes, each of which will be a kernel, with the order between them.
 
-    Sets of groups are bits of integers: bit i stands for the group of the i-th node.
+    They are disjoint but for what is computed again in another group: `group` says where a node's
+    values are stored from. Sets of groups are bits of integers: bit i stands for the group of the
+    i-th node.
     """
 
     def __init__(self, graph: Graph, report: Report):
@@ -159,6 +165,8 @@ class _Groups:
                     bits |= self.before[j] | 1 << j
             self.before[i] = bits
         self.refused: set[tuple[int, int, int]] = set()
+        #: Further groups that compute a node.
+        self.repeated: dict[Node, list[int]] = {}
 
     def join_only_user(self, node: Node) -> None:
         """Compute what one tensor gives where it is used, if that is one place.
@@ -221,6 +229,61 @@ class _Groups:
             return str(reason)
         return ""
 
+    def readers(self, value: Value) -> list[int]:
+        """The groups that need a value and do not compute it: for them it is stored."""
+        found: dict[int, None] = {}
+        for user in self.users[value]:
+            for group in self._homes(user):
+                if value.node not in self.member_sets[group]:
+                    found[group] = None
+        return list(found)
+
+    def _homes(self, node: Node) -> list[int]:
+        """The groups that compute a node."""
+        here = [self.group[node]] if node in self.group else []
+        return here + self.repeated.get(node, [])
+
+    def is_stored(self, value: Value) -> bool:
+        """Whether a value is in memory."""
+        return value.node is None or value in self.outputs or bool(self.readers(value))
+
+    def knows(self, group: int, value: Value) -> bool:
+        """Whether a group reads or computes a value."""
+        members = self.member_sets[group]
+        return value.node in members or any(user in members for user in self.users[value])
+
+    def repeat(self, nodes: Iterable[Node], group: int) -> None:
+        """Let a group compute nodes of another one."""
+        for node in nodes:
+            if node not in self.member_sets[group]:
+                self.repeated.setdefault(node, []).append(group)
+                self.members[group].append(node)
+                self.member_sets[group].add(node)
+        self.members[group].sort(key=self.order.__getitem__)
+
+    def drop_unread(self, node: Node) -> None:
+        """Take a node out of its group if nothing needs it there, and what it alone needed."""
+        group = self.group.get(node)
+        if group is None or any(self.is_stored(value) for value in node.outputs):
+            return
+        members = self.member_sets[group]
+        if any(user in members for value in node.outputs for user in self.users[value]):
+            return
+        del self.group[node]
+        members.remove(node)
+        self.members[group].remove(node)
+        if not members:
+            del self.members[group]
+            del self.member_sets[group]
+        for value in node.inputs:
+            if value.node is not None and self.group.get(value.node) == group:
+                self.drop_unread(value.node)
+
+    @cached_property
+    def member_sets(self) -> dict[int, set[Node]]:
+        """The members of each group, once groups no longer grow."""
+        return {group: set(members) for group, members in self.members.items()}
+
     @property
     def source_set(self) -> frozenset[Node]:
         """The nodes that are repeated wherever they are needed."""
@@ -264,7 +327,7 @@ def _source_closure(graph: Graph) -> dict[Node, None]:
     return sources
 
 
-def _rebuild(graph: Graph, groups: _Groups) -> Graph:
+def _rebuild(graph: Graph, groups: Groups) -> Graph:
     """The graph with every group of loop nodes as one `Fused` node."""
     result = Graph(graph.name)
     copies = {value: result.input(value.name, value.type) for value in graph.inputs}
@@ -284,8 +347,9 @@ def _rebuild(graph: Graph, groups: _Groups) -> Graph:
         kept = [
             value
             for node in members
+            if groups.group.get(node) == first
             for value in node.outputs
-            if value in groups.outputs or _used_outside(value, first, groups)
+            if groups.is_stored(value)
         ]
         with result.at(location):
             _apply_body(result, f"fused{first}", nodes, kept, copies)
@@ -294,18 +358,14 @@ def _rebuild(graph: Graph, groups: _Groups) -> Graph:
     return result
 
 
-def _used_outside(value: Value, group: int, groups: _Groups) -> bool:
-    return any(groups.group.get(user) != group for user in groups.users[value])
-
-
-def _is_view(members: Sequence[Node], groups: _Groups) -> bool:
+def _is_view(members: Sequence[Node], groups: Groups) -> bool:
     """Whether a group is a lone broadcast or reshape that its users can read through."""
     if len(members) > 1 or members[0].op.name not in ("Expand", "Reshape"):
         return False
     return members[0].output not in groups.outputs
 
 
-def _group_order(groups: _Groups) -> list[int]:
+def _group_order(groups: Groups) -> list[int]:
     """The groups, each after those that it needs."""
     order: list[int] = []
     done: set[int] = set()
@@ -321,7 +381,7 @@ def _group_order(groups: _Groups) -> list[int]:
                     groups.group[value.node]
                     for node in groups.members[group]
                     for value in node.inputs
-                    if value.node in groups.group
+                    if value.node in groups.group and value.node not in groups.member_sets[group]
                 }
                 - done
                 - {group}
@@ -336,7 +396,7 @@ def _group_order(groups: _Groups) -> list[int]:
 
 
 def _materialise(
-    result: Graph, values: Sequence[Value], groups: _Groups, copies: dict[Value, Value]
+    result: Graph, values: Sequence[Value], groups: Groups, copies: dict[Value, Value]
 ) -> None:
     """Compute sources that are needed as tensors."""
     for value in values:

@@ -90,7 +90,7 @@ def test_what_cannot_share_loops_stays_apart() -> None:
         output z = %3
         """
     )
-    assert groups(graph) == [["ReduceMax"], ["Sub", "ReduceSum"], ["ReduceSum"]]
+    assert groups(graph) == [["ReduceMax"], ["Sub", "ReduceSum"], ["Sub", "ReduceSum"]]
     report = Report()
     fuse(graph, report)
     assert report.refused == {
@@ -189,8 +189,55 @@ def test_sources_are_repeated_in_every_kernel() -> None:
     )
     assert groups(graph) == [
         ["SizeOf", "Iota", "Div", "Add", "ReduceSum"],
-        ["Mul"],
+        ["SizeOf", "Iota", "Div", "Add", "Mul"],
     ]
+
+
+def test_what_is_cheap_is_computed_again_and_not_stored() -> None:
+    # The gradient of a batch normalisation: sums over products with what is in memory anyway.
+    graph = parsed(
+        """
+        input %x : float32[batch, 8, 16]
+        input %w : float32[16, 16]
+        input %scale : float32[16]
+        %0 = Einsum(%x, %w) {equation="bpi,io->bpo"}
+        %1 = Mul(%0, %scale)
+        %2 = Mul(%0, %x)
+        %3 = ReduceSum(%2) {axes=[0, 1]}
+        %4 = ReduceSum(%0) {axes=[0, 1]}
+        %5 = Add(%1, %3)
+        output y = %5
+        output z = %4
+        """
+    )
+    assert groups(graph) == [["Einsum"], ["Mul", "ReduceSum"], ["ReduceSum"], ["Mul", "Add"]]
+    report = Report()
+    fuse(graph, report)
+    assert "recomputation of Mul float32[batch, 8, 16]" in report.applied
+    verify(fuse(graph))
+
+
+def test_what_takes_more_bytes_to_compute_again_is_stored() -> None:
+    graph = parsed(
+        """
+        input %x : float32[batch, 16]
+        input %a : float32[batch, 16]
+        input %b : float32[batch, 16]
+        input %c : float32[batch, 16]
+        %0 = Add(%x, %a)
+        %1 = Add(%0, %b)
+        %2 = Mul(%1, %c)
+        %3 = Reverse(%x) {axes=[0]}
+        %4 = ReduceSum(%2) {axes=[0, 1]}
+        %5 = Mul(%4, %2)
+        output y = %5
+        output z = %3
+        """
+    )
+    assert groups(graph)[:2] == [["Add", "Add", "Mul", "ReduceSum"], ["Reverse"]]
+    report = Report()
+    fuse(graph, report)
+    assert report.refused["recomputation of Mul float32[batch, 16]"] == "it would move more bytes"
 
 
 def test_dead_nodes_are_dropped() -> None:
