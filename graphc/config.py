@@ -26,6 +26,7 @@ variable            field             meaning
 ==================  ================  ===========================================================
 """
 
+import importlib
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -216,3 +217,12 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
 ENVIRONMENT_VARIABLES = tuple(_VARIABLES)
 
 config = Config.from_environment(os.environ)
+
+
+def __getattr__(name: str) -> Any:
+    """TensorFlow's functions of this module (`graphc.names.devices`), loaded when first used."""
+    if not name.startswith("_"):
+        devices = importlib.import_module("graphc.names.devices")
+        if name in devices.__all__:
+            return getattr(devices, name)
+    raise AttributeError(f"module 'graphc.config' has no attribute {name!r}")

@@ -17,6 +17,7 @@ SEED_BITS = 31  # a seed fits a signed 32-bit integer, the narrowest that any fi
 _NUMPY_SEED_LIMIT = 2**32
 
 _generator = random.Random()
+_shared_seed = random.Random().getrandbits(SEED_BITS)
 _seedings = 0
 
 
@@ -50,9 +51,10 @@ def set_random_seed(seed: SupportsIndex) -> None:
 
 def seed_draws(seed: SupportsIndex) -> None:
     """Seed every seed that graphc draws, and leave the generators of Python and NumPy alone."""
-    global _seedings
+    global _seedings, _shared_seed
     _seedings += 1
     _generator.seed(operator.index(seed))
+    _shared_seed = random.Random(f"shared {operator.index(seed)}").getrandbits(SEED_BITS)
 
 
 def next_seed() -> int:
@@ -62,6 +64,14 @@ def next_seed() -> int:
         A whole number from 0 to 2**31 - 1.
     """
     return _generator.getrandbits(SEED_BITS)
+
+
+def shared_seed() -> int:
+    """The seed of what is shared by the whole process: it takes nothing from the other draws.
+
+    So it does not matter when, or whether, somebody needs it first.
+    """
+    return _shared_seed
 
 
 def times_seeded() -> int:

@@ -254,20 +254,39 @@ def print(
         end: What stands at the end.
         name: Accepted, and ignored.
     """
-    # A test of files for their width would print the numbers of a long array one by one.
-    edge = summarize if summarize >= 0 else sys.maxsize // 4
-    threshold = 2 * edge if summarize >= 0 else sys.maxsize
+    ends = summarize if summarize >= 0 else sys.maxsize
 
     def text(item: Any) -> str:
         if isinstance(item, Variable):
             item = item.value
         if not isinstance(item, Tensor) or item.is_symbolic:
             return str(item)
-        with np.printoptions(threshold=threshold, edgeitems=edge, linewidth=sys.maxsize):
-            return str(item.numpy())
+        return _elements(item.numpy(), ends, 1)
 
     line = sep.join(text(item) for item in inputs)
     builtins.print(line, end=end, file=output_stream or sys.stderr)
+
+
+def _elements(array: np.ndarray, ends: int, indent: int) -> str:
+    """Elements as TensorFlow prints them: without commas, and in as few digits as it takes."""
+    if not array.ndim:
+        return _number(array)
+    rows = [_elements(row, ends, indent + 1) for row in array[:ends]]
+    if len(array) > 2 * ends:
+        rows.append("...")
+    rows += [_elements(row, ends, indent + 1) for row in array[max(ends, len(array) - ends) :]]
+    space = " " if array.ndim == 1 else "\n" * (array.ndim - 1) + " " * indent
+    return f"[{space.join(rows)}]"
+
+
+def _number(value: np.ndarray) -> str:
+    if value.dtype.kind == "b":
+        return str(int(value))
+    if value.dtype.kind != "f":
+        return str(value)
+    short, exact = (15, 17) if value.dtype == np.float64 else (6, 9)
+    text = f"{value:.{short}g}"
+    return text if value.dtype.type(text) == value else f"{value:.{exact}g}"
 
 
 @takes_name

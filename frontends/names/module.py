@@ -63,8 +63,9 @@ class Module:
         """All variables, each once, attributes in the order of their names."""
         found: dict[int, Variable] = {}
         for item in _parts(self, set()):
-            own = [item] if isinstance(item, Variable) else getattr(item, "variables", ())
-            for variable in () if isinstance(item, Module) else own:
+            if isinstance(item, Module):
+                continue  # its parts come, too
+            for variable in [item] if isinstance(item, Variable) else item.variables:
                 found.setdefault(id(variable), variable)
         return tuple(found.values())
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphc.eager import Tensor, Variable
 from graphc.keras.engine.naming import unique_name
-from graphc.keras.random_seed import next_seed, times_seeded
+from graphc.keras.random_seed import next_seed, shared_seed, times_seeded
 from graphc.keras.saving.registry import public
 
 
@@ -80,4 +80,4 @@ def shared_generator() -> SeedGenerator:
 
 @functools.lru_cache(maxsize=1)
 def _generator_of(seeding: int) -> SeedGenerator:
-    return SeedGenerator(name="shared_seed_generator")
+    return SeedGenerator(shared_seed(), name="shared_seed_generator")

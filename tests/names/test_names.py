@@ -1,0 +1,559 @@
+"""The names themselves: what is there, what is missing, and what no result can show."""
+
+import inspect
+import io
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import graphc as tf
+from graphc import keras
+from graphc.errors import DTypeError, ShapeError
+from graphc.names.debugging import InvalidArgumentError
+from tests.names.cases import expressions
+
+MODULES = ("bitwise", "debugging", "dtypes", "image", "linalg", "math", "nn", "random", "signal")
+
+
+def test_names_are_loaded_when_first_used():
+    code = (
+        "import sys, graphc; assert 'graphc.keras' not in sys.modules; "
+        "from graphc import autodiff, keras; assert 'graphc.names' not in sys.modules; "
+        "graphc.constant(1); assert 'graphc.names' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_modules_of_graphc_come_before_names():
+    assert inspect.ismodule(tf.config)
+    assert tf.keras is keras
+    assert tf.summary.scalar
+    assert {"constant", "nn", "float32", "keras"} <= set(dir(tf))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("constnt", "did you mean constant"),
+        ("reduce_men", "did you mean reduce_mean"),
+        ("placeholder", "decorate it with @graphc.function"),
+        ("Session", "tensors compute at once"),
+        ("ragged", "pad rows"),
+        ("xyzzy", "graphc has no xyzzy$"),
+    ],
+)
+def test_missing_names(name, text):
+    with pytest.raises(AttributeError, match=text):
+        getattr(tf, name)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_missing_names_of_modules(module):
+    with pytest.raises(AttributeError, match=f"graphc.{module} has no qqqq"):
+        getattr(getattr(tf, module), "qqqq")  # noqa: B009 (a name that is not there)
+
+
+def test_unknown_parameters():
+    with pytest.raises(TypeError, match="it takes input_tensor, axis, keepdims"):
+        tf.reduce_max([1, 2], keep_dims=True)
+    assert tf.reduce_max([1, 2], name="largest").item() == 2
+    assert list(inspect.signature(tf.reduce_max).parameters) == ["input_tensor", "axis", "keepdims"]
+
+
+def public_functions():
+    for space in (tf, *(getattr(tf, name) for name in MODULES)):
+        names = tf.names.TABLE if space is tf else space.__all__
+        prefix = "tf" if space is tf else f"tf.{space.__name__.rpartition('.')[2]}"
+        for name in names:
+            if inspect.isfunction(getattr(space, name)):
+                yield f"{prefix}.{name}"
+
+
+#: Tested in this file or in others, as TensorFlow's results are no measure.
+ELSEWHERE = {
+    "tf.Assert", "tf.function", "tf.print", "tf.name_scope", "tf.group", "tf.control_dependencies",
+    "tf.executing_eagerly", "tf.inside_function", "tf.is_symbolic_tensor", "tf.as_dtype",
+    "tf.dtypes.as_dtype", "tf.nn.dropout", "tf.custom_gradient", "tf.recompute_grad",
+    "tf.checkpoint", "tf.grad", "tf.hessian", "tf.jacobian", "tf.jvp", "tf.value_and_grad",
+    "tf.vjp", "tf.vmap",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(public_functions()))
+def test_every_function_is_documented_and_tried(name):
+    function = eval(name)
+    assert len(function.__doc__ or "") > 5
+    tried = "\n".join(expressions())
+    if name in ELSEWHERE or name.startswith(("tf.debugging.", "tf.random.", "tf.image.random_")):
+        return
+    if name.startswith("tf.assert_"):
+        return
+    bare = name.rpartition(".")[2]
+    aliases = [f"tf.{bare}(", *(f"tf.{module}.{bare}(" for module in MODULES)]
+    same = [a for a in aliases if eval_or_none(a[:-1]) is function]
+    assert any(alias in tried for alias in same), f"{name} is in no case of tests/names/cases.py"
+
+
+def eval_or_none(name):
+    try:
+        return eval(name)
+    except AttributeError:
+        return None
+
+
+# ------------------------------------------------------------------------------------- dtypes
+
+
+def test_dtypes_are_strings():
+    assert tf.float32 == "float32"
+    assert hash(tf.float32) == hash("float32")
+    assert repr(tf.float32) == "graphc.float32"
+    assert f"{tf.int64}" == str(tf.int64) == tf.int64.name == "int64"
+    assert type(tf.int64.name) is str
+    assert pickle.loads(pickle.dumps(tf.bfloat16)) == tf.bfloat16
+    assert tf.dtypes.float16 is tf.float16
+    assert (tf.half, tf.double) == ("float16", "float64")
+
+
+@pytest.mark.parametrize("name", tf.names.dtypes.__all__)
+def test_properties_of_dtypes(name):
+    dtype = getattr(tf, name)
+    if not isinstance(dtype, tf.dtypes.DType):
+        return
+    if dtype != "bfloat16":
+        numpy = np.dtype(dtype.name)
+        assert dtype.as_numpy_dtype is numpy.type
+        assert dtype.size == numpy.itemsize
+        assert dtype.is_floating == (numpy.kind == "f")
+        assert dtype.is_integer == (numpy.kind in "iu")
+        assert dtype.is_unsigned == (numpy.kind == "u")
+        assert dtype.is_complex == (numpy.kind == "c")
+        if numpy.kind in "iu":
+            assert (dtype.min, dtype.max) == (np.iinfo(numpy).min, np.iinfo(numpy).max)
+        if numpy.kind == "f":
+            assert (dtype.min, dtype.max) == (np.finfo(numpy).min, np.finfo(numpy).max)
+    else:
+        assert dtype.max == -dtype.min == float.fromhex("0x1.fep127")
+    assert tf.as_dtype(dtype) == dtype
+
+
+def test_dtypes_as_arguments_everywhere():
+    assert tf.as_dtype(float) == tf.float32
+    assert tf.as_dtype(np.int64) == tf.int64
+    assert tf.complex64.real_dtype == tf.float32
+    layer = keras.layers.Dense(2, dtype=tf.float64)
+    assert layer(np.ones((1, 3))).dtype == tf.float64
+    assert keras.ops.cast([1.5], tf.int32).dtype == tf.int32
+    assert keras.Input((2,), dtype=tf.int64).dtype == tf.int64
+    assert keras.Variable([1.0], dtype=tf.float16).dtype == tf.float16
+    model = keras.Sequential([keras.Input((3,), dtype=tf.float32), layer])
+    assert keras.models.model_from_json(model.to_json()).layers[-1].dtype == "float64"
+    with pytest.raises(DTypeError):
+        tf.as_dtype("float31")
+
+
+def test_convert_to_tensor_does_not_cast_tensors():
+    with pytest.raises(DTypeError, match="graphc.cast"):
+        tf.convert_to_tensor(tf.constant(1.0), tf.int32)
+    with pytest.raises(ShapeError, match="3 numbers"):
+        tf.constant([1, 2, 3], shape=(2, 2))
+
+
+def test_shapes():
+    shape = tf.TensorShape([None, 3])
+    assert shape == (None, 3)
+    assert (shape.rank, shape.as_list(), shape.num_elements()) == (2, [None, 3], None)
+    assert tf.TensorShape([2, 3]).num_elements() == 6
+    assert shape.concatenate([4]) == (None, 3, 4)
+    assert shape.is_compatible_with([7, 3])
+    assert not shape.is_compatible_with([7, 4])
+    assert repr(shape) == "TensorShape([None, 3])"
+    with pytest.raises(ShapeError):
+        shape.assert_is_compatible_with((1, 2))
+
+
+# ---------------------------------------------------------------------- in compiled functions
+
+
+def test_shapes_that_are_not_known_yet():
+    @tf.function(input_signature=[tf.TensorSpec([None, 3])])
+    def features(x):
+        batch = tf.shape(x)[0]
+        table = tf.reshape(x, [batch, 3, 1])
+        zeros = tf.zeros([batch, 2])
+        count = tf.cast(tf.shape(x)[0], tf.float32)
+        everything = tf.reduce_sum(tf.shape(x))
+        return table, zeros, tf.reduce_sum(x) / count, tf.range(batch), everything, tf.size(x)
+
+    for rows in (1, 4):
+        x = np.arange(rows * 3, dtype="float32").reshape(rows, 3)
+        table, zeros, mean, numbers, everything, size = features(x)
+        assert (table.shape, zeros.shape) == ((rows, 3, 1), (rows, 2))
+        assert mean.item() == pytest.approx(x.sum() / rows)
+        assert numbers.numpy().tolist() == list(range(rows))
+        assert (everything.item(), size.item()) == (rows + 3, rows * 3)
+
+
+CONTROL = {
+    "cond": lambda x: tf.cond(tf.reduce_sum(x) > 0, lambda: x + 1, lambda: x - 1),
+    "while_loop": lambda x: tf.while_loop(
+        lambda n, y: n < 4, lambda n, y: (n + 1, y * 2), (tf.constant(0), x)
+    )[1],
+    "map_fn": lambda x: tf.map_fn(lambda y: y * y, x),
+    "scan": lambda x: tf.scan(lambda a, y: a + y, x),
+    "foldl": lambda x: tf.foldl(lambda a, y: a - y, x),
+    "case": lambda x: tf.case(
+        [(x[0] > 5, lambda: x), (x[1] > 0, lambda: -x)], default=lambda: x * 0
+    ),
+    "switch_case": lambda x: tf.switch_case(
+        tf.cast(x[0], tf.int32), [lambda: x, lambda: x + 10], default=lambda: x * 0
+    ),
+    "gather": lambda x: tf.gather(x, tf.cast(tf.argsort(x), tf.int32)),
+    "tensor_scatter": lambda x: tf.tensor_scatter_nd_update(x, [[1], [0], [1]], x),
+    "clip": lambda x: tf.clip_by_global_norm([x, x * 2], 1.0)[0],
+    "segment": lambda x: tf.math.unsorted_segment_max(x, [0, 1, 0], 2),
+    "cumsum": lambda x: tf.cumsum(x, exclusive=True, reverse=True),
+}
+
+
+@pytest.mark.parametrize("name", CONTROL)
+@pytest.mark.parametrize("values", [[1.0, 2.0, 3.0], [0.5, -3.0, -1.0], [6.0, 0.0, 2.0]], ids=str)
+def test_the_same_in_a_compiled_function(name, values):
+    x = tf.constant(values)
+    np.testing.assert_allclose(
+        np.asarray(tf.function(CONTROL[name])(x)), np.asarray(CONTROL[name](x)), rtol=1e-6
+    )
+
+
+def test_names_in_a_functional_model():
+    inputs = keras.Input((3,))
+    x = tf.nn.relu(tf.matmul(inputs, tf.ones((3, 2))))
+    outputs = tf.concat([x, tf.reduce_mean(x, axis=1, keepdims=True)], axis=1)
+    model = keras.Model(inputs, tf.clip_by_value(outputs, 0.0, 4.0))
+    data = np.array([[1.0, 2.0, 3.0], [-1.0, 0.5, 1.0]], "float32")
+    expected = np.minimum(np.repeat(np.maximum(data.sum(1, keepdims=True), 0), 3, 1), 4)
+    np.testing.assert_allclose(model.predict(data, verbose=0), expected)
+
+
+def test_scopes():
+    @tf.function
+    def step(x):
+        with tf.name_scope("outer") as name, tf.control_dependencies([x]):
+            assert name == "outer/"
+            assert tf.inside_function()
+            assert not tf.executing_eagerly()
+            assert tf.is_symbolic_tensor(x)
+            assert tf.get_static_value(x) is None
+            tf.group(x)
+            return x + 1
+
+    concrete = step.get_concrete_function(tf.constant(1.0))
+    assert "outer" in concrete.program.as_text()
+    assert tf.executing_eagerly()
+    assert not tf.inside_function()
+
+
+def test_print(capsys):
+    tf.print("loss", tf.constant([1.5, 2.0]), tf.Variable(3), 4, sep=", ")
+    assert capsys.readouterr().err == "loss, [1.5 2], 3, 4\n"
+    stream = io.StringIO()
+    tf.print(tf.range(100), output_stream=stream, end="!")
+    assert stream.getvalue() == "[0 1 2 ... 97 98 99]!"
+    tf.print(tf.range(12), output_stream=sys.stdout, summarize=-1)
+    assert capsys.readouterr().out == "[0 1 2 3 4 5 6 7 8 9 10 11]\n"
+
+
+# What TensorFlow prints.
+PRINTED = [
+    ([1.5, 2.0, 1 / 3], "[1.5 2 0.333333343]"),
+    (np.float64(1 / 3), "0.33333333333333331"),
+    ([[1, 2], [3, 4]], "[[1 2]\n [3 4]]"),
+    (np.arange(8).reshape(2, 2, 2), "[[[0 1]\n  [2 3]]\n\n [[4 5]\n  [6 7]]]"),
+    ([True, False], "[1 0]"),
+    ([float("nan"), float("inf"), -0.0, 1e20, 1e-7], "[nan inf -0 1e+20 1e-07]"),
+    (np.zeros((0, 2)), "[]"),
+    (np.arange(7), "[0 1 2 ... 4 5 6]"),
+    (np.arange(6), "[0 1 2 3 4 5]"),
+    (np.arange(4), "[0 1 2 3]"),
+]
+
+
+@pytest.mark.parametrize(("values", "text"), PRINTED)
+def test_printed_elements(values, text):
+    stream = io.StringIO()
+    tf.print(tf.constant(values), output_stream=stream, end="")
+    assert stream.getvalue() == text
+
+
+# -------------------------------------------------------------------------------------- Module
+
+
+class Dense(tf.Module):
+    def __init__(self, inputs, outputs, name=None):
+        super().__init__(name=name)
+        self.w = tf.Variable(tf.ones((inputs, outputs)), name="w")
+        self.b = tf.Variable(tf.zeros(outputs), name="b")
+        self.steps = tf.Variable(0, trainable=False)
+
+    @tf.Module.with_name_scope
+    def __call__(self, x):
+        return tf.nn.relu(x @ self.w + self.b)
+
+
+class Stack(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = [Dense(3, 2), {"second": Dense(2, 1, name="last")}]
+        self.head = keras.layers.Dense(1)
+        self.head.build((None, 1))
+        self.shared = self.layers[0].w
+
+    def __call__(self, x):
+        return self.head(self.layers[1]["second"](self.layers[0](x)))
+
+
+def test_modules():
+    stack = Stack()
+    assert stack.name == "stack"
+    assert stack.layers[1]["second"].name == "last"
+    assert len(stack.variables) == 8
+    assert len(stack.trainable_variables) == 6
+    assert len(stack.non_trainable_variables) == 2
+    assert {type(m) for m in stack.submodules} == {Dense, keras.layers.Dense}
+    assert [v.name for v in stack.layers[0].variables] == ["b", "variable", "w"]  # as TensorFlow
+    stack.head.trainable = False
+    assert len(stack.trainable_variables) == 4
+    assert tf.function(stack)(tf.ones((4, 3))).shape == (4, 1)
+    with pytest.raises(ValueError, match="valid module name"):
+        tf.Module(name="a b")
+
+
+# -------------------------------------------------------------------------------------- random
+
+
+DRAWS = {
+    "normal": lambda **k: tf.random.normal((1000,), mean=2.0, stddev=0.5, **k),
+    "truncated_normal": lambda **k: tf.random.truncated_normal([1000], 2.0, 0.5, **k),
+    "uniform": lambda **k: tf.random.uniform((1000,), 1.0, 3.0, **k),
+    "uniform integers": lambda **k: tf.random.uniform((1000,), 1, 4, dtype=tf.int64, **k),
+    "categorical": lambda **k: tf.random.categorical([[0.0, 1.0]], 1000, **k),
+    "shuffle": lambda **k: tf.random.shuffle(tf.range(1000), **k),
+    "dropout": lambda **k: tf.nn.dropout(tf.ones(1000), rate=0.25, **k),
+    "flip": lambda **k: tf.image.random_flip_left_right(
+        tf.ones((500, 1, 2, 1)) * [[1.0], [2.0]], **k
+    ),
+    "flip down": lambda **k: tf.image.random_flip_up_down(
+        tf.reshape(tf.range(1000.0), (500, 2, 1, 1)), **k
+    ),
+    "brightness": lambda **k: tf.image.random_brightness(tf.ones((2, 2, 1)), 0.5, **k),
+    "contrast": lambda **k: tf.image.random_contrast(
+        tf.reshape(tf.range(4.0), (2, 2, 1)), 0.2, 3.0, **k
+    ),
+    "saturation": lambda **k: tf.image.random_saturation(
+        tf.reshape(tf.range(12.0), (2, 2, 3)) / 12, 0.2, 3.0, **k
+    ),
+    "hue": lambda **k: tf.image.random_hue(tf.reshape(tf.range(12.0), (2, 2, 3)) / 12, 0.4, **k),
+    "crop": lambda **k: tf.image.random_crop(tf.reshape(tf.range(10000), (100, 100)), (2, 3), **k),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_seeds(name):
+    draw = DRAWS[name]
+
+    def run(**arguments):
+        tf.random.set_seed(5)
+        return [np.asarray(draw(**arguments)) for _ in range(2)]
+
+    for arguments in ({}, {"seed": 3}):
+        first, second = run(**arguments)
+        assert not np.array_equal(first, second)  # each call gives others,
+        for again, before in zip(run(**arguments), (first, second), strict=True):
+            np.testing.assert_array_equal(again, before)  # but all begin anew with the seed
+    assert not np.array_equal(run(seed=3)[0], run(seed=4)[0])
+
+
+def test_set_seed_leaves_numpy_alone():
+    np.random.seed(1)
+    expected = np.random.rand(2)
+    np.random.seed(1)
+    first = np.random.rand()
+    tf.random.set_seed(7)
+    assert [first, np.random.rand()] == expected.tolist()
+
+
+def test_what_is_drawn():
+    x = DRAWS["normal"]().numpy()
+    assert x.mean() == pytest.approx(2, abs=0.1)
+    assert x.std() == pytest.approx(0.5, abs=0.1)
+    x = DRAWS["truncated_normal"]().numpy()
+    assert 1 <= x.min() < x.max() <= 3
+    x = DRAWS["uniform"]().numpy()
+    assert 1 <= x.min() < 1.1 and 2.9 < x.max() < 3
+    x = DRAWS["uniform integers"]()
+    assert (x.dtype, set(x.numpy())) == ("int64", {1, 2, 3})
+    x = DRAWS["categorical"]()
+    assert (x.dtype, x.shape) == ("int64", (1, 1000))
+    assert 0.65 < x.numpy().mean() < 0.8
+    assert sorted(DRAWS["shuffle"]().numpy()) == list(range(1000))
+    x = DRAWS["dropout"]().numpy()
+    assert set(x) == {0, np.float32(1 / 0.75)}
+    assert 0.2 < (x == 0).mean() < 0.3
+    wide = tf.random.normal((3, 2), mean=[0.0, 100.0], stddev=0.0)
+    assert wide.numpy().tolist() == [[0, 100]] * 3
+    with pytest.raises(ValueError, match="maxval"):
+        tf.random.uniform((2,), dtype=tf.int32)
+
+
+STATELESS = {
+    "normal": lambda seed: tf.random.stateless_normal((100,), seed),
+    "truncated": lambda seed: tf.random.stateless_truncated_normal((100,), seed=seed),
+    "uniform": lambda seed: tf.random.stateless_uniform((100,), seed, 0, 1000, tf.int32),
+    "categorical": lambda seed: tf.random.stateless_categorical([[0.0] * 50], 100, seed),
+}
+
+
+@pytest.mark.parametrize("name", STATELESS)
+def test_stateless(name):
+    draw = STATELESS[name]
+    first = draw([1, 2]).numpy()
+    np.testing.assert_array_equal(draw(tf.constant([1, 2])).numpy(), first)
+    assert not np.array_equal(draw([2, 1]).numpy(), first)
+    with pytest.raises(ValueError, match="two integers"):
+        draw(3)
+
+
+def test_generators():
+    one, two = (tf.random.Generator.from_seed(1) for _ in range(2))
+    first, second = one.normal((3,)), one.normal((3,))
+    assert first.numpy().tolist() == two.normal((3,)).numpy().tolist()
+    assert first.numpy().tolist() != second.numpy().tolist()
+    two.reset_from_seed(1)
+    assert two.normal((3,)).numpy().tolist() == first.numpy().tolist()
+    assert two.uniform((2,), 5, 6, dtype=tf.int32).numpy().tolist() == [5, 5]
+    assert abs(two.truncated_normal((50,)).numpy()).max() <= 2
+    parts = one.split(2)
+    assert parts[0].normal((2,)).numpy().tolist() != parts[1].normal((2,)).numpy().tolist()
+    assert tf.random.Generator.from_non_deterministic_state().state.shape == (2,)
+    tf.random.set_seed(1)
+    first = tf.random.get_global_generator().normal((2,)).numpy().tolist()
+    tf.random.set_seed(1)
+    assert tf.random.get_global_generator().normal((2,)).numpy().tolist() == first
+
+    @tf.function
+    def draw():
+        return one.normal((2,))
+
+    assert draw().numpy().tolist() != draw().numpy().tolist()
+
+
+# ----------------------------------------------------------------------------------- debugging
+
+
+PASSING = [
+    lambda d: d.assert_equal([1, 2], [1, 2]),
+    lambda d: d.assert_none_equal([1, 2], 3),
+    lambda d: d.assert_less([1.0], 2.0),
+    lambda d: d.assert_less_equal([1.0, 2.0], 2.0),
+    lambda d: d.assert_greater(3, [1, 2]),
+    lambda d: d.assert_greater_equal(2, [1, 2]),
+    lambda d: d.assert_negative([-1]),
+    lambda d: d.assert_non_negative([0, 1]),
+    lambda d: d.assert_non_positive([0, -1]),
+    lambda d: d.assert_positive([1]),
+    lambda d: d.assert_near(1.0, 1.0 + 1e-7),
+    lambda d: d.assert_near([1.0], 1.2, atol=0.3),
+    lambda d: d.assert_near(1.0, 1.2, rtol=0.3),
+    lambda d: d.Assert(tf.constant(True), [1]),
+    lambda d: d.assert_all_finite([1.0], "finite"),
+    lambda d: d.check_numerics([1.0], "numbers"),
+    lambda d: d.assert_rank([[1]], 2),
+    lambda d: d.assert_rank_at_least([[1]], 1),
+    lambda d: d.assert_rank_in([1], [1, 2]),
+    lambda d: d.assert_scalar(1),
+    lambda d: d.assert_shapes([(tf.ones((2, 3)), ("n", "k")), (tf.ones(3), ("k",))]),
+    lambda d: d.assert_type(tf.constant(1.0), tf.float32),
+    lambda d: d.assert_integer(1),
+]
+
+FAILING = [
+    (lambda d: d.assert_equal([1, 2], [1, 3], message="sums"), InvalidArgumentError, r"sums; .*\(1,\)"),
+    (lambda d: d.assert_equal([1, 2], [1, 2, 3]), InvalidArgumentError, "cannot be compared"),
+    (lambda d: d.assert_none_equal([1, 2], 2), InvalidArgumentError, "x != y"),
+    (lambda d: d.assert_less([1.0, float("nan")], 2.0), InvalidArgumentError, "nan"),
+    (lambda d: d.assert_positive([[1], [0]]), InvalidArgumentError, r"\(1, 0\) x is 0"),
+    (lambda d: d.assert_near(1.0, 1.1), InvalidArgumentError, "apart"),
+    (lambda d: d.assert_near(1.0, float("nan")), InvalidArgumentError, "apart"),
+    (lambda d: d.Assert(False, ["why"]), InvalidArgumentError, "why"),
+    (lambda d: d.check_numerics([1.0, float("nan")], "loss"), InvalidArgumentError, "loss.*NaN"),
+    (lambda d: d.assert_all_finite([float("inf")], "x"), InvalidArgumentError, "infinity"),
+    (lambda d: d.assert_rank([1], 2, "matrix"), ShapeError, "matrix; expected 2 axes"),
+    (lambda d: d.assert_rank_at_least([1], 2), ShapeError, "at least 2"),
+    (lambda d: d.assert_rank_in([1], [0, 2]), ShapeError, "0 or 2"),
+    (lambda d: d.assert_scalar([1]), ShapeError, "received shape"),
+    (
+        lambda d: d.assert_shapes([(tf.ones((2, 3)), ("n", "k")), (tf.ones(4), ("k",))]),
+        ShapeError,
+        "'k': 3",
+    ),
+    (lambda d: d.assert_shapes([(tf.ones((2, 3)), (2, None, 1))]), ShapeError, "3 axes"),
+    (lambda d: d.assert_type(tf.constant(1.0), tf.int32), DTypeError, "expected dtype int32"),
+    (lambda d: d.assert_integer(1.0), DTypeError, "integers"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(PASSING)))
+def test_checks_that_hold(number):
+    PASSING[number](tf.debugging)
+
+
+@pytest.mark.parametrize("number", range(len(FAILING)))
+def test_checks_that_fail(number):
+    check, error, text = FAILING[number]
+    with pytest.raises(error, match=text):
+        check(tf.debugging)
+
+
+def test_checks_name_the_users_line():
+    with pytest.raises(InvalidArgumentError, match=r"test_names\.py:\d+"):
+        tf.debugging.assert_equal(1, 2)
+
+
+def test_checks_in_a_compiled_function():
+    @tf.function
+    def step(x):
+        tf.debugging.assert_positive(x)  # not known yet
+        tf.debugging.assert_rank(x, 1)
+        return x * 2
+
+    assert step(tf.constant([-1.0])).numpy() == -2
+    with pytest.raises(ShapeError, match="1 axes"):
+        step(tf.constant([[1.0]]))
+
+
+# -------------------------------------------------------------------------------------- config
+
+
+def test_devices_and_threads():
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    assert cpu == ("/physical_device:CPU:0", "CPU")
+    assert cpu in tf.config.list_physical_devices()
+    assert tf.config.list_logical_devices("CPU")[0].name == "/device:CPU:0"
+    assert tf.config.get_visible_devices("TPU") == []
+    tf.config.experimental.set_memory_growth(cpu, True)
+    tf.config.experimental.enable_op_determinism()
+    before = tf.config.config.threads
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        assert (
+            tf.config.config.threads == tf.config.threading.get_intra_op_parallelism_threads() == 1
+        )
+        tf.config.threading.set_intra_op_parallelism_threads(0)
+        assert tf.config.config.threads is None
+    finally:
+        tf.config.config.threads = before
+    with pytest.raises(AttributeError):
+        tf.config.nothing_of_the_kind  # noqa: B018
