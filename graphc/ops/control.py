@@ -211,16 +211,18 @@ class Cond(Op):
 class WhileLoop(Op):
     """Runs a body on its own results for as long as a condition holds.
 
-    Operands and results are the carries. The number of steps is known only while it runs, so there
-    is no reverse-mode gradient: see `Scan`.
+    Operands and results are the carries. The way back needs the carries of every step, so there is
+    a gradient only if the number of steps has a limit: it takes the steps anew in a `Scan`.
 
     Args:
         condition: Maps the carries to one bool scalar.
         body: Maps the carries to the next ones.
+        limit: After how many steps the condition fails at the latest; None if nobody knows.
     """
 
     condition: Graph
     body: Graph
+    limit: int | None = None
     body_fields: ClassVar[tuple[str, ...]] = ("condition", "body")
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
@@ -240,12 +242,27 @@ class WhileLoop(Op):
     def gradient(
         self, node: Node, *cotangents: Value | None, sweep: Callable[..., Any]
     ) -> Sequence[Value | None]:
-        place = f" ({node.location})" if str(node.location) else ""
-        raise UnsupportedError(
-            "WhileLoop has no gradient, because nobody knows its number of steps before it runs; "
-            "use a Scan (keras.ops.scan or fori_loop) over the largest number of steps, and Where "
-            f"to keep the carries once the condition fails{place}"
-        )
+        if self.limit is None:
+            place = f" ({node.location})" if str(node.location) else ""
+            raise UnsupportedError(
+                "WhileLoop has no gradient, because nobody knows its number of steps before it "
+                "runs; give keras.ops.while_loop `maximum_iterations`, or use keras.ops.scan or "
+                f"fori_loop{place}"
+            )
+        steps = Scan(self._step(), len(node.inputs), 0, steps=self.limit)(*node.inputs)
+        return scan_gradient(steps[0].node, cotangents, sweep)
+
+    def _step(self) -> Graph:
+        """A step that leaves the carries as they are once the condition fails."""
+        graph = Graph("step")
+        carries = [graph.input(value.name, value.type) for value in self.body.inputs]
+        (verdict,) = graph.inline(self.condition, carries).values()
+        same = Graph("same")
+        kept = [same.input(value.name, value.type) for value in self.body.inputs]
+        same.outputs = {f"y{i}": value for i, value in enumerate(kept)}
+        results = Cond(self.body, same)(verdict, *carries)
+        graph.outputs = {f"y{i}": value for i, value in enumerate(results)}
+        return graph
 
     def onnx(self, context: Any, node: Node, *names: str) -> Any:
         loop = Graph("loop")
@@ -271,6 +288,7 @@ class WhileLoop(Op):
             condition = _trace("condition", types, lambda x, y: (x < 50.0,))
             body = _trace("body", types, lambda x, y: (x * 3.0, y + x))
             yield Sample(cls(condition, body), arrays, differentiable=False)
+            yield Sample(cls(condition, body, 6), arrays)
 
 
 # ------------------------------------------------------------------------- from Python functions

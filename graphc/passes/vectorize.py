@@ -31,6 +31,8 @@ from collections.abc import Mapping, Sequence
 
 from graphc.ir import Graph, Node, Value
 from graphc.ir.dims import Dim
+from graphc.ops.call import Call as CallOp
+from graphc.ops.call import Checkpoint, CustomGradient, bound
 from graphc.ops.choice import Where
 from graphc.ops.control import Cond, Scan, WhileLoop, scan
 from graphc.ops.elementwise import cast
@@ -214,7 +216,8 @@ def _while_loop(call: Call) -> list[_Lane]:
         body = _while_any_runs(condition, body)
         condition = _any(condition)
     operands = [call.with_axis(i) if carried[i] else value for i, value in enumerate(call.operands)]
-    results = _results(WhileLoop(condition, body)(*operands))
+    loop = dataclasses.replace(op, condition=condition, body=body)
+    results = _results(loop(*operands))
     return [_Lane(value, mapped) for value, mapped in zip(results, carried, strict=True)]
 
 
@@ -250,4 +253,40 @@ def _results(outputs: Value | tuple[Value, ...]) -> tuple[Value, ...]:
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
-_CONTROL = {Scan: _scan, Cond: _cond, WhileLoop: _while_loop}
+# ------------------------------------------------------------------------------------------- calls
+
+
+def _called(call: Call) -> list[_Lane]:
+    op: CallOp | Checkpoint = call.op
+    body = bound(op.body, [value.type for value in call.node.inputs])
+    many, found = vectorize(body, call.mapped, call.size)
+    results = _results(dataclasses.replace(op, body=many)(*call.operands))
+    return [_Lane(value, mapped) for value, mapped in zip(results, found, strict=True)]
+
+
+def _custom_gradient(call: Call) -> list[_Lane]:
+    """The gradient of each example by the rule that was said; shared operands get their sum."""
+    op: CustomGradient = call.op
+    types = [value.type for value in call.node.inputs]
+    outputs = [value.type for value in call.node.outputs]
+    every = [True] * len(outputs)
+    body, _ = vectorize(bound(op.body, types), call.mapped, call.size, every)
+    given = [*types, *outputs[op.count :], *outputs[: op.count]]
+    backward = bound(op.backward, given)
+    forced = [True] * len(backward.outputs)
+    many, _ = vectorize(backward, [*call.mapped, *every], call.size, forced)
+    for name, value in many.outputs.items():
+        if not call.mapped[int(name)]:
+            many.outputs[name] = ReduceSum((0,))(value)
+    results = dataclasses.replace(op, body=body, backward=many)(*call.operands)
+    return _all_lanes(_results(results), True)
+
+
+_CONTROL = {
+    Scan: _scan,
+    Cond: _cond,
+    WhileLoop: _while_loop,
+    CallOp: _called,
+    Checkpoint: _called,
+    CustomGradient: _custom_gradient,
+}

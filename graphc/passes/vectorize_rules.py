@@ -16,10 +16,13 @@ from graphc.ir.dims import Dim
 from graphc.ops.activation import _Activation
 from graphc.ops.choice import Where
 from graphc.ops.conv import Conv, ConvKernelGradient, ConvTranspose, _Convolution
+from graphc.ops.cumulative import Cumulative
 from graphc.ops.elementwise import cast
 from graphc.ops.family import Elementwise, like
-from graphc.ops.gather import Gather, ScatterAdd
+from graphc.ops.fourier import _Transform
+from graphc.ops.gather import Gather, Scatter
 from graphc.ops.linalg import Einsum
+from graphc.ops.matrix import _MatrixOp
 from graphc.ops.movement import (
     Concat,
     Expand,
@@ -38,6 +41,7 @@ from graphc.ops.nn import BatchNormalization, LayerNormalization, _Softmax
 from graphc.ops.pool import _Pool
 from graphc.ops.recurrent import Recurrent
 from graphc.ops.reduce import ArgMax, Reduction
+from graphc.ops.sort import Sort
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -126,6 +130,11 @@ def _axis(call: Call) -> Any:
     return dataclasses.replace(call.op, axis=call.op.axis + 1)(*call.all_with_axis())
 
 
+def _leading(call: Call) -> Any:
+    """An op for which all axes but the last ones are a batch anyhow."""
+    return call.op(*call.all_with_axis())
+
+
 def _size(call: Call) -> Value:
     size = dataclasses.replace(call.op, axes=tuple(axis + 1 for axis in call.op.axes))
     return expand_to(size(*call.operands), (call.size,))
@@ -190,11 +199,12 @@ def _gather(call: Call) -> Value:
     return _moved_back(picked, call.node.inputs[1].rank, axis)
 
 
-def _scatter_add(call: Call) -> Value:
+def _scatter(call: Call) -> Value:
     indices, y = call.operands
     axis, size = call.op.axis, call.op.size
+    kind = type(call.op)
     if not call.mapped[0]:
-        return ScatterAdd(axis + 1, size)(indices, y)
+        return kind(axis + 1, size)(indices, y)
     y = call.with_axis(1)
     rank = call.node.inputs[0].rank
     # The axes of the indices in front, behind that of the examples.
@@ -203,7 +213,7 @@ def _scatter_add(call: Call) -> Value:
     slices = Transpose(tuple(order))(y)
     line = indices.graph.apply(Iota((call.size, size), 1, "int32"))
     places = _own_places(indices, line, 1, call.size)
-    total = ScatterAdd(0, call.size * size)(places, slices)
+    total = kind(0, call.size * size)(places, slices)
     return move_axis(reshape_to(total, (call.size, size, *total.shape[1:])), 1, axis + 1)
 
 
@@ -303,7 +313,11 @@ RULES: dict[type[Op], Rule] = {
     Concat: _axis,
     Split: _axis,
     Gather: _gather,
-    ScatterAdd: _scatter_add,
+    Scatter: _scatter,
+    Sort: _axis,
+    Cumulative: _axis,
+    _MatrixOp: _leading,
+    _Transform: _leading,
     Einsum: _einsum,
     _Convolution: _convolution,
     _Pool: _one_batch,

@@ -121,6 +121,8 @@ CASES = [
 def test_cases(real_keras, name, args, kwargs):
     arrays = [x for x in args if isinstance(x, np.ndarray)]
     smooth = [i for i, x in enumerate(arrays) if x.dtype == np.float32]
+    # A half may be rounded up or down.
+    atol = 2e-5 if args[0].dtype.kind == "f" or "nearest" in kwargs.values() else 1.0
     # Where elements are picked, only they have a gradient; Keras mixes channels by c0 and c1.
     if name in ("affine_transform", "perspective_transform") or (
         name == "map_coordinates" and not args[2]

@@ -296,7 +296,7 @@ def test_while_loop_runs_until_the_condition_fails():
     graph.outputs = {"steps": steps, "power": power}
     assert [float(v) for v in evaluate(graph, x=3.0).values()] == [6, 192]
     assert [float(v) for v in evaluate(graph, x=300.0).values()] == [0, 300]
-    with pytest.raises(UnsupportedError, match="use a Scan"):
+    with pytest.raises(UnsupportedError, match="maximum_iterations"):
         gradients(power, [x])
 
 

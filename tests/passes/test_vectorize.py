@@ -12,6 +12,7 @@ from graphc.autodiff import gradients
 from graphc.ir import Graph, Op, Sample, TensorType, type_of
 from graphc.ir.dims import Dim, symbol
 from graphc.ir.verify import verify
+from graphc.ops.call import CustomGradient
 from graphc.ops.control import cond, scan, while_loop
 from graphc.ops.elementwise import Tanh
 from graphc.ops.linalg import Einsum
@@ -23,8 +24,10 @@ COUNT = 3
 
 
 def variant(array: np.ndarray, example: int) -> np.ndarray:
-    """Another operand of the same type: its elements in another order."""
-    return np.roll(array, example)
+    """Another operand of the same type: floats scaled, others in another order."""
+    if array.dtype.kind in "biu":
+        return np.roll(array, example)
+    return (array * (1 + example / 4)).astype(array.dtype)
 
 
 def check(graph: Graph, inputs: Sequence[np.ndarray], mapped: Sequence[bool], size: Dim) -> None:
@@ -166,6 +169,28 @@ def test_a_counter_that_all_examples_share_stays_one() -> None:
     value, count = reference.run(many, [np.array([0.0, 1.0])])
     np.testing.assert_array_equal(value, [8.0, 16.0])
     assert count == 3
+
+
+def test_a_gradient_that_somebody_says_stays() -> None:
+    """Of the product with a shared factor: each gradient is taken ten times, and then summed."""
+    body, backward = Graph("body"), Graph("backward")
+    row, scalar = TensorType((3,), "float64"), TensorType((), "float64")
+    x, w = body.input("x", row), body.input("w", scalar)
+    body.outputs = {"y": x * w}
+    x, w = backward.input("x", row), backward.input("w", scalar)
+    dy = backward.input("dy", row)
+    backward.outputs = {"0": dy * w * 10.0, "1": ReduceSum((0,))(dy * x) * 10.0}
+    graph = Graph("g")
+    x, w = graph.input("x", row), graph.input("w", scalar)
+    (graph.outputs["y"],) = CustomGradient(body, backward, 1)(x, w)
+    many, _ = vectorize(graph, [True, False], COUNT)
+    total = ReduceSum((0, 1))(many.outputs["y"])
+    dx, dw = gradients(total, many.inputs)
+    many.outputs = {"dx": dx, "dw": dw}
+    rows = np.arange(9.0).reshape(3, 3)
+    dx, dw = reference.run(many, [rows, np.array(2.0)])
+    np.testing.assert_array_equal(dx, np.full((3, 3), 20.0))
+    assert dw == 10 * rows.sum()
 
 
 def test_an_op_without_a_rule_is_done_one_example_at_a_time() -> None:

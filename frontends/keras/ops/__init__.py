@@ -33,6 +33,7 @@ from graphc.keras.ops import (
     sets,
     sorting,
     statistics,
+    updates,
     vectorization,
     window_functions,
     windows,
@@ -63,6 +64,7 @@ from graphc.keras.ops.series import *
 from graphc.keras.ops.sets import *
 from graphc.keras.ops.sorting import *
 from graphc.keras.ops.statistics import *
+from graphc.keras.ops.updates import *
 from graphc.keras.ops.vectorization import *
 from graphc.keras.ops.window_functions import *
 from graphc.keras.ops.windows import *
@@ -93,6 +95,7 @@ __all__ = [
     *sets.__all__,
     *sorting.__all__,
     *statistics.__all__,
+    *updates.__all__,
     *vectorization.__all__,
     *window_functions.__all__,
     *windows.__all__,

@@ -16,13 +16,13 @@ from graphc.errors import ShapeError
 from graphc.ir import Graph, TensorType
 from graphc.ir.dims import SymbolicDim
 from graphc.keras import tree
-from graphc.keras.ops.arguments import counted
-from graphc.keras.ops.movement import flip, stack
+from graphc.keras.ops.arguments import counted, one_axis
+from graphc.keras.ops.movement import concatenate, flip, moveaxis, reshape, stack
 from graphc.keras.ops.recording import operation
 from graphc.ops import control as graph_ops
 
 __all__ = [
-    "cond", "fori_loop", "map", "scan", "switch", "vectorized_map",
+    "associative_scan", "cond", "fori_loop", "map", "scan", "switch", "vectorized_map",
     "while_loop",
 ]  # fmt: skip
 
@@ -222,6 +222,81 @@ def map(f: Callable[..., Any], xs: Any) -> Any:
 
 
 @operation
+def associative_scan(
+    f: Callable[..., Any], elems: Any, reverse: bool = False, axis: int = 0
+) -> Any:
+    """All beginnings of a sequence, combined by an associative function, in few steps.
+
+    Blelloch 1990, "Prefix sums and their applications": pairs are combined, then pairs of pairs, so
+    that the number of steps grows with the logarithm of the length.
+
+    Args:
+        f: Combines two structures like ``elems``, elementwise along the axis.
+        elems: A tensor, or a structure of tensors of one known length along the axis.
+        reverse: Whether ends are combined instead, from the last element on.
+        axis: The axis.
+
+    Returns:
+        A structure like ``elems``.
+
+    Raises:
+        ShapeError: Lengths differ or are not known.
+
+    Example:
+        >>> keras.ops.associative_scan(keras.ops.add, keras.ops.arange(5))
+    """
+    tensors = _tensors(elems)
+    places = [one_axis(axis, tensor.ndim, "associative_scan") for tensor in tensors]
+    lengths = {tensor.dims[place] for tensor, place in zip(tensors, places, strict=True)}
+    if len(lengths) != 1 or not all(isinstance(length, int) for length in lengths):
+        raise ShapeError(
+            f"associative_scan: `elems` need one known length along axis {axis}. "
+            f"Received: {[tensor.shape for tensor in tensors]}"
+        )
+    lines = [moveaxis(tensor, place, 0) for tensor, place in zip(tensors, places, strict=True)]
+    lines = [flip(line, 0) for line in lines] if reverse else lines
+
+    def combine(first: list[Tensor], second: list[Tensor]) -> list[Tensor]:
+        def structure(parts: list[Tensor]) -> Any:
+            pairs = zip(parts, places, strict=True)
+            return tree.pack_sequence_as(elems, [moveaxis(x, 0, place) for x, place in pairs])
+
+        results = _tensors(f(structure(first), structure(second)))
+        return [moveaxis(x, place, 0) for x, place in zip(results, places, strict=True)]
+
+    lines = _beginnings(combine, lines)
+    lines = [flip(line, 0) for line in lines] if reverse else lines
+    found = [moveaxis(line, 0, place) for line, place in zip(lines, places, strict=True)]
+    return tree.pack_sequence_as(elems, found)
+
+
+def _beginnings(combine: Callable[..., list[Tensor]], lines: list[Tensor]) -> list[Tensor]:
+    """All beginnings along the first axis."""
+    count = lines[0].shape[0] if lines else 0
+    if not count or count < 2:
+        return lines
+    pairs = combine([x[0 : count - 1 : 2] for x in lines], [x[1::2] for x in lines])
+    odd = _beginnings(combine, pairs)
+    before = odd if count % 2 else [x[:-1] for x in odd]
+    rest = [x[2::2] for x in lines]
+    even = combine(before, rest) if count > 2 else rest
+    heads = [x[:1] for x in lines]
+    return [
+        _interleaved(concatenate([head, part], 0), other)
+        for head, part, other in zip(heads, even, odd, strict=True)
+    ]
+
+
+def _interleaved(even: Tensor, odd: Tensor) -> Tensor:
+    """The elements at even places and those at odd ones, in turn."""
+    count = even.shape[0] or 0
+    extra = even[count - 1 :] if count > (odd.shape[0] or 0) else None
+    pairs = stack([even if extra is None else even[: count - 1], odd], 1)
+    line = reshape(pairs, (-1, *odd.dims[1:]))
+    return line if extra is None else concatenate([line, extra], 0)
+
+
+@operation
 def vectorized_map(function: Callable[..., Any], elements: Any) -> Any:
     """A function of each slice along the first axis, stacked, and computed for all at once.
 
@@ -242,7 +317,10 @@ def while_loop(
     loop_vars: Any,
     maximum_iterations: int | None = None,
 ) -> Any:
-    """Repeats a body on its own results for as long as a condition holds; it has no gradient.
+    """Repeats a body on its own results for as long as a condition holds.
+
+    In a program it has a gradient if the number of repetitions is limited: the way back takes that
+    many steps, of which those after the last one do nothing.
 
     Args:
         cond: Maps the loop's variables to a scalar.
@@ -308,7 +386,9 @@ def _trace_while(
     condition = trace_body(graph, "condition", check, types, may_assign=bool(variables))
     # The op has no operands but the loop's variables, so captures are variables that never change.
     captures = joined_captures(condition, body)
-    op = graph_ops.WhileLoop(condition.graph(captures), body.graph(captures, hand_through=True))
+    op = graph_ops.WhileLoop(
+        condition.graph(captures), body.graph(captures, hand_through=True), limit
+    )
     outputs = _results(_applied(op, [*start, *[Tensor(value) for value in captures]], graph))
     _assign(variables, outputs[: len(variables)])
     return outputs[len(variables) : len(variables) + len(first)]
