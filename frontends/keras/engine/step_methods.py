@@ -11,8 +11,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from graphc.eager.tape import GradientTape
 from graphc.eager.tensor import Tensor, as_tensor
-from graphc.eager.trace import current_trace
 from graphc.keras.engine import call_context
 from graphc.keras.engine.compilation import Compilation
 from graphc.keras.engine.data import unpack
@@ -51,12 +51,12 @@ class StepMethods:
         Raises:
             ValueError: The loss does not depend on any weight.
         """
-        loss, logs = self._forward(data, training=True)
+        with GradientTape() as tape:
+            loss, logs = self._forward(data, training=True)
+            scaled = self.optimizer.scale_loss(loss)
         variables = self.trained_variables
         self.optimizer.build(variables)
-        trace = current_trace()
-        assert trace is not None, "steps are traced"
-        gradients = trace.gradients(self.optimizer.scale_loss(loss), variables)
+        gradients = tape.gradient(scaled, variables)
         pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
         missing = [v.path for g, v in zip(gradients, variables, strict=True) if g is None]
         if not pairs:
