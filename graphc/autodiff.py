@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from graphc.errors import GraphError
-from graphc.ir import Node, Value, is_float
+from graphc.ir import Node, Value, is_float, is_inexact
 from graphc.ir.graph import filled
 from graphc.ops.reduce import sum_to
 from graphc.reference import decomposition
@@ -71,7 +71,7 @@ def _dependent_nodes(nodes: Sequence[Node], wrt: Sequence[Value]) -> list[Node]:
     for node in nodes:
         if any(value in reached for value in node.inputs):
             dependent.append(node)
-            reached.update(value for value in node.outputs if is_float(value.dtype))
+            reached.update(value for value in node.outputs if is_inexact(value.dtype))
     return dependent
 
 
@@ -105,7 +105,7 @@ def _gradient_through_decomposition(
 
 def _accumulate(node: Node, dxs: Sequence[Value | None], cotangents: dict[Value, Value]) -> None:
     for value, dx in zip(node.inputs, dxs, strict=True):
-        if dx is None or not is_float(value.dtype):
+        if dx is None or not is_inexact(value.dtype):
             continue
         dx = sum_to(dx, value.shape)
         cotangents[value] = cotangents[value] + dx if value in cotangents else dx

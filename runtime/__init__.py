@@ -8,6 +8,7 @@ Backends:
 
 from __future__ import annotations
 
+from graphc.ir import has_complex
 from graphc.program import Program
 from graphc.runtime.executable import Executable
 from graphc.runtime.reference import ReferenceExecutable
@@ -33,6 +34,11 @@ def compile(program: Program, backend: str = "cpu", threads: int | None = None) 
     """
     if backend == "reference":
         return ReferenceExecutable(program)
+    if has_complex(program.graph):
+        from graphc.passes.split_complex import split_program  # loads the passes
+        from graphc.runtime.complex import ComplexExecutable
+
+        return ComplexExecutable(program, compile(split_program(program), backend, threads))
     if backend == "cpu":
         from graphc.runtime.cpu.program import CpuExecutable  # loads the code generator
 

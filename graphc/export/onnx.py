@@ -20,6 +20,7 @@ from graphc.export.onnx_graph import OnnxModel
 from graphc.ir import Graph, numpy_dtype
 from graphc.passes import Pipeline, share_common, simplify
 from graphc.passes.layout import channels_first
+from graphc.passes.split_complex import split_complex
 from graphc.program import Program
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def to_onnx(
     pipeline: Pipeline = PIPELINE,
 ) -> ModelProto:
     """The ONNX model that computes what a graph computes.
+
+    Complex inputs and outputs become real ones with a last axis for real and imaginary part.
 
     Args:
         subject: A program or a graph. All inputs but those in ``variables`` become the model's
@@ -86,7 +89,8 @@ def onnx_model(
     pipeline: Pipeline = PIPELINE,
 ) -> OnnxModel:
     """The same as records, without the `onnx` package."""
-    graph = pipeline.run(subject.graph if isinstance(subject, Program) else subject)
+    graph = split_complex(subject.graph if isinstance(subject, Program) else subject)
+    graph = pipeline.run(graph)
     model = OnnxModel(opset, root)
     context = Context(model, model.main)
     unknown = variables.keys() - {value.name for value in graph.inputs}

@@ -10,6 +10,7 @@ from graphc.ir.graph import (
     ancestors,
     extract,
     filled,
+    has_complex,
     zeros_like,
 )
 from graphc.ir.literal import Literal
@@ -17,6 +18,7 @@ from graphc.ir.op import Op, Sample
 from graphc.ir.reader import parse
 from graphc.ir.text import as_text
 from graphc.ir.types import (
+    COMPLEXES,
     DTYPES,
     FLOATS,
     INTEGERS,
@@ -25,13 +27,17 @@ from graphc.ir.types import (
     TensorType,
     dtype_name,
     dtype_size,
+    is_complex,
     is_float,
+    is_inexact,
     is_integer,
     numpy_dtype,
+    part_dtype,
     type_of,
 )
 
 __all__ = [
+    "COMPLEXES",
     "DTYPES",
     "FLOATS",
     "INTEGERS",
@@ -55,10 +61,14 @@ __all__ = [
     "dtype_size",
     "extract",
     "filled",
+    "has_complex",
+    "is_complex",
     "is_float",
+    "is_inexact",
     "is_integer",
     "numpy_dtype",
     "parse",
+    "part_dtype",
     "symbol",
     "type_of",
     "zeros_like",

@@ -21,7 +21,7 @@ from graphc.errors import DimensionMismatchError, DTypeError, GraphcError, Graph
 from graphc.ir import dims
 from graphc.ir.literal import Literal
 from graphc.ir.op import Op
-from graphc.ir.types import TensorType, is_float, numpy_dtype
+from graphc.ir.types import TensorType, is_complex, is_float, numpy_dtype
 
 
 @dataclass(frozen=True)
@@ -448,6 +448,13 @@ def ancestors(values: Iterable[Value], stops: Container[Value] = ()) -> set[Valu
             if value.node is not None and value not in stops:
                 pending += value.node.inputs
     return found
+
+
+def has_complex(graph: Graph) -> bool:
+    """Whether any value of a graph, or of the bodies of its ops, is complex."""
+    if any(is_complex(value.dtype) for value in graph.values()):
+        return True
+    return any(has_complex(body) for node in graph.nodes for body in node.op.bodies)
 
 
 def zeros_like(value: Value) -> Value:

@@ -23,7 +23,7 @@ from graphc.ir.graph import NOWHERE, Graph, Location, Value
 from graphc.ir.literal import Literal
 from graphc.ir.op import Op
 from graphc.ir.text import PLAIN_FILE, PLAIN_NAME, array_of_elements, name_text
-from graphc.ir.types import DTYPES, TensorType, numpy_dtype
+from graphc.ir.types import ALL_DTYPES, TensorType, is_complex, numpy_dtype, part_dtype
 
 #: How deep values and graphs may be nested in a text.
 DEPTH_LIMIT = 50
@@ -35,7 +35,7 @@ _INTEGER = re.compile(r"-?[0-9]+")
 _FLOAT = re.compile(r"-?(?:(?:inf|nan)\b|[0-9]+\.[0-9]*(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)")
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _QUOTED_SYMBOL = re.compile(r"'(?:[^'\\\n]|\\.)*'")
-_TYPE_START = re.compile(rf"({'|'.join(DTYPES)})\s*\[")
+_TYPE_START = re.compile(rf"({'|'.join(ALL_DTYPES)})\s*\[")
 _GRAPH_START = re.compile(r'graph\s*"')
 _BASE64 = re.compile(r"base64\b")
 _SPACE = re.compile(r"(?:\s|#[^\n]*)*")
@@ -119,8 +119,8 @@ class Reader:
     def type(self) -> TensorType:
         """A tensor type."""
         dtype = self.match(_IDENTIFIER, "a type such as float32[batch, 3]")
-        if dtype not in DTYPES:
-            raise self.error(f"an element type ({', '.join(DTYPES)})", dtype)
+        if dtype not in ALL_DTYPES:
+            raise self.error(f"an element type ({', '.join(ALL_DTYPES)})", dtype)
         self.expect("[")
         type = TensorType(tuple(self._list("]", self.dim)), dtype)
         if not type.is_possible:
@@ -322,9 +322,11 @@ class Reader:
             self.expect(")")
         else:
             elements = self._list(")", self._element)
-            if len(elements) != size:
-                raise self.error(f"{size} elements of {type}", str(len(elements)))
-            array = self._guard(start, array_of_elements, elements, type.dtype)
+            count = 2 * size if is_complex(type.dtype) else size
+            if len(elements) != count:
+                raise self.error(f"{count} elements of {type}", str(len(elements)))
+            parts = self._guard(start, array_of_elements, elements, part_dtype(type.dtype))
+            array = parts.view(numpy_dtype(type.dtype))
         return Literal(self._guard(start, array.reshape, type.shape))
 
     def _element(self) -> str:

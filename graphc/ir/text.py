@@ -39,7 +39,7 @@ from graphc.ir import dims
 from graphc.ir.graph import Graph, Location, Node, Value
 from graphc.ir.literal import Literal
 from graphc.ir.op import Op
-from graphc.ir.types import TensorType, is_float, numpy_dtype
+from graphc.ir.types import TensorType, is_float, numpy_dtype, part_dtype
 
 #: Arrays with at most this many elements are spelled out.
 SPELLED_OUT = 16
@@ -147,9 +147,11 @@ def _float_text(number: float) -> str:
 def _literal_text(literal: Literal) -> str:
     array = literal.array
     if array.size <= SPELLED_OUT:
-        elements = [str(element) for element in array.ravel()]
+        # Complex numbers as their real and imaginary parts in turn.
+        parts = array.ravel().view(numpy_dtype(part_dtype(array.dtype.name)))
+        elements = [str(element) for element in parts]
         # Printed floats are the shortest that tell neighbours apart; NaNs may carry more.
-        if array_of_elements(elements, array.dtype.name).tobytes() == array.tobytes():
+        if array_of_elements(elements, parts.dtype.name).tobytes() == array.tobytes():
             return f"{literal.type}({', '.join(elements)})"
     little = array if sys.byteorder == "little" else array.byteswap()
     return f'{literal.type}(base64 "{base64.b64encode(little.tobytes()).decode()}")'

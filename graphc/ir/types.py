@@ -16,7 +16,15 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 SIGNED_INTEGERS = ("int8", "int16", "int32", "int64")
 UNSIGNED_INTEGERS = ("uint8", "uint16", "uint32", "uint64")
 INTEGERS = SIGNED_INTEGERS + UNSIGNED_INTEGERS
+#: The element types that backends compute with.
 DTYPES = (*FLOATS, *INTEGERS, "bool")
+#: Pairs of floats, which `graphc.passes.split_complex` takes apart before a backend sees them.
+COMPLEXES = ("complex64", "complex128")
+
+#: Every element type.
+ALL_DTYPES = (*DTYPES, *COMPLEXES)
+
+_PARTS = {"complex64": "float32", "complex128": "float64"}
 
 _SIZES = {"bool": 1, "bfloat16": 2}
 
@@ -26,13 +34,13 @@ def numpy_dtype(dtype: str) -> np.dtype:
     """The NumPy dtype that holds elements of ``dtype``.
 
     Args:
-        dtype: One of `DTYPES`.
+        dtype: One of `ALL_DTYPES`.
 
     Raises:
         DTypeError: The name is no element type of graphc.
     """
-    if dtype not in DTYPES:
-        raise DTypeError(f"unknown dtype {dtype!r}; known are {', '.join(DTYPES)}")
+    if dtype not in ALL_DTYPES:
+        raise DTypeError(f"unknown dtype {dtype!r}; known are {', '.join(ALL_DTYPES)}")
     if dtype == "bfloat16":
         import ml_dtypes  # comes with onnx; NumPy has no bfloat16 of its own
 
@@ -50,6 +58,21 @@ def is_float(dtype: str) -> bool:
     return dtype in FLOATS
 
 
+def is_complex(dtype: str) -> bool:
+    """Whether ``dtype`` is a type of complex numbers."""
+    return dtype in COMPLEXES
+
+
+def is_inexact(dtype: str) -> bool:
+    """Whether ``dtype`` is floating-point or complex: what has gradients."""
+    return dtype in FLOATS or dtype in COMPLEXES
+
+
+def part_dtype(dtype: str) -> str:
+    """The type of the real and imaginary parts of complex numbers; other types are their own."""
+    return _PARTS.get(dtype, dtype)
+
+
 def is_integer(dtype: str) -> bool:
     """Whether ``dtype`` is an integer type; bool is none."""
     return dtype in INTEGERS
@@ -61,7 +84,7 @@ class TensorType:
 
     Args:
         shape: Dimensions, outermost first; ``()`` for a scalar.
-        dtype: One of `DTYPES`.
+        dtype: One of `ALL_DTYPES`.
 
     Example:
         >>> TensorType((dims.symbol("batch"), 784), "float32")

@@ -20,7 +20,7 @@ from graphc.ir.dims import SymbolicDim
 from graphc.ir.graph import Graph, Node, Value
 from graphc.ir.op import Op
 from graphc.ir.text import node_text, value_names
-from graphc.ir.types import DTYPES, TensorType
+from graphc.ir.types import ALL_DTYPES, TensorType
 
 #: How many nodes before and after a broken one are shown.
 NEIGHBOURS = 3
@@ -93,7 +93,7 @@ class _Verification:
         if value.index != place:
             self._fail(f"{what} says that its place is {value.index}, but it is {place}")
         type = value.type
-        if not isinstance(type, TensorType) or type.dtype not in DTYPES:
+        if not isinstance(type, TensorType) or type.dtype not in ALL_DTYPES:
             self._fail(f"{what} has no type that is known: {type}")
         for dim in type.shape:
             if not isinstance(dim, SymbolicDim) and (not isinstance(dim, int) or dim < 0):

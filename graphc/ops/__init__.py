@@ -7,6 +7,7 @@ from graphc.ops import (
     call,
     choice,
     circular,
+    complex,
     control,
     conv,
     cumulative,
@@ -60,4 +61,5 @@ __all__ = [
     "eigen",
     "singular",
     "fourier",
+    "complex",
 ]

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import ShapeError
-from graphc.ir import Graph, Node, Op, Sample, TensorType, Value, dims, is_float, zeros_like
+from graphc.ir import Graph, Node, Op, Sample, TensorType, Value, dims, is_inexact, zeros_like
 from graphc.ops.barrier import After
 from graphc.ops.control import check_types, pull_back
 
@@ -161,7 +161,7 @@ def bound(body: Graph, types: Sequence[TensorType]) -> Graph:
 
 
 def _floats(node: Node) -> list[int]:
-    return [i for i, value in enumerate(node.inputs) if is_float(value.dtype)]
+    return [i for i, value in enumerate(node.inputs) if is_inexact(value.dtype)]
 
 
 def _anew(

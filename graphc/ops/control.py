@@ -23,7 +23,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError, UnsupportedError
-from graphc.ir import Graph, Node, Op, Sample, TensorType, Value, is_float, numpy_dtype, zeros_like
+from graphc.ir import (
+    Graph,
+    Node,
+    Op,
+    Sample,
+    TensorType,
+    Value,
+    is_inexact,
+    numpy_dtype,
+    zeros_like,
+)
 from graphc.ir.dims import Dim
 from graphc.ops.scan_gradient import scan_gradient
 
@@ -172,7 +182,7 @@ class Cond(Op):
         self, node: Node, *cotangents: Value | None, sweep: Callable[..., Any]
     ) -> Sequence[Value | None]:
         predicate, *operands = node.inputs
-        floats = [i for i, value in enumerate(operands) if is_float(value.dtype)]
+        floats = [i for i, value in enumerate(operands) if is_inexact(value.dtype)]
         pulled = [pull_back(body, cotangents, floats, sweep) for body in self.bodies]
         wanted = [i for i in floats if any(found[i] is not None for _, found in pulled)]
         if not wanted:

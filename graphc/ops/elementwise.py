@@ -16,11 +16,14 @@ from graphc.ir import (
     Sample,
     TensorType,
     Value,
+    is_complex,
     is_float,
+    is_inexact,
     numpy_dtype,
 )
 from graphc.ops.choice import Where
 from graphc.ops.family import ANY, Binary, Elementwise, Unary, like
+from graphc.ops.logic import NotEqual
 
 SIGNED = (*FLOATS, *SIGNED_INTEGERS)
 
@@ -29,6 +32,8 @@ SIGNED = (*FLOATS, *SIGNED_INTEGERS)
 
 class Add(Binary):
     """``x + y``."""
+
+    takes_complex: ClassVar[bool] = True
 
     def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.add(x, y)
@@ -43,6 +48,8 @@ class Add(Binary):
 class Sub(Binary):
     """``x - y``."""
 
+    takes_complex: ClassVar[bool] = True
+
     def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.subtract(x, y)
 
@@ -55,6 +62,8 @@ class Sub(Binary):
 
 class Mul(Binary):
     """``x * y``."""
+
+    takes_complex: ClassVar[bool] = True
 
     def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.multiply(x, y)
@@ -69,6 +78,8 @@ class Mul(Binary):
 
 class Div(Binary):
     """``x / y``; on integers the quotient rounded down, 0 where y is 0."""
+
+    takes_complex: ClassVar[bool] = True
 
     def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.divide(x, y) if x.dtype.kind not in "iu" else np.floor_divide(x, y)
@@ -124,6 +135,7 @@ class Mod(Binary):
 class Pow(Binary):
     """``x`` to the power ``y``."""
 
+    takes_complex: ClassVar[bool] = True
     dtypes: ClassVar[tuple[str, ...]] = FLOATS
 
     def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -135,7 +147,7 @@ class Pow(Binary):
         if y.constant is not None:
             return dx, None
         # Where x is 0 the power is constant in y, and log(0) would poison the product.
-        positive = x > 0.0
+        positive = NotEqual()(x, like(x, 0)) if is_complex(x.dtype) else x > 0.0
         log = Log()(Where()(positive, x, like(x, 1)))
         return dx, Where()(positive, dz * node.output * log, like(x, 0))
 
@@ -178,6 +190,7 @@ class Min(Binary):
 class Neg(Unary):
     """``-x``."""
 
+    takes_complex: ClassVar[bool] = True
     dtypes: ClassVar[tuple[str, ...]] = SIGNED
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
@@ -235,6 +248,7 @@ class _Float(Unary):
 class Sqrt(_Float):
     """The square root."""
 
+    takes_complex: ClassVar[bool] = True
     domain: ClassVar[tuple[float, float]] = (0.1, 4.0)
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
@@ -250,6 +264,7 @@ class Sqrt(_Float):
 class Reciprocal(_Float):
     """``1 / x``."""
 
+    takes_complex: ClassVar[bool] = True
     domain: ClassVar[tuple[float, float]] = (0.3, 3.0)
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
@@ -314,6 +329,8 @@ class Round(_Step):
 class Exp(_Float):
     """e to the power x."""
 
+    takes_complex: ClassVar[bool] = True
+
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         return np.exp(x)
 
@@ -343,6 +360,7 @@ class Expm1(_Float):
 class Log(_Float):
     """The natural logarithm."""
 
+    takes_complex: ClassVar[bool] = True
     domain: ClassVar[tuple[float, float]] = (0.2, 5.0)
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
@@ -388,6 +406,8 @@ class Log1p(_Float):
 class Tanh(_Float):
     """The hyperbolic tangent."""
 
+    takes_complex: ClassVar[bool] = True
+
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         return np.tanh(x)
 
@@ -432,6 +452,8 @@ class Erf(_Float):
 class Sin(_Float):
     """The sine of x in radians."""
 
+    takes_complex: ClassVar[bool] = True
+
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         return np.sin(x)
 
@@ -444,6 +466,8 @@ class Sin(_Float):
 
 class Cos(_Float):
     """The cosine of x in radians."""
+
+    takes_complex: ClassVar[bool] = True
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         return np.cos(x)
@@ -493,6 +517,8 @@ def _expm1_onnx(context: Any, node: Node, x: str) -> str:
 class Cast(Elementwise):
     """The elements converted to ``dtype``, as NumPy's ``astype`` does it.
 
+    Of complex numbers only the real parts become real numbers.
+
     Args:
         dtype: The element type of the result.
     """
@@ -505,12 +531,14 @@ class Cast(Elementwise):
         return x.with_dtype(self.dtype)
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
+        if x.dtype.kind == "c" and not is_complex(self.dtype):
+            x = x != 0 if self.dtype == "bool" else x.real
         with np.errstate(invalid="ignore", over="ignore"):
             return x.astype(numpy_dtype(self.dtype))
 
     def gradient(self, node: Node, dy: Value) -> Sequence[Value | None]:
         (x,) = node.inputs
-        if not (is_float(x.dtype) and is_float(self.dtype)):
+        if not (is_inexact(x.dtype) and is_inexact(self.dtype)):
             return (None,)
         return (Cast(x.dtype)(dy),)
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import FLOATS, INTEGERS, Node, Op, Sample, TensorType, Value
+from graphc.ir import FLOATS, INTEGERS, Node, Op, Sample, TensorType, Value, is_complex
 from graphc.ir.dims import broadcast_shapes
 
 NUMBERS = (*FLOATS, *INTEGERS)
@@ -32,7 +32,9 @@ class Elementwise(Op):
     elementwise: ClassVar[bool] = True
     #: How many operands it takes; None if its rules say so themselves.
     arity: ClassVar[int | None] = None
-    #: The element types it takes.
+    #: Whether it takes complex numbers, too.
+    takes_complex: ClassVar[bool] = False
+    #: The other element types it takes.
     dtypes: ClassVar[tuple[str, ...]] = NUMBERS
     #: The element type it gives; None for that of the operands.
     result: ClassVar[str | None] = None
@@ -46,7 +48,7 @@ class Elementwise(Op):
         first = types[0].dtype
         if any(type.dtype != first for type in types):
             raise DTypeError("the operands need one common dtype")
-        if first not in self.dtypes:
+        if first not in self.dtypes and not (self.takes_complex and is_complex(first)):
             raise DTypeError(f"takes {', '.join(self.dtypes)}, not {first}")
         shape = broadcast_shapes(*[type.shape for type in types])
         return TensorType(shape, self.result or first)

@@ -16,6 +16,7 @@ from graphc.ir import (
     TensorType,
     Value,
     filled,
+    is_complex,
     is_float,
     is_integer,
     numpy_dtype,
@@ -116,7 +117,7 @@ class Scatter(Op):
     def infer(self, indices: TensorType, y: TensorType) -> TensorType:
         if not is_integer(indices.dtype):
             raise DTypeError(f"the indices have to be integers, not {indices.dtype}")
-        if y.dtype not in NUMBERS:
+        if y.dtype not in NUMBERS and not is_complex(y.dtype):
             raise DTypeError(f"combines numbers, not {y.dtype}")
         behind = self.axis + indices.rank
         if self.axis < 0 or y.shape[self.axis : behind] != indices.shape:
@@ -206,10 +207,12 @@ class ScatterAdd(Scatter):
         return None, self.pick(dx, node.inputs[0], 0)
 
 
-def missing(dtype: str) -> float | int | bool:
+def missing(dtype: str) -> complex | float | int | bool:
     """What `Gather` puts in place of an element that does not exist."""
     if is_float(dtype):
         return float("nan")
+    if is_complex(dtype):
+        return complex("nan+nanj")
     if dtype == "bool":
         return True
     limits = np.iinfo(dtype)

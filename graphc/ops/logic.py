@@ -28,6 +28,7 @@ class _Comparison(Binary):
 class Equal(_Comparison):
     """``x == y``."""
 
+    takes_complex: ClassVar[bool] = True
     dtypes: ClassVar[tuple[str, ...]] = ANY
     relation: ClassVar[str] = "eq"
 
@@ -38,6 +39,7 @@ class Equal(_Comparison):
 class NotEqual(_Comparison):
     """``x != y``."""
 
+    takes_complex: ClassVar[bool] = True
     dtypes: ClassVar[tuple[str, ...]] = ANY
     relation: ClassVar[str] = "ne"
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import FLOATS, Node, Op, Sample, TensorType, Value, is_float
+from graphc.ir import FLOATS, Node, Op, Sample, TensorType, Value, is_complex, is_float
 from graphc.ir.dims import Dim, Shape, product
 from graphc.ops.choice import Where
 from graphc.ops.elementwise import cast
@@ -43,11 +43,13 @@ class Reduction(Op):
     axes: tuple[int, ...]
     keep: bool = False
     dtypes: ClassVar[tuple[str, ...]] = NUMBERS
+    #: Whether it takes complex numbers, too.
+    takes_complex: ClassVar[bool] = False
     #: The reduction of no elements at all; None where that is an error.
     identity: ClassVar[float | None] = None
 
     def infer(self, x: TensorType) -> TensorType:
-        if x.dtype not in self.dtypes:
+        if x.dtype not in self.dtypes and not (self.takes_complex and is_complex(x.dtype)):
             raise DTypeError(f"takes {', '.join(self.dtypes)}, not {x.dtype}")
         if any(not 0 <= axis < x.rank for axis in self.axes):
             raise ShapeError(f"axes {self.axes} are not all axes of a tensor of rank {x.rank}")
@@ -116,6 +118,7 @@ class Reduction(Op):
 class ReduceSum(Reduction):
     """The sum along the axes; 0 of no elements."""
 
+    takes_complex: ClassVar[bool] = True
     identity: ClassVar[float | None] = 0.0
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
@@ -131,13 +134,15 @@ class ReduceSum(Reduction):
 class ReduceMean(Reduction):
     """The arithmetic mean along the axes; NaN of no elements."""
 
+    takes_complex: ClassVar[bool] = True
     dtypes: ClassVar[tuple[str, ...]] = FLOATS
     identity: ClassVar[float | None] = np.nan
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore", divide="ignore"):
             count = np.float64(product(x.shape[axis] for axis in self.axes))
-            total = np.sum(x.astype(np.float64), axis=self.axes, keepdims=self.keep)
+            wide = x.astype(np.float64) if is_float(x.dtype.name) else x
+            total = np.sum(wide, axis=self.axes, keepdims=self.keep)
             return np.asarray(total / count).astype(x.dtype)
 
     def gradient(self, node: Node, dy: Value) -> Sequence[Value]:
@@ -155,6 +160,7 @@ class ReduceMean(Reduction):
 class ReduceProd(Reduction):
     """The product along the axes; 1 of no elements."""
 
+    takes_complex: ClassVar[bool] = True
     identity: ClassVar[float | None] = 1.0
 
     @classmethod

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from graphc.ir import Graph, Node, Value, ancestors, extract, is_float, zeros_like
+from graphc.ir import Graph, Node, Value, ancestors, extract, is_inexact, zeros_like
 from graphc.ir.dims import Dim
 from graphc.ops import elementwise, logic, movement
 from graphc.ops.linalg import Einsum
@@ -124,7 +124,7 @@ def _differentiate(
         else:
             continue
         seeds[value] = seeds[value] + seed if value in seeds else seed
-    floats = [value for value in inputs if is_float(value.dtype)]
+    floats = [value for value in inputs if is_inexact(value.dtype)]
     found = dict(zip(floats, sweep(seeds, floats), strict=True))
     joint.gradients = [found.get(value) for value in inputs]
     return joint

@@ -18,7 +18,7 @@ import numpy as np
 
 from graphc.config import config
 from graphc.errors import GraphError, ShapeError
-from graphc.ir import Graph, Value, as_text, dims, is_float, numpy_dtype
+from graphc.ir import Graph, Value, as_text, dims, is_complex, is_float, numpy_dtype
 from graphc.ir.verify import verify
 from graphc.passes.dump import dump
 from graphc.passes.report import Report
@@ -143,6 +143,9 @@ def difference(expected: np.ndarray, received: np.ndarray) -> str:
         shapes = [f"{array.dtype}{dims.shape_text(array.shape)}" for array in (expected, received)]
         return f"{shapes[0]} became {shapes[1]}"
     dtype = expected.dtype.name
+    if is_complex(dtype):
+        parts = zip(_parts(expected), _parts(received), strict=True)
+        return "; ".join(filter(None, [difference(*pair) for pair in parts]))
     if not is_float(dtype):
         wrong = expected != received
     else:
@@ -157,6 +160,10 @@ def difference(expected: np.ndarray, received: np.ndarray) -> str:
     place = np.argwhere(wrong)[0]
     index = tuple(int(i) for i in place)
     return f"{expected[index]!s} became {received[index]!s} at {list(index)}"
+
+
+def _parts(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return array.real, array.imag
 
 
 def _evaluated(graph: Graph) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
