@@ -44,6 +44,7 @@ from graphc.ir import (
 )
 from graphc.ops.barrier import StopGradient
 from graphc.ops.elementwise import Cast, Div, Floor
+from graphc.ops.integers import integer_power
 from graphc.ops.linalg import matmul
 from graphc.ops.movement import Concat, Iota, Reshape, Size, Transpose
 
@@ -243,6 +244,9 @@ _number_dtypes: Cache[tuple[Any, ...], tuple[str | None, ...]] = Cache(8192)
 _NUMBERS = frozenset([float, int, bool])
 #: The ops of one operand that operators stand for.
 _UNARY = {"negative": "Neg", "absolute": "Abs", "logical_not": "Not", "round": "Round"}
+#: What arithmetic on bools is, and what takes them as 0 and 1.
+_BOOL_OPS = {"add": "Or", "multiply": "And"}
+_COUNTING = frozenset(["mod", "less", "less_equal", "greater", "greater_equal"])
 
 
 def apply(op: Op, *tensors: Tensor) -> Any:
@@ -478,6 +482,8 @@ def _operate(name: str, operands: tuple[Any, ...]) -> Any:
             return apply(Div(), x, y)
         case "floor_divide":
             x, y = promoted(*operands)
+            if x.dtype == "bool":
+                x, y = cast(x, "int32"), cast(y, "int32")
             quotient = apply(Div(), x, y)
             return apply(Floor(), quotient) if is_float(x.dtype) else quotient
         case "matmul":
@@ -494,12 +500,16 @@ def _operate(name: str, operands: tuple[Any, ...]) -> Any:
             return apply(Op.registry[prefix + OPERATORS[name]](), x, y)
         case "power":
             x, y = promoted(*operands)
-            if x.dtype.startswith(("int", "uint")):
-                float_x, float_y = (cast(operand, "float64") for operand in (x, y))
-                return cast(apply(Op.registry["Pow"](), float_x, float_y), x.dtype)
+            if is_integer(x.dtype):
+                return apply_function(integer_power, x, y)
             return apply(Op.registry["Pow"](), x, y)
         case _:
-            return apply(Op.registry[OPERATORS[name]](), *promoted(*operands))
+            x, y = promoted(*operands)
+            if x.dtype == "bool" and name in _BOOL_OPS:
+                return apply(Op.registry[_BOOL_OPS[name]](), x, y)
+            if x.dtype == "bool" and name in _COUNTING:
+                x, y = cast(x, "int32"), cast(y, "int32")
+            return apply(Op.registry[OPERATORS[name]](), x, y)
 
 
 def get_item(x: Tensor, key: Any) -> Tensor:

@@ -114,7 +114,8 @@ TABLE: dict[str, list[Case]] = {
         name: [batch(X, POSITIVE), only(INTS, OTHERS), call(X, 2), only(X, -1.5), call(EMPTY, 1)]
         for name in ("floor_divide", "mod", "fmod", "divide_no_nan")
     },
-    "power": [batch(POSITIVE, Y), only(X, 2), only(INTS, 3), only(2.0, X), call(EMPTY, 2)],
+    "power": [batch(POSITIVE, POSITIVE + 1), only(POSITIVE, Y), only(X, 2),
+              only(INTS, OTHERS), only(INTS, 3), only(2.0, X), call(EMPTY, 2)],
     **{
         name: [batch(INTS, OTHERS), call(COUNTS.astype("uint8"), np.uint8(5)), call(INTS, 3),
                only(BOOLS, ~BOOLS), only(INTS, INTS.astype("int8"))]

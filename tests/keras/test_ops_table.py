@@ -6,6 +6,7 @@ anything else; JAX as Keras sets it up has no 64-bit types, so those are compare
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from graphc import keras
 from graphc.ir import numpy_dtype
 from graphc.keras import ops, tree
+from graphc.keras.engine import recorded_function
 from tests.keras.computing import arrays_of, assert_same, at_once, traced
 from tests.keras.ops_cases import TABLE, Case
 
@@ -78,7 +80,7 @@ def real_result(real_keras, name, case, arrays):
     try:
         with np.errstate(all="ignore"):
             result = bind(getattr(real_keras.ops, name), case)(*arrays)
-    except (TypeError, ValueError, NotImplementedError, AttributeError):
+    except (TypeError, ValueError, NotImplementedError, AttributeError, OverflowError):
         return None
     return [np.asarray(leaf) for leaf in real_keras.tree.flatten(result)]
 
@@ -233,3 +235,35 @@ def test_parameters_are_those_of_keras(real_keras, name):
         assert own.default is not inspect.Parameter.empty or (
             other.default is inspect.Parameter.empty
         )
+
+
+# ----------------------------------------------------------------------------------------- saving
+
+
+def keras_class(name):
+    """The class of a function in Keras's files, and its module; None for a function without."""
+    for module in ("numpy", "nn", "core", "math", "linalg", "image"):
+        space = importlib.import_module(f"keras.src.ops.{module}")
+        for found, kind in vars(space).items():
+            if found.lower() == name.replace("_", "") and inspect.isclass(kind):
+                if kind.__module__ == space.__name__:
+                    return kind
+    return None
+
+
+@pytest.mark.parametrize("name", sorted(ops.__all__))
+def test_is_saved_as_the_class_that_keras_has(real_keras, name):
+    """Under its name, with the same parameters in its configuration and the same in its call."""
+    kind = keras_class(name) if hasattr(real_keras.ops, name) else None
+    if kind is None:
+        pytest.skip("not recorded in models")
+    assert recorded_function._class_name(name) == kind.__name__
+    assert recorded_function._module(name) == kind.__module__
+    called = inspect.signature(kind.call).parameters
+    for parameter in inspect.signature(getattr(real_keras.ops, name)).parameters:
+        of_the_call = recorded_function._is_of_the_call(name, parameter)
+        assert of_the_call == (parameter in called) or parameter in FUNCTIONS, parameter
+
+
+#: Parameters that are functions: models with these cannot be saved.
+FUNCTIONS = {"f", "fun", "true_fn", "false_fn", "kwargs"}

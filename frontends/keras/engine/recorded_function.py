@@ -16,104 +16,77 @@ from graphc.keras.saving.registry import deserialize_keras_object, serialize_ker
 
 #: The parameters, of any function, that Keras's classes take when they are called.
 _OF_THE_CALL = frozenset(
-    [
-        "x",
-        "x1",
-        "x2",
-        "xs",
-        "y",
-        "a",
-        "b",
-        "condition",
-        "constant_values",
-        "fill_value",
-        "index",
-        "indices",
-        "init",
-        "init_val",
-        "inputs",
-        "key",
-        "loop_vars",
-        "operands",
-        "output",
-        "pred",
-        "predictions",
-        "start",
-        "start_indices",
-        "step",
-        "stop",
-        "target",
-        "targets",
-        "values",
-        "variable",
-        "weights",
-    ]
+    """
+    a abs_ angle array b branches choicelist condition condlist constant_values data
+    default depthwise_kernel elements elems fill_value index indices init init_val inputs
+    kernel key loop_vars operands output output_length pointwise_kernel pred predictions
+    primals q query segment_ids sequence_lengths sorted_sequence start start_indices step
+    stop tangents target target_length targets updates values variable weights x x1 x2 xs
+    y
+    """.split()
 )
+#: And of some functions, beside these.
+_OF_ITS_CALL = {
+    "digitize": ("bins",),
+    "dot_product_attention": ("bias", "mask", "scale", "value"),
+    "isclose": ("rtol", "atol"),
+}
+#: But not of these.
+_OF_THE_OBJECT = {
+    "bincount": ("weights",),
+    "squareplus": ("b",),
+    "trapezoid": ("x",),
+    "unique": ("fill_value",),
+}
+#: What Keras keeps in its modules of these names. Those of its public ones say so themselves.
 _CORE = frozenset(
-    [
-        "cast",
-        "cond",
-        "convert_to_tensor",
-        "fori_loop",
-        "map",
-        "scan",
-        "scatter",
-        "slice",
-        "stop_gradient",
-        "switch",
-        "unstack",
-        "while_loop",
-    ]
+    """
+    associative_scan cast cond convert_to_tensor fori_loop map saturate_cast scan scatter
+    scatter_update slice slice_update stop_gradient switch unstack vectorized_map
+    while_loop
+    """.split()
 )
-_MATH = frozenset(["erf", "in_top_k", "logsumexp", "rsqrt", "top_k"])
-_NN = frozenset(
-    [
-        "binary_crossentropy",
-        "categorical_crossentropy",
-        "celu",
-        "elu",
-        "gelu",
-        "glu",
-        "hard_shrink",
-        "hard_sigmoid",
-        "hard_silu",
-        "hard_tanh",
-        "leaky_relu",
-        "log_sigmoid",
-        "log_softmax",
-        "moments",
-        "multi_hot",
-        "normalize",
-        "one_hot",
-        "relu",
-        "relu6",
-        "selu",
-        "sigmoid",
-        "silu",
-        "soft_shrink",
-        "softmax",
-        "softplus",
-        "softsign",
-        "sparse_categorical_crossentropy",
-        "sparse_plus",
-        "sparse_sigmoid",
-        "sparsemax",
-        "squareplus",
-        "tanh_shrink",
-        "threshold",
-    ]
+_MATH = frozenset(
+    """
+    cdist erf erfc erfinv extract_sequences fft fft2 ifft2 in_top_k irfft istft logdet
+    logsumexp rfft rsqrt segment_max segment_min segment_prod segment_sum stft top_k
+    view_as_complex view_as_real
+    """.split()
 )
+#: Classes whose names are not those of their functions in capitals.
+_CLASS_NAMES = {
+    "allclose": "AllClose",
+    "cdist": "CDist",
+    "isin": "IsIn",
+    "searchsorted": "SearchSorted",
+    "ctc_decode": "CTCDecode",
+    "ctc_loss": "CTCLoss",
+    **{name: name.upper() for name in "fft fft2 ifft2 irfft istft jvp psnr rfft stft svd".split()},
+}
 
 
 def _module(name: str) -> str:
     """Where Keras keeps the class of a function."""
-    places = {"core": _CORE, "math": _MATH, "nn": _NN, "linalg": {"norm"}}
+    places = {
+        "numpy": ops.numpy.__all__,
+        "core": _CORE,
+        "math": _MATH,
+        "nn": ops.nn.__all__,
+        "linalg": ops.linalg.__all__,
+        "image": ops.image.__all__,
+    }
     found = [place for place, names in places.items() if name in names]
     return f"keras.src.ops.{found[0] if found else 'numpy'}"
 
 
 def _class_name(name: str) -> str:
-    return "".join(word.capitalize() for word in name.split("_"))
+    return _CLASS_NAMES.get(name) or "".join(word.capitalize() for word in name.split("_"))
+
+
+def _is_of_the_call(function: str, parameter: str) -> bool:
+    if parameter in _OF_ITS_CALL.get(function, ()):
+        return True
+    return parameter in _OF_THE_CALL and parameter not in _OF_THE_OBJECT.get(function, ())
 
 
 def serialize_operation(operation: Any) -> dict[str, Any]:
@@ -151,7 +124,7 @@ def _split(node: Node) -> tuple[dict[str, Any], list[Any]]:
     for name, value in signature.bind(*node.args, **node.kwargs).arguments.items():
         if signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
             called_on += value
-        elif name in _OF_THE_CALL:
+        elif _is_of_the_call(node.operation.function.__name__, name):
             called_on.append(value)
         else:
             constants[name] = value

@@ -9,7 +9,7 @@ import numpy as np
 from graphc.eager import Tensor, apply, apply_function, as_tensor, cast, operate
 from graphc.eager.tensor import promoted
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import Op, Value, is_float, is_integer
+from graphc.ir import Op, is_float, is_integer
 from graphc.ir.dims import Dim, divide_exactly
 from graphc.ir.types import dtype_size
 from graphc.keras.ops.arguments import reshaped, resolved_dtype
@@ -18,11 +18,7 @@ from graphc.keras.ops.movement import expand_dims
 from graphc.keras.ops.recording import operation
 from graphc.ops import logic
 from graphc.ops.bits import Bitcast
-from graphc.ops.control import while_loop
-from graphc.ops.elementwise import Mod, Where
-from graphc.ops.elementwise import cast as graph_cast
-from graphc.ops.family import like
-from graphc.ops.movement import expand_to
+from graphc.ops.integers import greatest_common_divisor
 from graphc.ops.reduce import ReduceSum
 
 __all__ = [
@@ -143,7 +139,7 @@ def right_shift(x: Any, y: Any) -> Tensor:
 def gcd(x1: Any, x2: Any) -> Tensor:
     """The greatest common divisor, by Euclid's algorithm; of 0 and 0 it is 0."""
     x, y = _whole("gcd", x1, x2)
-    return apply_function(_euclid, absolute(x), absolute(y))
+    return apply_function(greatest_common_divisor, absolute(x), absolute(y))
 
 
 def _whole(name: str, x1: Any, x2: Any) -> list[Tensor]:
@@ -151,23 +147,6 @@ def _whole(name: str, x1: Any, x2: Any) -> list[Tensor]:
     if not is_integer(operands[0].dtype):
         raise DTypeError(f"{name} works on integers, not on {operands[0].dtype}")
     return operands
-
-
-def _euclid(x: Value, y: Value) -> Value:
-    shape = (x + y).shape
-    x, y = expand_to(x, shape), expand_to(y, shape)
-
-    def running(_: Value, rest: Value) -> Value:
-        count = ReduceSum(tuple(range(rest.rank)))(graph_cast(logic.NotEqual()(rest, like(rest, 0)),
-                                                              "int32"))  # fmt: skip
-        return count > 0
-
-    def step(larger: Value, rest: Value) -> tuple[Value, Value]:
-        done = logic.Equal()(rest, like(rest, 0))
-        safe = Where()(done, like(rest, 1), rest)
-        return Where()(done, larger, rest), Where()(done, rest, Mod()(larger, safe))
-
-    return while_loop(running, step, x, y)[0]
 
 
 @operation
