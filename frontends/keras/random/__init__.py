@@ -10,12 +10,16 @@ from graphc.keras.random.draws import (
     truncated_normal,
     uniform,
 )
+from graphc.keras.random.rejection import beta, binomial, gamma
 from graphc.keras.random.seed_generator import SeedGenerator
 
 __all__ = [
     "SeedGenerator",
+    "beta",
+    "binomial",
     "categorical",
     "dropout",
+    "gamma",
     "normal",
     "randint",
     "seed_key",
