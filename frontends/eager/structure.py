@@ -61,7 +61,7 @@ class Flattener:
 
     def add(self, item: Any) -> None:
         """Take in one argument."""
-        if type(item) is Tensor:
+        if isinstance(item, Tensor):
             data = item.data
             if type(data) is np.ndarray:
                 self.key += (TENSOR, data.dtype, data.shape)
@@ -100,8 +100,6 @@ class Flattener:
             self.key += (type(item), tuple(item))
             for part in item.values():
                 self.add(part)
-        elif isinstance(item, Tensor):
-            self.add(Tensor(item.data))
         elif _is_dataclass(item):
             self.key.append(type(item))
             for part in dataclass_fields(item).values():

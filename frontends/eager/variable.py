@@ -47,6 +47,8 @@ class Variable(Elements):
         #: Penalty on it that is part of the loss, and what is applied to it after each update.
         self.regularizer: Callable[[Tensor], Tensor] | None = None
         self.constraint: Callable[[Tensor], Tensor] | None = None
+        #: What it stands for inside `graphc.eager.stateless.replaced`.
+        self.replacement: Tensor | None = None
         note_creation(self)
 
     @property
@@ -92,6 +94,8 @@ class Variable(Elements):
 
     def as_tensor(self) -> Tensor:
         """The same as `value`."""
+        if self.replacement is not None:
+            return self.replacement
         trace = current_trace()
         value = trace.read(self) if trace else Tensor(self.array.copy())
         for tape in current_tapes():
@@ -117,7 +121,9 @@ class Variable(Elements):
         """
         tensor = checked_update(self, value)
         trace = current_trace()
-        if trace:
+        if self.replacement is not None:
+            self.replacement = tensor
+        elif trace:
             trace.write(self, tensor)
         else:
             self.array[...] = tensor.data

@@ -189,6 +189,11 @@ class Compilable(StepMethods):
             names += getattr(metric, "named", None) or [metric.name]
         return names
 
+    @property
+    def metrics_variables(self) -> list[Any]:
+        """The state of the metrics."""
+        return [variable for metric in self.metrics for variable in metric.variables]
+
     def reset_metrics(self) -> None:
         """Start all running means anew."""
         for metric in self.metrics:

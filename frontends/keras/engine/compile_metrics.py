@@ -12,9 +12,10 @@ from graphc.keras import tree
 from graphc.keras.engine.kind import resolve_kind
 from graphc.keras.engine.naming import to_snake_case
 from graphc.keras.engine.outputs import Outputs
+from graphc.keras.metrics.stateless import Stateless
 
 
-class CompileMetrics:
+class CompileMetrics(Stateless):
     """Metrics per output, updated without and with sample weights; one metric to the outside.
 
     Args:
@@ -95,7 +96,7 @@ class CompileMetrics:
         return list(self.named.values())
 
     @property
-    def variables(self) -> list[Variable]:
+    def variables(self) -> list[Variable]:  # type: ignore[override]
         """The state of all metrics."""
         return [variable for metric in self.metrics for variable in metric.variables]
 

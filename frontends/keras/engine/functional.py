@@ -106,7 +106,7 @@ class Functional(Model):
             mask: Masks for the inputs, in their structure.
 
         Returns:
-            Tensors in the structure of the outputs.
+            Tensors in the structure of the outputs; a single one for a list of one.
         """
         tensors = self._match(inputs)
         for tensor, given in zip(tensors, tree.flatten(mask), strict=False):
@@ -126,7 +126,9 @@ class Functional(Model):
                     results = node.operation(*args, **kwargs)
             flat = tree.flatten(results)
             values.update((id(k), v) for k, v in zip(node.outputs, flat, strict=True))
-        return tree.map_structure(lambda tensor: values[id(tensor)], self.outputs_structure)
+        results = tree.map_structure(lambda tensor: values[id(tensor)], self.outputs_structure)
+        # As in Keras, a list of one output gives that output.
+        return results[0] if isinstance(results, (list, tuple)) and len(results) == 1 else results
 
     def get_config(self) -> dict[str, Any]:
         """Name, layers and their calls, so that `from_config` makes the same model again.

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from graphc.eager.location import user_line
-from graphc.eager.promotion import standard_dtype
 from graphc.eager.operators import Operators
+from graphc.eager.promotion import standard_dtype
 from graphc.eager.tensor import Tensor, public_shape
 from graphc.eager.trace import Trace, unify
 from graphc.errors import DataDependentControlFlowError, DimensionMismatchError

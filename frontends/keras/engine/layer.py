@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.eager.location import user_line_text
+from graphc.eager.stateless import replaced
 from graphc.eager.tensor import Tensor, as_tensor, cast
 from graphc.eager.trace import computing_at_once, current_trace
 from graphc.eager.variable import Variable
@@ -278,29 +279,40 @@ class Layer(Parts):
                 tensor.mask = mask
 
     def stateless_call(
-        self, trainable: Sequence[Any], non_trainable: Sequence[Any], *args: Any, **kwargs: Any
-    ) -> tuple[Any, list[Tensor]]:
-        """The output for given values of the weights, which stay as they are.
+        self,
+        trainable_variables: Sequence[Any],
+        non_trainable_variables: Sequence[Any],
+        *args: Any,
+        return_losses: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Any, ...]:
+        """The output for given values of the variables, which stay as they are.
 
         Args:
-            trainable: Values for `trainable_variables`.
-            non_trainable: Values for `non_trainable_variables`.
+            trainable_variables: Values for `trainable_variables`.
+            non_trainable_variables: Values for `non_trainable_variables`.
             *args: For `call`.
+            return_losses: Whether to return `losses` as well.
             **kwargs: For `call`.
 
         Returns:
-            The outputs, and the new values of the non-trainable variables.
+            The outputs, and the new values of the non-trainable variables; then the losses if
+            asked for.
+
+        Raises:
+            ValueError: The layer has no variables yet, or their number is another one.
         """
-        variables = [*self.trainable_variables, *self.non_trainable_variables]
-        before = [variable.numpy() for variable in variables]
-        try:
-            for variable, value in zip(variables, [*trainable, *non_trainable], strict=True):
-                variable.assign(value)
+        if not self.built:
+            raise ValueError(
+                f"To call stateless_call, {type(self).__name__} must be built (i.e. its variables "
+                "must have been already created). You can build it by calling it on some data."
+            )
+        trained, others = self.trainable_variables, self.non_trainable_variables
+        with replaced(trained, trainable_variables), replaced(others, non_trainable_variables):
             outputs = self(*args, **kwargs)
-            return outputs, [as_tensor(v.numpy()) for v in self.non_trainable_variables]
-        finally:
-            for variable, array in zip(variables, before, strict=True):
-                variable.assign(array)
+            after = [variable.as_tensor() for variable in others]
+            losses = (self.losses,) if return_losses else ()
+        return (outputs, after, *losses)
 
     # --------------------------------------------------------------------------------- building
 

@@ -15,8 +15,8 @@ from graphc.eager.tape import GradientTape
 from graphc.eager.tensor import Tensor, as_tensor
 from graphc.keras.engine import call_context
 from graphc.keras.engine.compilation import Compilation
-from graphc.keras.engine.data import unpack
 from graphc.keras.engine.steps import batch_size_of
+from graphc.keras.utils.batch_utils import unpack_x_y_sample_weight
 
 
 class StepMethods:
@@ -92,13 +92,13 @@ class StepMethods:
         Returns:
             The outputs.
         """
-        x, _, _ = unpack(data)
+        x, _, _ = unpack_x_y_sample_weight(data)
         return self(x, training=False)  # type: ignore[operator]
 
     def _forward(self, data: Any, training: bool) -> tuple[Tensor, Mapping[str, Any]]:
         """The loss, and the values of the metrics after this batch."""
         model: Any = self
-        x, y, sample_weight = unpack(data)
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
         with call_context.entered(training) as context:
             y_pred = model(x, training=training)
             model.compilation.own_metrics = model.find_own_metrics()

@@ -21,6 +21,7 @@ from graphc.keras.engine.programs import (
     trace_program,
     types_of_data,
 )
+from graphc.keras.utils.batch_utils import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from graphc.ops.movement import Size
 from graphc.program import Program
 
@@ -123,7 +124,7 @@ class Steps:
     # ------------------------------------------------------------------------------- the steps
 
     def _predict(self, data: Any) -> dict[str, Tensor]:
-        outputs = self._model.predict_step(pack(data))
+        outputs = self._model.predict_step(pack_x_y_sample_weight(**data))
         self._structure = tree.map_structure(lambda _: 0, outputs)
         return {f"output/{i}": tensor for i, tensor in enumerate(tree.flatten(outputs))}
 
@@ -138,25 +139,15 @@ class Steps:
         model.compilation.own_metrics = model.find_own_metrics()
         step = getattr(model, name)
         if len(inspect.signature(step).parameters) == 2:
-            logs = stateless_step(model, step, pack(data))
+            logs = stateless_step(model, step, pack_x_y_sample_weight(**data))
         else:
-            logs = step(pack(data))
+            logs = step(pack_x_y_sample_weight(**data))
         if not isinstance(logs, Mapping):
             raise TypeError(
                 f"{type(model).__name__}.{name}() has to return a dict of results by name, as in "
                 f"{{m.name: m.result() for m in self.metrics}}, not {logs!r}"
             )
         return {name: as_tensor(value) for name, value in _flat(logs).items()}
-
-
-def pack(data: Mapping[str, Any]) -> Any:
-    """A batch as steps are given it: ``(x, y, sample_weight)``, without what is not there."""
-    x, y, sample_weight = (data.get(part) for part in ("x", "y", "sample_weight"))
-    if sample_weight is not None:
-        return x, y, sample_weight
-    if y is not None:
-        return x, y
-    return (x,) if isinstance(x, (tuple, list)) else x
 
 
 def stateless_step(model: Any, step: Callable[..., Any], data: Any) -> Any:
@@ -169,11 +160,14 @@ def stateless_step(model: Any, step: Callable[..., Any], data: Any) -> Any:
             those of the metrics.
         data: A batch.
     """
+    x, y, _ = unpack_x_y_sample_weight(data)
+    # All variables have to be there before the step; of this call nothing stays.
+    model.compilation.resolve(y, model(x, training=False))
     groups = [model.trainable_variables, model.non_trainable_variables]
     if step.__name__ == "train_step":
         model.optimizer.build(model.trainable_variables)
         groups.append(model.optimizer.variables)
-    groups.append([variable for metric in model.metrics for variable in metric.variables])
+    groups.append(model.metrics_variables)
     logs, after = step(tuple([v.value for v in group] for group in groups), data)
     for group, values in zip(groups, after, strict=True):
         for variable, value in zip(group, values, strict=True):

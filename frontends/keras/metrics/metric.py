@@ -13,9 +13,10 @@ from graphc.eager.trace import computing_at_once
 from graphc.eager.variable import Variable
 from graphc.keras import initializers
 from graphc.keras.engine.naming import automatic_name
+from graphc.keras.metrics.stateless import Stateless
 
 
-class Metric:
+class Metric(Stateless):
     """A number that is collected over batches (https://keras.io/api/metrics/base_metric/).
 
     Subclasses create variables in the constructor with `add_variable`, and define `update_state`
@@ -51,7 +52,7 @@ class Metric:
         return self._dtype
 
     @property
-    def variables(self) -> list[Variable]:
+    def variables(self) -> list[Variable]:  # type: ignore[override]
         """The state, that of metrics inside included."""
         inside = [v for m in vars(self).values() if isinstance(m, Metric) for v in m.variables]
         return [*self._variables, *inside]

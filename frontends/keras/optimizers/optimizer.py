@@ -11,6 +11,7 @@ import numpy as np
 
 from graphc.config import config
 from graphc.eager import Tensor, Variable, as_tensor, cast
+from graphc.eager.stateless import replaced
 from graphc.keras import ops
 from graphc.keras.engine.naming import automatic_name
 from graphc.keras.optimizers.clipping import clip_by_global_norm, clip_by_norm
@@ -278,6 +279,36 @@ class Optimizer(OptimizerState):
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable.value))
         self._iterations.assign_add(1)
+
+    def stateless_apply(
+        self,
+        optimizer_variables: Sequence[Any],
+        grads: Sequence[Any],
+        trainable_variables: Sequence[Any],
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """One update as a function, which changes nothing.
+
+        Args:
+            optimizer_variables: Values for `variables`.
+            grads: A gradient for each trainable variable.
+            trainable_variables: Values for the variables that it was built for.
+
+        Returns:
+            The new values of the trainable variables, and those of the optimizer's.
+
+        Raises:
+            ValueError: Not built yet, or another number of values.
+        """
+        if not self.built:
+            raise ValueError(
+                f"To call `stateless_apply`, {type(self).__name__} must be built (i.e. its "
+                "variables must have been created). You can build it via "
+                "`optimizer.build(trainable_variables)`."
+            )
+        trained, own = self._trainable_variables, self.variables
+        with replaced([*trained, *own], [*trainable_variables, *optimizer_variables]):
+            self.apply(grads, trained)
+            return [v.as_tensor() for v in trained], [v.as_tensor() for v in own]
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Assign new values to a variable and to its part of the state."""

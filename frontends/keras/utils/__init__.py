@@ -2,6 +2,7 @@
 
 from graphc.keras.engine.naming import clear_session
 from graphc.keras.random_seed import set_random_seed
+from graphc.keras.utils.batch_utils import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from graphc.keras.utils.file_utils import get_file
 from graphc.keras.utils.io_utils import print_msg
 from graphc.keras.utils.numerical_utils import normalize, to_categorical
@@ -16,8 +17,10 @@ __all__ = [
     "clear_session",
     "get_file",
     "normalize",
+    "pack_x_y_sample_weight",
     "pad_sequences",
     "print_msg",
     "set_random_seed",
     "to_categorical",
+    "unpack_x_y_sample_weight",
 ]
