@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from graphc import keras
+from graphc.eager import as_tensor
+from graphc.errors import DataDependentControlFlowError, DTypeError, ShapeError
 from graphc.ir import numpy_dtype
 from graphc.keras import ops, tree
 from graphc.keras.engine import recorded_function
@@ -102,12 +104,12 @@ def compare(received, expected, what):
         raise AssertionError(f"{what}: {error}") from None
 
 
-@pytest.mark.parametrize("row", TABLE)
-def test_at_once_in_every_dtype(real_keras, row):
+def check_at_once(real_keras, row, dtypes):
+    """The first call of a row in these dtypes, the others in float32 and int32."""
     failures = []
     name = name_of(row)
     for i, case in enumerate(TABLE[row]):
-        for dtype in ["float32"] if case.same else DTYPES if i == 0 else ["float32", "int32"]:
+        for dtype in ["float32"] if case.same else dtypes if i == 0 else ["float32", "int32"]:
             arrays = [in_dtype(array, dtype) for array in parts((case.args, case.kwargs))]
             expected = real_result(real_keras, name, case, arrays)
             if expected is None:
@@ -118,6 +120,21 @@ def test_at_once_in_every_dtype(real_keras, row):
             except Exception as error:  # noqa: BLE001
                 failures.append(f"case {i} in {dtype}: {type(error).__name__}: {error}")
     assert not failures, "\n".join(failures)
+
+
+@pytest.mark.parametrize("row", TABLE)
+def test_at_once(real_keras, row):
+    """In float32 and in four other dtypes, which are others for each row."""
+    others = [dtype for dtype in DTYPES if dtype != "float32"]
+    first = list(TABLE).index(row) * 5
+    chosen = [others[(first + i) % len(others)] for i in range(4)]
+    check_at_once(real_keras, row, ["float32", *chosen])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", TABLE)
+def test_at_once_in_every_dtype(real_keras, row):
+    check_at_once(real_keras, row, DTYPES)
 
 
 @pytest.mark.parametrize("row", [row for row in TABLE if any(case.traced for case in TABLE[row])])
@@ -173,6 +190,111 @@ def test_recorded_in_a_functional_model(row):
                 assert len(mine.shape) == array.ndim
                 assert all(m in (None, s) for m, s in zip(mine.shape, array.shape, strict=True))
                 assert open_ or None not in mine.shape
+
+
+# ------------------------------------------------------------------------- what has no row of calls
+
+
+def test_vectorize(real_keras):
+    def function(space):
+        return space.vectorize(lambda x, y: x + space.sum(y), signature="(),(n)->()")
+
+    arrays = [np.arange(6.0, dtype="float32").reshape(3, 2), np.ones((2, 4), "float32")]
+    expected = [np.asarray(function(real_keras.ops)(*arrays))]
+    compare(at_once(function(ops), *arrays), expected, "at once")
+    compare(traced(function(ops), *arrays, backend="cpu"), expected, "compiled")
+    pairs = ops.vectorize(lambda x, y: (x * y, y))(arrays[0], 2.0)
+    compare(arrays_of(pairs), [arrays[0] * 2, np.full((3, 2), 2, "float32")], "several results")
+    partly = ops.vectorize(lambda x, name: x + len(name), excluded={1})
+    compare(arrays_of(partly(arrays[0], "abc")), [arrays[0] + 3], "an argument left out")
+    with pytest.raises(ValueError, match="should look like"):
+        ops.vectorize(abs, signature="n->n")
+    with pytest.raises(ShapeError, match="is of 2 arguments, not of 1"):
+        function(ops)(arrays[0])
+
+
+def test_making_without_values():
+    """What is in it is nobody's business; shape and dtype are."""
+    for made, dtype in (
+        (ops.empty((2, 3)), "float32"),
+        (ops.empty((2, 3), "int8"), "int8"),
+        (ops.empty_like(np.ones((2, 3), "float16")), "float16"),
+        (ops.empty_like(np.ones((2, 3)), dtype="bool"), "bool"),
+    ):
+        assert (made.shape, made.dtype) == ((2, 3), dtype)
+
+
+@pytest.mark.parametrize(
+    "call, error, text",
+    [
+        (lambda x: ops.unique(x), DataDependentControlFlowError, "say with `size`"),
+        (lambda x: ops.nonzero(x), DataDependentControlFlowError, "say with `size`"),
+        (lambda x: ops.bincount(ops.cast(x, "int32")[0]), ShapeError, "say with `length`"),
+        (
+            lambda x: ops.segment_sum(x, ops.cast(x, "int32")[:, 0]),
+            ShapeError,
+            "say with `num_segments`",
+        ),
+    ],
+)
+def test_sizes_that_depend_on_data_have_to_be_given(call, error, text):
+    with pytest.raises(error, match=text):
+        traced(call, np.ones((3, 4), "float32"))
+
+
+def test_sizes_that_depend_on_data_can_be_given():
+    x = np.array([[0, 2, 0], [1, 0, 3]], "float32")
+    rows, columns = traced(lambda t: ops.nonzero(t, size=5, fill_value=-1), x, backend="cpu")
+    assert rows.tolist() == [0, 1, 1, -1, -1]
+    assert columns.tolist() == [1, 0, 2, -1, -1]
+    places = np.array([3, 1, 1, 9, -2], "int32")
+    (counts,) = traced(lambda t: ops.bincount(t, length=4), places, backend="cpu")
+    assert counts.tolist() == [0, 2, 0, 1]
+    lines = np.array([[3, 1, 1], [0, 0, 7]], "int32")
+    assert at_once(lambda t: ops.bincount(t), lines)[0].tolist() == [
+        np.bincount(line, minlength=8).tolist() for line in lines
+    ]
+
+
+@pytest.mark.parametrize(
+    "call, error, text",
+    [
+        (lambda x: ops.quantile(x, 0.5, method="cubic"), ValueError, "method` should be one of"),
+        (lambda x: ops.quantile(x[:0], 0.5), ShapeError, "no elements have a quantile"),
+        (lambda x: ops.searchsorted(x, x), ShapeError, "the sequence should be a vector"),
+        (lambda x: ops.searchsorted(x[0], x, side="up"), ValueError, "'left' or 'right'"),
+        (lambda x: ops.digitize(x, x), ShapeError, "`bins` should be a vector"),
+        (lambda x: ops.bincount(x), DTypeError, "counts integers"),
+        (lambda x: ops.histogram(x, bins=0), ValueError, "a positive integer"),
+        (lambda x: ops.histogram(x, range=(2, 1)), ValueError, "`range` should rise"),
+        (lambda x: ops.correlate(x, x), ShapeError, "needs two vectors"),
+        (lambda x: ops.correlate(x[0], x[0], "all"), ValueError, "Received: 'all'"),
+        (lambda x: ops.cdist(x, x[:, :2]), ShapeError, r"\(\.\.\., m, d\)"),
+        (lambda x: ops.corrcoef(x[None]), ShapeError, "a matrix or a vector"),
+        (lambda x: ops.argpartition(x, 9), ShapeError, "argpartition"),
+        (lambda x: ops.rearrange(x, "a b c -> a"), ShapeError, "should be .2 axes"),
+        (lambda x: ops.rearrange(x, "a b -> a"), ShapeError, "name each axis once"),
+        (lambda x: ops.rearrange(x, "(a c) b -> a b c", c=2), ShapeError, "an axis of size 3"),
+        (lambda x: ops.cross(x, x), ShapeError, "two or three elements"),
+        (lambda x: ops.diff(x, n=-1), ShapeError, "cannot be taken -1 times"),
+        (lambda x: ops.vander(x), ShapeError, "needs a vector"),
+        (lambda x: ops.select([], []), ValueError, "a choice for each condition"),
+        (lambda x: ops.rot90(x[0]), ValueError, "at least 2 dimensions"),
+        (lambda x: ops.rot90(x, axes=(0, 0)), ValueError, "two different dimensions"),
+        (lambda x: ops.array_split(x, 0), ShapeError, "has no 0 parts"),
+        (lambda x: ops.vsplit(x[0], 1), ShapeError, "needs 2 axes"),
+        (lambda x: ops.segment_sum(x, x), ShapeError, "the segment of each row"),
+        (lambda x: ops.ldexp(x, x), DTypeError, "exponents should be integers"),
+        (lambda x: ops.gcd(x, x), DTypeError, "gcd works on integers, not on float32"),
+        (lambda x: ops.bitwise_not(x), DTypeError, "integers and bools, not on float32"),
+        (lambda x: ops.view(x[0], "float64"), ShapeError, "is no multiple of 2"),
+        (lambda x: ops.hanning(x), ShapeError, "needs the number of samples"),
+        (lambda x: ops.linspace(0, 1, -1), ShapeError, "should not be negative"),
+    ],
+)
+def test_errors(call, error, text):
+    with pytest.raises(error, match=text):
+        call(as_tensor(np.arange(15, dtype="float32").reshape(3, 5)))
 
 
 # ----------------------------------------------------------------------------------- completeness
