@@ -23,7 +23,7 @@ def as_array(x: Any, dtype: str | None) -> np.ndarray:
         DTypeError: ``x`` holds something that is no number.
     """
     array = native(np.asarray(x))
-    if array.dtype == object or array.dtype.kind in "USMmcV" and array.dtype.name != "bfloat16":
+    if array.dtype == object or array.dtype.kind in "USMmV" and array.dtype.name != "bfloat16":
         place = user_line_text()
         hint = "rows of different length, text or objects?"
         if x is None:
@@ -39,7 +39,8 @@ def as_array(x: Any, dtype: str | None) -> np.ndarray:
         return array.copy() if array.flags.writeable else array
     # Python numbers and lists of them have no width of their own.
     if dtype is None:
-        dtype = promote([], [{"b": bool, "i": int, "u": int}.get(array.dtype.kind, float)])
+        kind = {"b": bool, "i": int, "u": int, "c": complex}.get(array.dtype.kind, float)
+        dtype = promote([], [kind])
         if dtype == "int32" and array.size and np.any(array != array.astype(np.int32)):
             place = user_line_text()
             largest = array.flat[np.argmax(np.abs(array.astype(np.float64)))]

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from graphc import reference
+from graphc.eager.location import user_line
 from graphc.eager.quick import numpy_function
-from graphc.ir import Graph, Node, Value, is_float
+from graphc.ir import Graph, Location, Node, Value, is_inexact
 
 #: Constants that are larger are computed anew rather than kept.
 KEPT_BYTES = 1 << 16
@@ -62,7 +63,7 @@ class Plan:
         self.differentiable = tuple(
             number
             for number, value in enumerate(results)
-            if is_float(value.dtype) and value.constant is None and value not in inputs
+            if is_inexact(value.dtype) and value.constant is None and value not in inputs
         )
 
     @cached_property
@@ -72,6 +73,25 @@ class Plan:
         To be called through ``silence.run``.
         """
         return _Writer(self.graph, self.single).function()
+
+
+def make_plan(name: str, function: Callable[..., Any], tensors: Any) -> Plan:
+    """The plan of a function over graph values, for operands of the types of some tensors."""
+    graph = Graph(name)
+    inputs = [graph.input(f"x{i}", tensor.type) for i, tensor in enumerate(tensors)]
+    graph.location = with_line(graph.location)
+    results = function(*inputs)
+    single = not isinstance(results, tuple)
+    graph.outputs = {f"y{i}": value for i, value in enumerate((results,) if single else results)}
+    return Plan(graph, single)
+
+
+def with_line(scope: Location) -> Location:
+    """A location with the line of the user's program that is running."""
+    if scope.line:
+        return scope
+    file, line = user_line()
+    return Location(scope.layer, file, line)
 
 
 class _Writer:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphc.config import config
-from graphc.ir import FLOATS, is_float, numpy_dtype
+from graphc.ir import FLOATS, is_complex, is_float, is_inexact, numpy_dtype
 
 
 def standard_dtype(dtype: Any) -> str:
@@ -31,6 +31,8 @@ def standard_dtype(dtype: Any) -> str:
         name = "int32"
     elif dtype is bool:
         name = "bool"
+    elif dtype is complex:
+        name = "complex64"
     elif isinstance(dtype, (np.dtype, type)):
         name = np.dtype(dtype).name
     else:
@@ -45,6 +47,9 @@ def promote_pair(a: str, b: str) -> str:
         return a
     if "bool" in (a, b):
         return b if a == "bool" else a
+    if is_complex(a) or is_complex(b):
+        wide = {"complex128", "float64"} & {a, b}
+        return "complex128" if wide else "complex64"
     if is_float(a) and is_float(b):
         if {a, b} == {"float16", "bfloat16"}:
             return "float32"
@@ -60,12 +65,14 @@ def promote(dtypes: list[str], weak: list[type]) -> str:
 
     Args:
         dtypes: Element types of the tensors.
-        weak: Python types (bool, int, float) of the plain numbers.
+        weak: Python types (bool, int, float, complex) of the plain numbers.
     """
     result: str | None = None
     for dtype in dtypes:
         result = dtype if result is None else promote_pair(result, dtype)
-    if float in weak and (result is None or not is_float(result)):
+    if complex in weak:
+        return promote_pair(result or config.floatx, "complex64")
+    if float in weak and (result is None or not is_inexact(result)):
         return config.floatx
     if int in weak and (result is None or result == "bool"):
         return "int32"

@@ -25,7 +25,7 @@ from graphc.eager.plan import Plan
 from graphc.eager.tensor import Tensor, apply_function, as_tensor, operate
 from graphc.eager.variable import Variable
 from graphc.errors import ShapeError
-from graphc.ir import Graph, Node, Value, dims, filled, is_float, numpy_dtype
+from graphc.ir import Graph, Node, Value, dims, filled, is_inexact, numpy_dtype
 from graphc.ops.movement import Concat, insert_axis, reshape_to
 
 
@@ -130,7 +130,7 @@ class GradientTape:
             if not (self._watches_variables and variable.trainable):
                 return
             self._variables[key] = variable
-        if is_float(value.dtype):
+        if is_inexact(value.dtype):
             self._reads.setdefault(key, []).append(value)
             self._tracked.add(id(value))
 
@@ -161,7 +161,7 @@ class GradientTape:
                     f"Passed in object {leaf!r} of type {type(leaf).__name__!r}, not a Tensor or a "
                     "Variable."
                 )
-            elif is_float(leaf.dtype):
+            elif is_inexact(leaf.dtype):
                 self._tracked.add(id(leaf))
                 self._watched.append(leaf)
             else:
@@ -335,7 +335,7 @@ class GradientTape:
             reads = self._reads.get(id(target))
             return reads[-1] if reads else target.as_tensor()
         tensor = as_tensor(target)
-        if not is_float(tensor.dtype):
+        if not is_inexact(tensor.dtype):
             warnings.warn(
                 "The dtype of the target tensor must be floating (e.g. float32) when calling "
                 f"GradientTape.gradient, got {tensor.dtype}",
@@ -352,7 +352,7 @@ class GradientTape:
                 f"Passed in object {source!r} of type {type(source).__name__!r} as a source, not a "
                 "Tensor or a Variable."
             )
-        if not is_float(source.dtype):
+        if not is_inexact(source.dtype):
             warnings.warn(
                 "The dtype of the source tensor must be floating (e.g. float32) when calling "
                 f"GradientTape.gradient, got {source.dtype}",
@@ -410,7 +410,7 @@ class GradientTape:
         reached.update(value for _, value in self._embedded.values())
         for node in self._nodes():
             if not reached.isdisjoint(node.inputs):
-                reached.update(value for value in node.outputs if is_float(value.dtype))
+                reached.update(value for value in node.outputs if is_inexact(value.dtype))
         return reached
 
     def _symbolic_derivatives(

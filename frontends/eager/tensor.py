@@ -24,25 +24,26 @@ from graphc.eager.indexing import (
     parse_key,
     update_item_value,
 )
-from graphc.eager.location import user_line
 from graphc.eager.operators import OPERATORS
-from graphc.eager.plan import Plan, silence
+from graphc.eager.plan import Plan, make_plan, silence, with_line
 from graphc.eager.promotion import promote, standard_dtype
 from graphc.errors import ShapeError
 from graphc.ir import (
     Graph,
-    Location,
     Op,
     TensorType,
     Value,
     dims,
     dtype_name,
+    is_complex,
     is_float,
+    is_inexact,
     is_integer,
     numpy_dtype,
     type_of,
 )
 from graphc.ops.barrier import StopGradient
+from graphc.ops.complex import magnitude
 from graphc.ops.elementwise import Cast, Div, Floor
 from graphc.ops.integers import integer_power
 from graphc.ops.linalg import matmul
@@ -225,7 +226,7 @@ def promoted(*operands: Any) -> list[Tensor]:
     for i, x in enumerate(operands):
         if i in strong:
             continue
-        if type(x) in (bool, int, float):
+        if type(x) in (bool, int, float, complex):
             weak.append(type(x))
         elif not (floats and np.asarray(x).dtype.kind == "f"):
             # NumPy makes float64 where nobody asked for it, so an array of floats bends to tensors.
@@ -317,17 +318,6 @@ def _function_key(
     return key
 
 
-def make_plan(name: str, function: Callable[..., Any], tensors: Any) -> Plan:
-    """The plan of a function over graph values, for operands of the types of some tensors."""
-    graph = Graph(name)
-    inputs = [graph.input(f"x{i}", tensor.type) for i, tensor in enumerate(tensors)]
-    graph.location = _here(graph.location)
-    results = function(*inputs)
-    single = not isinstance(results, tuple)
-    graph.outputs = {f"y{i}": value for i, value in enumerate((results,) if single else results)}
-    return Plan(graph, single)
-
-
 def run_plan(plan: Plan, tensors: Any) -> Any:
     """What a plan computes from tensors that have elements; tapes record it."""
     return _delivered(plan, tensors, silence.run(plan.run, *[tensor.data for tensor in tensors]))
@@ -368,7 +358,7 @@ def _apply_symbolic(function: Callable[..., Any], tensors: Any) -> Any:
     if graph is None:
         raise TypeError(f"tensors hold NumPy arrays, not {[type(x.data) for x in tensors]}")
     operands = [embedded(graph, tensor) for tensor in tensors]
-    with graph.at(_here(graph.location)):
+    with graph.at(with_line(graph.location)):
         results = function(*operands)
     if isinstance(results, tuple):
         return tuple(Tensor(value) for value in results)
@@ -390,13 +380,6 @@ def embedded(graph: Graph, tensor: Tensor) -> Value:
     for tape in tapes:
         tape.embed(tensor, value)
     return value
-
-
-def _here(scope: Location) -> Location:
-    if scope.line:
-        return scope
-    file, line = user_line()
-    return Location(scope.layer, file, line)
 
 
 # --------------------------------------------------------------------------------------- operators
@@ -477,7 +460,7 @@ def _operate(name: str, operands: tuple[Any, ...]) -> Any:
     match name:
         case "true_divide":
             x, y = promoted(*operands)
-            if not is_float(x.dtype):
+            if not is_inexact(x.dtype):
                 x, y = (cast(operand, promote([], [float])) for operand in (x, y))
             return apply(Div(), x, y)
         case "floor_divide":
@@ -493,6 +476,8 @@ def _operate(name: str, operands: tuple[Any, ...]) -> Any:
             x = as_tensor(operands[0])
             if name == "round" and not is_float(x.dtype):
                 return x
+            if name == "absolute" and is_complex(x.dtype):
+                return apply_function(magnitude, x)
             return apply(Op.registry[_UNARY[name]](), x)
         case "logical_and" | "logical_or" | "logical_xor":
             x, y = promoted(*operands)
@@ -500,6 +485,8 @@ def _operate(name: str, operands: tuple[Any, ...]) -> Any:
             return apply(Op.registry[prefix + OPERATORS[name]](), x, y)
         case "power":
             x, y = promoted(*operands)
+            if x.dtype == "bool":
+                x, y = cast(x, "int32"), cast(y, "int32")
             if is_integer(x.dtype):
                 return apply_function(integer_power, x, y)
             return apply(Op.registry["Pow"](), x, y)

@@ -16,6 +16,12 @@ import numpy as np
 from graphc.errors import DTypeError
 from graphc.ir import Node, Op, Sample, TensorType, Value, is_complex, part_dtype, zeros_like
 from graphc.ir.dims import broadcast_shapes
+from graphc.ops.barrier import StopGradient
+from graphc.ops.choice import Where
+from graphc.ops.circular import Atan2
+from graphc.ops.elementwise import Abs, Max, Sqrt
+from graphc.ops.family import like
+from graphc.ops.logic import And, Equal, Not
 
 #: The type of complex numbers whose parts have a type.
 WHOLES = {"float32": "complex64", "float64": "complex128"}
@@ -109,6 +115,30 @@ class Conj(ComplexOp):
     @classmethod
     def samples(cls) -> Iterable[Sample]:
         yield from _samples(cls())
+
+
+def hypotenuse(x: Value, y: Value) -> Value:
+    """``sqrt(x * x + y * y)`` without overflow on the way; its derivatives at 0 are 0."""
+    larger = StopGradient()(Max()(Abs()(x), Abs()(y)))
+    zero, one = like(larger, 0), like(larger, 1)
+    nothing = Equal()(larger, zero)
+    # Infinity over infinity would be NaN.
+    usable = And()(Not()(nothing), larger < float("inf"))
+    scale = Where()(usable, larger, one)
+    first, second = x / scale, y / scale
+    square = first * first + second * second
+    length = Sqrt()(Where()(nothing, one, square)) * scale
+    return Where()(nothing, zero, length)
+
+
+def magnitude(z: Value) -> Value:
+    """The absolute value of complex numbers."""
+    return hypotenuse(Real()(z), Imag()(z))
+
+
+def phase(z: Value) -> Value:
+    """The angle of complex numbers to the positive real axis."""
+    return Atan2()(Imag()(z), Real()(z))
 
 
 def _samples(op: Op) -> Iterable[Sample]:

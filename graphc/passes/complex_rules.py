@@ -15,7 +15,7 @@ from graphc.ops.circular import Atan2, Tan
 from graphc.ops.elementwise import Abs, Cast, Cos, Exp, Expm1, Log, Max, Sin, Sqrt, Tanh
 from graphc.ops.family import like
 from graphc.ops.linalg import Einsum
-from graphc.ops.logic import And, Equal, Greater, Or
+from graphc.ops.logic import And, Equal, Or
 from graphc.ops.movement import Transpose, narrow, reshape_to
 from graphc.ops.reduce import ReduceMean, ReduceProd, ReduceSum
 
@@ -203,16 +203,6 @@ def _known(size: Any) -> int:
 # -------------------------------------------------------------------------------- functions
 
 
-def magnitude(x: Pair) -> Value:
-    """The absolute value, without overflow on the way."""
-    a, b = Abs()(x.real), Abs()(x.imaginary)
-    larger = Max()(a, b)
-    usable = And()(Greater()(larger, like(larger, 0)), larger < float("inf"))
-    scale = Where()(usable, larger, like(larger, 1))
-    first, second = a / scale, b / scale
-    return Sqrt()(first * first + second * second) * scale
-
-
 @rule(Exp)
 def exponential(op: Op, x: Pair) -> Pair:
     size = Exp()(x.real)
@@ -221,14 +211,14 @@ def exponential(op: Op, x: Pair) -> Pair:
 
 @rule(Log)
 def logarithm(op: Op, x: Pair) -> Pair:
-    return Pair(Log()(magnitude(x)), Atan2()(x.imaginary, x.real))
+    return Pair(Log()(complex.hypotenuse(x.real, x.imaginary)), Atan2()(x.imaginary, x.real))
 
 
 @rule(Sqrt)
 def square_root(op: Op, x: Pair) -> Pair:
     """The root with a real part that is not negative, without cancellation."""
     zero, one = like(x.real, 0), like(x.real, 1)
-    large = Sqrt()((magnitude(x) + Abs()(x.real)) * 0.5)
+    large = Sqrt()((complex.hypotenuse(x.real, x.imaginary) + Abs()(x.real)) * 0.5)
     nothing = Equal()(large, zero)
     small = Abs()(x.imaginary) * 0.5 / Where()(nothing, one, large)
     right = x.real >= 0.0

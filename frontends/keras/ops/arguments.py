@@ -12,7 +12,7 @@ from graphc.config import config
 from graphc.eager import Tensor, apply_function, as_tensor, cast, current_trace
 from graphc.eager.promotion import standard_dtype
 from graphc.errors import ShapeError
-from graphc.ir import Value, dims, is_float, numpy_dtype
+from graphc.ir import Value, dims, is_inexact, numpy_dtype
 from graphc.ir.dims import Dim, Shape
 from graphc.ir.graph import filled
 from graphc.ir.types import TensorType
@@ -50,9 +50,9 @@ def many_axes(axis: Any, rank: int, function: str) -> tuple[int, ...]:
 
 
 def float_tensor(x: Any) -> Tensor:
-    """``x`` as a floating-point tensor: integers and bools become `floatx`."""
+    """``x`` as a floating-point (or complex) tensor: integers and bools become `floatx`."""
     tensor = as_tensor(x)
-    return tensor if is_float(tensor.dtype) else cast(tensor, config.floatx)
+    return tensor if is_inexact(tensor.dtype) else cast(tensor, config.floatx)
 
 
 def resolved_dtype(dtype: Any) -> str:

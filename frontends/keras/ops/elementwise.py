@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc.eager import Tensor, apply, as_tensor, cast, operate
 from graphc.eager.tensor import promoted
-from graphc.ir import Op, is_float
+from graphc.ir import Op, is_float, is_inexact
 from graphc.keras.ops.arguments import float_tensor
 from graphc.keras.ops.recording import operation
 from graphc.ops import circular as graph_circular
@@ -68,7 +68,7 @@ def true_divide(x1: Any, x2: Any) -> Tensor:
 def divide_no_nan(x1: Any, x2: Any) -> Tensor:
     """``x1 / x2``, and 0 where ``x2`` is 0."""
     x, y = promoted(x1, x2)
-    if not is_float(x.dtype):
+    if not is_inexact(x.dtype):
         x, y = float_tensor(x), float_tensor(y)
     zero = operate("equal", y, 0)
     safe = where(zero, 1, y)
