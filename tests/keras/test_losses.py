@@ -30,6 +30,12 @@ CLASSES = np.eye(4, dtype="float32")[RNG.integers(0, 4, 6)], shares(6, 4)
 NUMBERS = RNG.integers(0, 4, 6).astype("int32"), shares(6, 4)
 POSITIVE = np.abs(floats(6, 4)), np.abs(floats(6, 4))
 
+UNIT = floats(6, 4)
+UNIT /= np.linalg.norm(UNIT, axis=-1, keepdims=True)
+EMBEDDINGS = np.array([0, 1, 0, 2, 1, 0], "int32"), UNIT
+LABELS = np.array([[1, 2, 2], [3, 0, 0], [1, 1, 0]], "int32"), floats(3, 6, 4)
+INNER = NUMBERS[0], np.clip(NUMBERS[1], 0.05, 0.95)
+
 #: class, function, arguments, y_true and y_pred
 CASES = [
     ("MeanSquaredError", "mean_squared_error", {}, SIGNED),
@@ -92,6 +98,15 @@ CASES = [
         "sparse_categorical_crossentropy",
         {"ignore_class": -1, "from_logits": True},
         (RNG.integers(-1, 4, (3, 5)).astype("int32"), STEPS[1]),
+    ),
+    ("CTC", "ctc", {}, LABELS),
+    ("Circle", "circle", {}, EMBEDDINGS),
+    ("Circle", "circle", {"gamma": 5.0, "margin": 0.2, "remove_diagonal": False}, EMBEDDINGS),
+    (
+        "CategoricalGeneralizedCrossEntropy",
+        "categorical_generalized_cross_entropy",
+        {"q": 0.7},
+        INNER,
     ),
     ("Dice", "dice", {}, BINARY),
     ("Dice", "dice", {"axis": 1}, BINARY),

@@ -424,3 +424,87 @@ class Tversky(_FunctionLoss):
         super().__init__(
             functions.tversky, reduction, name, dtype, alpha=alpha, beta=beta, axis=axis
         )
+
+
+@public("keras.losses")
+class CTC(_PlainLoss):
+    """The loss of labels whose places in a sequence are not known.
+
+    Labels are ``(batch, length)`` with 0, the blank, behind the last one; predictions are logits,
+    ``(batch, steps, classes)``. See `keras.ops.ctc_loss`.
+    """
+
+    function = staticmethod(functions.ctc)
+    default_name = "ctc"
+
+
+@public("keras.losses")
+class Circle(_FunctionLoss):
+    """The loss of embeddings of length 1: near those of the same class, far from those of others.
+
+    Sun et al. 2020, https://arxiv.org/abs/2002.10857.
+
+    Args:
+        gamma: The scale of similarities.
+        margin: How much nearness is enough.
+        remove_diagonal: Whether an embedding is not compared with itself.
+        reduction: See `Loss`.
+        name: Its name.
+        dtype: See `Loss`.
+
+    Example:
+        >>> model.compile(optimizer="adam", loss=keras.losses.Circle())
+    """
+
+    settings = ("gamma", "margin", "remove_diagonal")
+
+    def __init__(
+        self,
+        gamma: float = 80.0,
+        margin: float = 0.4,
+        remove_diagonal: bool = True,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "circle",
+        dtype: Any = None,
+    ):
+        super().__init__(
+            functions.circle,
+            reduction,
+            name,
+            dtype,
+            remove_diagonal=remove_diagonal,
+            gamma=gamma,
+            margin=margin,
+        )
+
+
+@public("keras.losses")
+class CategoricalGeneralizedCrossEntropy(_FunctionLoss):
+    """``(1 - p**q) / q`` for the probability p of the right class, for labels with errors in them.
+
+    Zhang & Sabuncu 2018, https://arxiv.org/abs/1805.07836.
+
+    Args:
+        q: Between 0 (as the cross-entropy) and 1 (as the absolute error).
+        reduction: See `Loss`.
+        name: Its name.
+        dtype: See `Loss`.
+
+    Raises:
+        ValueError: ``q`` is not between 0 and 1.
+    """
+
+    settings = ("q",)
+
+    def __init__(
+        self,
+        q: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "categorical_generalized_cross_entropy",
+        dtype: Any = None,
+    ):
+        if not 0 < q < 1:
+            raise ValueError(f"q must be in the interval (0, 1). Received: q={q}")
+        super().__init__(
+            functions.categorical_generalized_cross_entropy, reduction, name, dtype, q=q
+        )

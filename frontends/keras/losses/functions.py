@@ -11,10 +11,10 @@ import warnings
 from typing import Any
 
 from graphc.config import config
-from graphc.eager import Tensor, as_tensor, cast
+from graphc.eager import Tensor, as_tensor, cast, size_tensor
 from graphc.keras import ops
 from graphc.keras.losses.loss import same_rank
-from graphc.keras.ops.arguments import float_tensor
+from graphc.keras.ops.arguments import counted, float_tensor
 from graphc.keras.saving.registry import public
 
 
@@ -339,3 +339,99 @@ def tversky(
     missed = ops.sum((1 - predicted) * truth, axis=axis)
     invented = ops.sum(predicted * (1 - truth), axis=axis)
     return 1 - common / (common + missed * alpha + invented * beta + config.epsilon)
+
+
+# ------------------------------------------------------------------- sequences, embeddings, noise
+
+
+@public("keras.losses")
+def ctc(y_true: Any, y_pred: Any) -> Tensor:
+    """The loss of labels whose places in a sequence are not known; see `keras.ops.ctc_loss`.
+
+    Args:
+        y_true: Labels, ``(batch, length)``, with 0 (the blank) behind the last one.
+        y_pred: Logits, ``(batch, steps, classes)``.
+
+    Raises:
+        ValueError: Other ranks.
+    """
+    labels, logits = as_tensor(y_true), float_tensor(y_pred)
+    if labels.ndim != 2:
+        raise ValueError(
+            "Targets `y_true` are expected to be a tensor of shape `(batch_size, max_length)` in "
+            f"integer format. Received: y_true.shape={labels.shape}"
+        )
+    if logits.ndim != 3:
+        raise ValueError(
+            "Logits `y_pred` are expected to be a tensor of shape "
+            f"`(batch_size, max_length, num_classes)`. Received: y_pred.shape={logits.shape}"
+        )
+    count = ops.sum(cast(ops.not_equal(labels, 0), "int32"), axis=-1)
+    steps = ops.broadcast_to(size_tensor(logits.dims[1], "int32"), (logits.dims[0],))
+    return ops.ctc_loss(labels, logits, count, steps, mask_index=0)
+
+
+@public("keras.losses")
+def circle(
+    y_true: Any,
+    y_pred: Any,
+    ref_labels: Any = None,
+    ref_embeddings: Any = None,
+    remove_diagonal: bool = True,
+    gamma: float = 80,
+    margin: float = 0.4,
+) -> Tensor:
+    """The loss of embeddings: near those of the same class, far from those of others.
+
+    Sun et al. 2020, https://arxiv.org/abs/2002.10857. Rows with a loss of 0 do not count in means.
+
+    Args:
+        y_true: Classes, ``(batch,)``.
+        y_pred: Embeddings of length 1, ``(batch, width)``.
+        ref_labels: The classes of those that they are compared with; by default ``y_true``.
+        ref_embeddings: Those; by default ``y_pred``.
+        remove_diagonal: Whether an embedding is not compared with itself.
+        gamma: The scale of similarities.
+        margin: How much nearness is enough.
+    """
+    embeddings = float_tensor(y_pred)
+    others = embeddings if ref_embeddings is None else cast(as_tensor(ref_embeddings),
+                                                            embeddings.dtype)  # fmt: skip
+    classes = ops.reshape(cast(as_tensor(y_true), "int32"), (-1, 1))
+    known = classes if ref_labels is None else cast(as_tensor(ref_labels), "int32")
+    same = ops.equal(classes, ops.reshape(known, (1, -1)))
+    different = ops.logical_not(same)
+    if remove_diagonal:
+        rows, columns = same.dims
+        diagonal = ops.equal(ops.expand_dims(counted(rows, "int32"), 1), counted(columns, "int32"))
+        same = ops.logical_and(same, ops.logical_not(diagonal))
+    distance = ops.maximum(1.0 - ops.matmul(embeddings, ops.transpose(others)), 0.0)
+    pull = -gamma * ops.maximum(margin + distance, 0.0) * (margin - distance)
+    push = gamma * ops.maximum(1.0 + margin - distance, 0.0) * (1.0 - margin - distance)
+    never = -float("inf")
+    near = ops.logsumexp(ops.where(same, pull, never), axis=1)
+    far = ops.logsumexp(ops.where(different, push, never), axis=1)
+    loss = ops.softplus(near + far)
+    loss.mask = loss > 0
+    return loss
+
+
+@public("keras.losses")
+def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Tensor:
+    """``(1 - p**q) / q`` for the probability p of the right class, for labels with errors in them.
+
+    Zhang & Sabuncu 2018, https://arxiv.org/abs/1805.07836. Between the cross-entropy (q near 0) and
+    the absolute error (q near 1).
+
+    Args:
+        y_true: Numbers of classes, ``(batch,)``.
+        y_pred: Probabilities, ``(batch, classes)``.
+        q: Between 0 and 1.
+    """
+    predicted = float_tensor(y_pred)
+    labels = cast(as_tensor(y_true), "int32")
+    if labels.ndim == predicted.ndim and labels.dims[-1] == 1:
+        labels = ops.squeeze(labels, -1)
+    truth = ops.one_hot(labels, predicted.dims[-1], dtype=predicted.dtype)
+    right = ops.sum(predicted * truth, axis=-1)
+    return (1.0 - ops.power(right, q)) / q
