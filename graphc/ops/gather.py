@@ -219,7 +219,7 @@ def missing(dtype: str) -> complex | float | int | bool:
     return int(limits.min) if limits.min < 0 else int(limits.max)
 
 
-def one_hot(indices: Value, size: int, dtype: str = "float32", axis: int = -1) -> Value:
+def one_hot(indices: Value, size: Dim, dtype: str = "float32", axis: int = -1) -> Value:
     """Ones at the places that ``indices`` name along a new axis, zeros elsewhere.
 
     An index that is out of range gives zeros only.

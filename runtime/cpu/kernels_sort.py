@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from graphc.ir import Node
+from graphc.ir import Node, TensorType
 from graphc.ir.dims import Dim, product
 from graphc.ops.sort import Sort
 from graphc.runtime.cpu.emitter import Emitter, Module, Register
@@ -55,12 +55,12 @@ def _rows(lowering: Lowering, view: View, axis: int) -> View:
     return moved if moved.is_dense else lowering.copy(moved)
 
 
-def _allocate_rows(lowering: Lowering, type: object, axis: int) -> tuple[View, View]:
+def _allocate_rows(lowering: Lowering, type: TensorType, axis: int) -> tuple[View, View]:
     """A buffer for a result, as rows along its last axis and in the order of the result's axes."""
-    shape = type.shape  # type: ignore[attr-defined]
+    shape = type.shape
     last = [a for a in range(len(shape)) if a != axis] + [axis]
     moved = tuple(shape[a] for a in last)
-    buffer = lowering.temporary(type.with_shape(moved))  # type: ignore[attr-defined]
+    buffer = lowering.temporary(type.with_shape(moved))
     strides = dense_strides(moved)
     own = tuple(strides[last.index(a)] for a in range(len(shape)))
     return View.whole(buffer), View(buffer, shape, own)

@@ -458,6 +458,8 @@ def test_sizes_that_are_not_known_yet():
             ops.concatenate([x, ops.ones_like(x)], axis=0),
             ops.size(x),
             x[-1] + columns,
+            ops.eye(rows, columns, k=1),
+            ops.one_hot(np.array([2, 0], "int32"), rows),
         )
 
     results = traced(function, X, batch=True)
@@ -474,6 +476,8 @@ def test_sizes_that_are_not_known_yet():
         np.concatenate([X, np.ones_like(X)]),
         np.array(12, "int32"),
         X[-1] + 4,
+        np.eye(3, 4, 1, "float32"),
+        np.eye(3, dtype="float32")[[2, 0]],
     ]
     assert_same(results, [np.asarray(array) for array in expected])
 

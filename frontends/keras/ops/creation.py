@@ -86,14 +86,15 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     return apply(Expand(shape), value)
 
 
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
-    """Ones on a diagonal, zeros elsewhere."""
-    rows = operator.index(N)
-    columns = rows if M is None else operator.index(M)
-    return Tensor(np.eye(rows, columns, k)).astype(resolved_dtype(dtype))
+def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Tensor:
+    """Ones on a diagonal, zeros elsewhere; sizes may be those that ``keras.ops.shape`` gave."""
+    rows = dim_of(N, "eye")
+    columns = rows if M is None else dim_of(M, "eye")
+    down, along = counted(rows, "int32"), counted(columns, "int32")
+    return cast(reshaped(down, (rows, 1)) + operator.index(k) == along, resolved_dtype(dtype))
 
 
-def identity(n: int, dtype: Any = None) -> Tensor:
+def identity(n: Any, dtype: Any = None) -> Tensor:
     """The identity matrix."""
     return eye(n, dtype=dtype)
 
@@ -245,7 +246,7 @@ def _triangle(x: Any, k: int, function: str, lower: bool) -> Tensor:
 
 @operation
 def one_hot(
-    x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False
+    x: Any, num_classes: Any, axis: int = -1, dtype: Any = None, sparse: bool = False
 ) -> Tensor:
     """Integers as vectors with a one in that place; zeros only for integers out of range.
 
