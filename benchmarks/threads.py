@@ -1,14 +1,28 @@
-"""What a parallel region costs and gains: `python benchmarks/threads.py [threads ...]`."""
+"""What threads cost and gain.
+
+    python -m benchmarks.threads                         single parallel regions
+    python -m benchmarks.threads --models mlp cnn lstm   training, on idle and on busy cores
+
+Training with 1, 2, all and twice as many threads as there are cores takes turns in one process, so
+noise hits all alike. Busy cores have a process each that computes without end.
+"""
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import os
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
+from benchmarks.peers.keras_peer import build as build_model
+from benchmarks.peers.keras_peer import load
+from benchmarks.workloads import BY_NAME
+from graphc.config import config
 from graphc.runtime.cpu import jit
 from graphc.runtime.cpu.emitter import Module
 from graphc.runtime.cpu.pool import ThreadPool
@@ -72,11 +86,10 @@ def region(function: Callable[..., None], pool: ThreadPool, steps: int, chunks: 
     return median(lambda: run(repeats)) / repeats
 
 
-def main() -> None:
-    """Prints a table for 1, 2, 4 threads or the numbers on the command line."""
+def regions(threads: Sequence[int]) -> None:
+    """Prints a table of regions."""
     function = build(Target.host())
     alone = ThreadPool(1)
-    threads = [int(word) for word in sys.argv[1:]] or [1, 2, 4]
     print(f"{os.cpu_count()} cores; medians; a region has as many chunks as threads")
     print(f"{'threads':>7} {'chunk ns':>9} {'region ns':>9} {'sequential ns':>13} {'gain':>5}")
     for count in threads:
@@ -90,6 +103,62 @@ def main() -> None:
         empty = median(lambda pool=pool: pool.run(bool), 200)
         print(f"{count:>7} threads: {empty * 1e6:.1f} us an empty run")
         pool.close()
+
+
+def trainings(names: Sequence[str], threads: Sequence[int]) -> None:
+    """Prints tables of whole models."""
+    for busy in (False, True):
+        print(f"\n{'busy' if busy else 'idle'} cores: microseconds per step (gain), best of rounds")
+        print(f"{'':12}" + "".join(f"{f'{count} threads':>20}" for count in threads))
+        for name in names:
+            with burners(os.cpu_count() or 1 if busy else 0):
+                best = training(name, threads)
+            cells = [f"{x * 1e6:.1f} ({best[0] / x:.2f})" for x in best]
+            print(f"{name:12}" + "".join(f"{cell:>20}" for cell in cells), flush=True)
+
+
+def training(name: str, threads: Sequence[int], rounds: int = 7) -> list[float]:
+    """Seconds per step of a workload for each number of threads."""
+    keras = load("graphc", 1)
+    workload = BY_NAME[name]
+    x, y = workload.data()
+    inputs, targets = ([workload.wide_data(), x], [y, y]) if workload.wide else (x, y)
+    models = [build_model(keras, workload) for _ in threads]
+    best = [float("inf")] * len(threads)
+    for number in range(rounds + 1):
+        for place, (model, count) in enumerate(zip(models, threads, strict=True)):
+            config.threads = count
+            begin = time.perf_counter()
+            model.fit(inputs, targets, batch_size=workload.batch, epochs=1, verbose=0)
+            if number:  # the first one compiles
+                best[place] = min(best[place], time.perf_counter() - begin)
+    return [seconds / workload.steps for seconds in best]
+
+
+@contextmanager
+def burners(count: int) -> Iterator[None]:
+    """Processes that keep cores busy meanwhile."""
+    running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def main() -> None:
+    """Prints what was asked for."""
+    cores = os.cpu_count() or 1
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.threads", description=__doc__)
+    parser.add_argument("threads", nargs="*", type=int, help="numbers of threads")
+    parser.add_argument("--models", nargs="+", default=[], choices=list(BY_NAME))
+    arguments = parser.parse_args()
+    threads = arguments.threads or sorted({1, 2, cores, 2 * cores})
+    if arguments.models:
+        trainings(arguments.models, threads)
+    else:
+        regions(threads)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Started as ``python -m benchmarks.worker PEER WORKLOAD THREADS``. It answers each line on standard
 input with one line of JSON on standard output: first ``{"ready": true}`` (or ``{"error": ...}``),
 then ``{"seconds": ...}`` for the steps of one run. Peers thus live side by side, and the driver can
-take turns among them, so that noise of the machine hits all of them alike.
+take turns among them, so that noise of the machine hits all of them alike. graphc also says which
+share of the processor's multiply-adds its contractions were, by the best peak seen so far.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import time
 from benchmarks.workloads import BY_NAME, Prediction
 
 MODULES = {
-    "graphc": "benchmarks.peers.keras_peer",
+    "graphc": "benchmarks.peers.graphc_peer",
     "keras-jax": "benchmarks.peers.keras_peer",
     "keras-tensorflow": "benchmarks.peers.keras_peer",
     "pytorch": "benchmarks.peers.torch_peer",
+    "torch-compile": "benchmarks.peers.torch_peer",
     "jax-scan": "benchmarks.peers.jax_peer",
     "onnxruntime": "benchmarks.peers.ort_peer",
 }
@@ -50,10 +52,16 @@ def main() -> None:
         answer({"error": str(error)})
         return
     answer({"ready": True})
+    own = peer == "graphc"
+    work = module.multiply_adds(workload, threads) if own else 0
+    peak = module.measure_peak() if own else None
     for _ in sys.stdin:
         started = time.perf_counter()
         run()
-        answer({"seconds": time.perf_counter() - started})
+        message = {"seconds": time.perf_counter() - started}
+        if peak is not None:
+            message |= {"multiply_adds": work, "peak": peak() * threads}
+        answer(message)
 
 
 if __name__ == "__main__":

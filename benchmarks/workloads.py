@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+#: How many different words the texts of a workload have.
+WORDS = 1000
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -22,6 +25,9 @@ class Workload:
         batch: Rows per step.
         steps: Steps per measurement.
         wide: Features of a second, wide input; the model then is wide & deep, with two outputs.
+        model: A function of `benchmarks.models` instead of a stack of layers.
+        goal: How many times as fast as the fastest peer graphc should be, on one thread.
+        scaling: How many times as fast on two threads as on one.
     """
 
     name: str
@@ -33,17 +39,28 @@ class Workload:
     batch: int
     steps: int
     wide: int = 0
+    model: str = ""
+    goal: float = 1.0
+    scaling: float = 1.0
 
     @property
     def classes(self) -> int:
         """The number of outputs."""
-        return self.layers[-1][1]
+        return 10 if self.model else self.layers[-1][1]
+
+    @property
+    def is_text(self) -> bool:
+        """Whether a sample is a row of words' numbers."""
+        return self.model == "transformer"
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
         """Inputs and targets for one measurement."""
         rng = np.random.default_rng(0)
         rows = self.batch * self.steps
-        x = rng.normal(size=(rows, *self.shape)).astype(np.float32)
+        if self.is_text:
+            x = rng.integers(0, WORDS, (rows, *self.shape)).astype(np.int32)
+        else:
+            x = rng.normal(size=(rows, *self.shape)).astype(np.float32)
         if self.loss == "mse":
             return x, rng.normal(size=(rows, self.classes)).astype(np.float32)
         return x, rng.integers(0, self.classes, rows).astype(np.int32)
@@ -74,6 +91,8 @@ TRAINING = (
         "rmsprop",
         32,
         400,
+        goal=20,
+        scaling=1,
     ),
     Workload(
         "small",
@@ -84,6 +103,8 @@ TRAINING = (
         "sgd",
         32,
         400,
+        goal=20,
+        scaling=1,
     ),
     Workload(
         "wide_deep",
@@ -95,6 +116,7 @@ TRAINING = (
         32,
         400,
         wide=5,
+        goal=20,
     ),
     Workload(
         "mlp",
@@ -105,6 +127,8 @@ TRAINING = (
         "sgd",
         32,
         200,
+        goal=2.2,
+        scaling=1.6,
     ),
     Workload(
         "mlp_wide",
@@ -115,6 +139,8 @@ TRAINING = (
         "adam",
         256,
         20,
+        goal=1.15,
+        scaling=1.8,
     ),
     Workload(
         "cnn",
@@ -125,6 +151,8 @@ TRAINING = (
         "adam",
         128,
         6,
+        goal=2,
+        scaling=1.8,
     ),
     Workload(
         "lstm",
@@ -135,6 +163,8 @@ TRAINING = (
         "adam",
         32,
         20,
+        goal=2.5,
+        scaling=1.5,
     ),
     Workload(
         "gru",
@@ -145,6 +175,8 @@ TRAINING = (
         "adam",
         32,
         20,
+        goal=2.5,
+        scaling=1.5,
     ),
     Workload(
         "rnn",
@@ -155,7 +187,43 @@ TRAINING = (
         "adam",
         32,
         20,
+        goal=2.5,
+        scaling=1.5,
     ),
+    Workload(
+        "resnet",
+        "ResNet 32x32x3, 3 stages of 3 blocks, 16-32-64 filters, Adam, batch 64",
+        (32, 32, 3),
+        (),
+        "sparse",
+        "adam",
+        64,
+        3,
+        model="resnet",
+        goal=1.3,
+        scaling=1.7,
+    ),
+    Workload(
+        "transformer",
+        "Transformer encoder, 2 layers, 4 heads, width 128, 64 tokens, Adam, batch 32",
+        (64,),
+        (),
+        "sparse",
+        "adam",
+        32,
+        5,
+        model="transformer",
+        goal=1.3,
+        scaling=1.7,
+    ),
+)
+
+#: Models that only predict: one image at a time.
+IMAGES = (
+    Workload(
+        "mobilenet", "MobileNetV2", (224, 224, 3), (), "sparse", "sgd", 1, 1, model="mobilenet_v2"
+    ),
+    Workload("resnet50", "ResNet-50", (224, 224, 3), (), "sparse", "sgd", 1, 1, model="resnet50"),
 )
 
 
@@ -169,6 +237,7 @@ class Prediction:
         model: Name of the workload whose model it is.
         rows: Rows per call.
         calls: Calls per measurement.
+        goal: How many times as fast as ONNX Runtime graphc should be, on one thread.
     """
 
     name: str
@@ -176,12 +245,17 @@ class Prediction:
     model: str
     rows: int
     calls: int
+    goal: float = 1.0
 
 
 PREDICTION = (
-    Prediction("mlp_1", "one row through the 784-300-100-10 MLP", "mlp", 1, 300),
-    Prediction("mlp_10000", "10 000 rows through the MLP", "mlp", 10_000, 2),
-    Prediction("cnn_64", "64 images through the CNN", "cnn", 64, 3),
+    Prediction("mlp_1", "one row through the 784-300-100-10 MLP", "mlp", 1, 300, 2),
+    Prediction("mlp_10000", "10 000 rows through the MLP", "mlp", 10_000, 2, 1.1),
+    Prediction("cnn_64", "64 images through the CNN", "cnn", 64, 3, 1.1),
+    Prediction("mobilenet_1", "one image through MobileNetV2, 224x224x3", "mobilenet", 1, 5),
+    Prediction("resnet50_1", "one image through ResNet-50, 224x224x3", "resnet50", 1, 2),
 )
 
 BY_NAME = {item.name: item for item in (*TRAINING, *PREDICTION)}
+#: The models by the names that predictions call them.
+MODELS = {item.name: item for item in (*TRAINING, *IMAGES)}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from benchmarks.workloads import BY_NAME, Prediction, Workload
+from benchmarks.workloads import MODELS, Prediction, Workload
 
 
 def _limit(threads: int) -> None:
@@ -97,6 +98,20 @@ def _recurrent(kind: str, parameters: Any, x: Any) -> Any:
     return jax.lax.scan({"gru": gru, "rnn": rnn}[kind], state, projected)[0]
 
 
+def _functions(workload: Workload) -> tuple[Any, Callable[..., Any]]:
+    """The parameters of a workload, and the function from them and data to its outputs."""
+    if not workload.model:
+        return _initialize(workload), partial(_forward, workload)
+    import numpy as np
+
+    from benchmarks.peers.jax_models import LARGE
+
+    if workload.model not in LARGE:
+        raise NotImplementedError(f"{workload.model} is not written by hand")
+    parameters, forward = LARGE[workload.model]
+    return parameters(np.random.default_rng(0)), forward
+
+
 def _forward(workload: Workload, parameters: list[Any], x: Any, wide: Any = None) -> Any:
     import jax
     import jax.numpy as jnp
@@ -135,12 +150,14 @@ def train(workload: Workload, peer: str, threads: int) -> Callable[[], None]:
     x, y = (jnp.asarray(array) for array in workload.data())
     wide = jnp.asarray(workload.wide_data()) if workload.wide else None
 
+    initial, forward = _functions(workload)
+
     def loss(parameters: Any, rows: Any) -> Any:
         if wide is not None:
-            main, auxiliary = _forward(workload, parameters, x[rows], wide[rows])
+            main, auxiliary = forward(parameters, x[rows], wide[rows])
             errors = [jnp.mean((out - y[rows]) ** 2) for out in (main, auxiliary)]
             return 0.9 * errors[0] + 0.1 * errors[1]
-        out = _forward(workload, parameters, x[rows])
+        out = forward(parameters, x[rows])
         if workload.loss == "mse":
             return jnp.mean((out - y[rows]) ** 2)
         logs = jax.nn.log_softmax(out)
@@ -174,7 +191,7 @@ def train(workload: Workload, peer: str, threads: int) -> Callable[[], None]:
         order = jax.random.permutation(key, len(x)).reshape(workload.steps, workload.batch)
         return jax.lax.scan(one_step, carry, order)
 
-    start = jax.tree_util.tree_map(jnp.asarray, _initialize(workload))
+    start = jax.tree_util.tree_map(jnp.asarray, initial)
     zeros = jax.tree_util.tree_map(jnp.zeros_like, start)
     state = {"carry": (start, (zeros, zeros), jnp.asarray(0)), "key": jax.random.key(0)}
 
@@ -192,9 +209,10 @@ def predict(workload: Prediction, peer: str, threads: int) -> Callable[[], None]
     import jax
     import numpy as np
 
-    training = BY_NAME[workload.model]
-    parameters = jax.tree_util.tree_map(jax.numpy.asarray, _initialize(training))
-    call = jax.jit(lambda x: jax.nn.softmax(_forward(training, parameters, x)))
+    training = MODELS[workload.model]
+    initial, forward = _functions(training)
+    parameters = jax.tree_util.tree_map(jax.numpy.asarray, initial)
+    call = jax.jit(lambda x: jax.nn.softmax(forward(parameters, x)))
     x = training.data()[0]
     while len(x) < workload.rows:
         x = np.concatenate([x, x])

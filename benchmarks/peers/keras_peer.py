@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.workloads import BY_NAME, Prediction, Workload
+from benchmarks import models
+from benchmarks.workloads import MODELS, Prediction, Workload
 
 
 def load(peer: str, threads: int) -> Any:
@@ -30,6 +31,11 @@ def load(peer: str, threads: int) -> Any:
 
 def build(keras: Any, workload: Workload) -> Any:
     """The compiled model of a workload."""
+    loss = {"mse": "mse", "sparse": "sparse_categorical_crossentropy"}[workload.loss]
+    if workload.model:
+        model = getattr(models, workload.model)(keras)
+        model.compile(optimizer=workload.optimizer, loss=loss)
+        return model
     layers = keras.layers
     recurrent = {"lstm": layers.LSTM, "gru": layers.GRU, "rnn": layers.SimpleRNN}
     deep = x = keras.Input(workload.shape)
@@ -49,7 +55,6 @@ def build(keras: Any, workload: Workload) -> Any:
             x = layers.Flatten()(x)
         else:
             x = recurrent[kind](arguments[0])(x)
-    loss = {"mse": "mse", "sparse": "sparse_categorical_crossentropy"}[workload.loss]
     if wide is None:
         model = keras.Model(deep, x)
         model.compile(optimizer=workload.optimizer, loss=loss)
@@ -79,7 +84,7 @@ def predict(workload: Prediction, peer: str, threads: int) -> Callable[[], None]
     rows through ``predict``.
     """
     keras = load(peer, threads)
-    training = BY_NAME[workload.model]
+    training = MODELS[workload.model]
     model = build(keras, training)
     x = training.data()[0]
     while len(x) < workload.rows:

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from benchmarks.peers.keras_peer import build, load
-from benchmarks.workloads import BY_NAME, Prediction, Workload
+from benchmarks.workloads import MODELS, Prediction, Workload
 
 
 def train(workload: Workload, peer: str, threads: int) -> Callable[[], None]:
@@ -21,7 +21,7 @@ def train(workload: Workload, peer: str, threads: int) -> Callable[[], None]:
 def predict(workload: Prediction, peer: str, threads: int) -> Callable[[], None]:
     """A function that makes the calls of one measurement."""
     keras = load("graphc", threads)
-    training = BY_NAME[workload.model]
+    training = MODELS[workload.model]
     model = build(keras, training)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

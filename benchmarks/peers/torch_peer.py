@@ -1,4 +1,7 @@
-"""PyTorch, eager: the loop that its tutorials teach, with rows gathered from a permutation."""
+"""PyTorch: the loop that its tutorials teach, with rows gathered from a permutation.
+
+Eager, and with the model's two passes compiled by ``torch.compile``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from benchmarks.workloads import BY_NAME, Prediction, Workload
+from benchmarks.peers.torch_models import LARGE
+from benchmarks.workloads import MODELS, Prediction, Workload
 
 
 class Stack(nn.Module):
@@ -57,6 +61,17 @@ class Stack(nn.Module):
         return x if wide is None else (x, auxiliary)
 
 
+def _build(workload: Workload) -> nn.Module:
+    return LARGE[workload.model]() if workload.model else Stack(workload)
+
+
+def _compiled(model: nn.Module, peer: str) -> nn.Module:
+    """The model as the peer runs it."""
+    if peer != "torch-compile":
+        return model
+    return torch.compile(model)  # type: ignore[return-value]
+
+
 def _loss(workload: Workload) -> nn.Module:
     return nn.MSELoss() if workload.loss == "mse" else nn.CrossEntropyLoss()
 
@@ -73,11 +88,13 @@ def _optimizer(workload: Workload, model: nn.Module) -> torch.optim.Optimizer:
 def train(workload: Workload, peer: str, threads: int) -> Callable[[], None]:
     """A function that trains for the steps of one measurement."""
     torch.set_num_threads(threads)
-    model = Stack(workload)
+    model = _compiled(_build(workload), peer)
     optimizer, criterion = _optimizer(workload, model), _loss(workload)
     x, y = (torch.from_numpy(array) for array in workload.data())
     if workload.loss == "sparse":
         y = y.long()
+    if workload.is_text:
+        x = x.long()
     wide = torch.from_numpy(workload.wide_data()) if workload.wide else None
 
     def run() -> None:
@@ -99,8 +116,8 @@ def train(workload: Workload, peer: str, threads: int) -> Callable[[], None]:
 def predict(workload: Prediction, peer: str, threads: int) -> Callable[[], None]:
     """A function that makes the calls of one measurement."""
     torch.set_num_threads(threads)
-    training = BY_NAME[workload.model]
-    model = Stack(training).eval()
+    training = MODELS[workload.model]
+    model = _compiled(_build(training).eval(), peer)
     x = torch.from_numpy(training.data()[0])
     while len(x) < workload.rows:
         x = torch.cat([x, x])
