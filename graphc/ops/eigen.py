@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import numpy as np
 
+from graphc.errors import UnsupportedError
 from graphc.ir import Node, Sample, TensorType, Value, zeros_like
 from graphc.ops.choice import Where
+from graphc.ops.complex import WHOLES, Real
 from graphc.ops.elementwise import Abs
+from graphc.ops.elimination import Solve
 from graphc.ops.family import like
 from graphc.ops.linalg import matmul
 from graphc.ops.matrix import (
@@ -97,6 +101,57 @@ class Eigh(_MatrixOp):
             yield Sample(cls(), (np.ones(shape),))
         diagonal = np.diag([3.0, -1.0, 2.0])
         yield Sample(cls(), (np.stack([diagonal, 1e-200 * diagonal]),), differentiable=False)
+
+
+class Eig(_MatrixOp):
+    """Eigenvalues ``w`` and eigenvectors, the columns of ``v``, of any square matrices ``a``.
+
+    Complex, of shapes ``[..., n]`` and ``[..., n, n]``, in the order and with the phases that
+    LAPACK gives. Only eigenvalues have a gradient. There is no form of it in simpler ops yet, so it
+    computes at once and in the reference interpreter only.
+    """
+
+    interpreted_only: ClassVar[bool] = True
+
+    def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:
+        self.check(a, square=True)
+        v = a.with_dtype(WHOLES[a.dtype])
+        return v.with_shape(a.shape[:-1]), v
+
+    def evaluate(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        dtype = WHOLES[a.dtype.name]
+        w, v = each_matrix(_eig, a.astype(np.float64))
+        return w.astype(dtype), v.astype(dtype)
+
+    def gradient(self, node: Node, dw: Value | None, dv: Value | None) -> Sequence[Value | None]:
+        """``da = v^-T diag(dw) v^T``, of which the real part counts."""
+        if dv is not None:
+            raise UnsupportedError(
+                "the eigenvectors of matrices that are not symmetric have no gradient; that of the "
+                "eigenvalues is known"
+            )
+        if dw is None:
+            return (None,)
+        turned = swap(node.outputs[1])
+        return (Real()(Solve()(turned, as_column(dw) * turned)),)
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        rng = np.random.default_rng(38)
+        for dtype, shape in (
+            ("float64", (4, 4)),
+            ("float64", (2, 3, 3)),
+            ("float32", (3, 3)),
+            ("float64", (1, 1)),
+            ("float64", (0, 0)),
+        ):
+            yield Sample(cls(), (rng.normal(size=shape).astype(dtype),), differentiable=False)
+
+
+def _eig(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if not np.isfinite(a).all():
+        raise np.linalg.LinAlgError("no eigenvalues of NaN and infinity")
+    return tuple(array.astype(complex) for array in np.linalg.eig(a))
 
 
 def _eigh(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

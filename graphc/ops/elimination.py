@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -149,6 +149,8 @@ class Solve(_MatrixOp):
     A singular ``a`` gives infinities and NaN.
     """
 
+    takes_complex: ClassVar[bool] = True
+
     def infer(self, a: TensorType, b: TensorType) -> TensorType:
         self.check(a, b, square=True)
         if a.shape[:-1] != b.shape[:-1]:
@@ -156,7 +158,8 @@ class Solve(_MatrixOp):
         return b
 
     def evaluate(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        x = each_matrix(np.linalg.solve, a.astype(np.float64), b.astype(np.float64))
+        wide = np.complex128 if a.dtype.kind == "c" else np.float64
+        x = each_matrix(np.linalg.solve, a.astype(wide), b.astype(wide))
         return np.asarray(x).astype(b.dtype)
 
     def gradient(self, node: Node, dx: Value) -> Sequence[Value]:

@@ -5,12 +5,12 @@ All axes before those two are a batch, and every function here works for each ma
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError, UnsupportedError
-from graphc.ir import Graph, Op, TensorType, Value
+from graphc.ir import COMPLEXES, Graph, Op, TensorType, Value
 from graphc.ir.dims import Dim, product, shape_text
 from graphc.ops.choice import Where
 from graphc.ops.elementwise import Abs, Div, Mul, Sqrt, cast
@@ -27,15 +27,19 @@ PRECISIONS = ("float32", "float64")
 class _MatrixOp(Op):
     """An operation on matrices of float32 or float64."""
 
+    #: Whether complex matrices have the operation, too.
+    takes_complex: ClassVar[bool] = False
+
     def check(self, *types: TensorType, square: bool = False) -> None:
         """Refuse operands that are no matrices of one floating-point type.
 
         Raises:
             ShapeError, DTypeError: What is wrong with them.
         """
+        known = (*PRECISIONS, *COMPLEXES) if self.takes_complex else PRECISIONS
         for type in types:
-            if type.dtype not in PRECISIONS or type.dtype != types[0].dtype:
-                raise DTypeError(f"takes matrices of {' or '.join(PRECISIONS)}, all of one type")
+            if type.dtype not in known or type.dtype != types[0].dtype:
+                raise DTypeError(f"takes matrices of {' or '.join(known)}, all of one type")
             if type.rank < 2:
                 raise ShapeError("takes matrices: at least two axes")
         rows, columns = types[0].shape[-2:]
@@ -197,7 +201,7 @@ def each_matrix(function: Any, *arrays: np.ndarray) -> Any:
 
     Args:
         function: Maps arrays to an array or a tuple of them; it works on batches too.
-        *arrays: float64 matrices with the same batch axes, or vectors of such.
+        *arrays: Matrices with the same batch axes, or vectors of such.
     """
     try:
         return function(*arrays)

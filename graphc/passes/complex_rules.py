@@ -13,6 +13,7 @@ from graphc.ops import barrier, complex, elementwise, gather, logic, movement
 from graphc.ops.choice import Where
 from graphc.ops.circular import Atan2, Tan
 from graphc.ops.elementwise import Abs, Cast, Cos, Exp, Expm1, Log, Max, Sin, Sqrt, Tanh
+from graphc.ops.elimination import Solve
 from graphc.ops.family import like
 from graphc.ops.linalg import Einsum
 from graphc.ops.logic import And, Equal, Or
@@ -150,6 +151,16 @@ def contract(op: Einsum, x: Pair, y: Pair) -> Pair:
         op(x.real, y.real) - op(x.imaginary, y.imaginary),
         op(x.real, y.imaginary) + op(x.imaginary, y.real),
     )
+
+
+@rule(Solve)
+def solve(op: Solve, a: Pair, b: Pair) -> Pair:
+    """``(c + i d) (x + i y) = e + i f`` are the real equations ``c x - d y = e, d x + c y = f``."""
+    axis, size = a.real.rank - 2, a.real.shape[-1]
+    above = movement.Concat(axis + 1)(a.real, -a.imaginary)
+    below = movement.Concat(axis + 1)(a.imaginary, a.real)
+    both = op(movement.Concat(axis)(above, below), movement.Concat(axis)(*b))
+    return Pair(narrow(both, axis, 0, size), narrow(both, axis, size, size * 2))
 
 
 @rule(elementwise.Div)

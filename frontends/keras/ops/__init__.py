@@ -9,6 +9,7 @@ from graphc.keras.ops import (
     arranging,
     attention,
     bitwise,
+    complex,
     control,
     core,
     creation,
@@ -42,6 +43,7 @@ from graphc.keras.ops.activations import *
 from graphc.keras.ops.arranging import *
 from graphc.keras.ops.attention import *
 from graphc.keras.ops.bitwise import *
+from graphc.keras.ops.complex import *
 from graphc.keras.ops.control import *
 from graphc.keras.ops.core import *
 from graphc.keras.ops.creation import *
@@ -74,6 +76,7 @@ __all__ = [
     *arranging.__all__,
     *attention.__all__,
     *bitwise.__all__,
+    *complex.__all__,
     *control.__all__,
     *core.__all__,
     *creation.__all__,

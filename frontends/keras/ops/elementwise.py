@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc.eager import Tensor, apply, as_tensor, cast, operate
 from graphc.eager.tensor import promoted
-from graphc.ir import Op, is_float, is_inexact
+from graphc.ir import Op, is_complex, is_float, is_inexact
 from graphc.keras.ops.arguments import float_tensor
 from graphc.keras.ops.recording import operation
 from graphc.ops import circular as graph_circular
@@ -421,7 +421,10 @@ def _ordered(x1: Any, x2: Any) -> list[Tensor]:
 @operation
 def isnan(x: Any) -> Tensor:
     """Whether x is not a number."""
-    return apply(graph_logic.IsNaN(), float_tensor(x))
+    tensor = float_tensor(x)
+    if is_complex(tensor.dtype):
+        return operate("not_equal", tensor, tensor)
+    return apply(graph_logic.IsNaN(), tensor)
 
 
 @operation

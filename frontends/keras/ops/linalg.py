@@ -36,14 +36,14 @@ from graphc.keras.ops.reduction import count_nonzero, prod
 from graphc.keras.ops.reduction import max as reduce_max
 from graphc.keras.ops.reduction import min as reduce_min
 from graphc.keras.ops.reduction import sum as reduce_sum
-from graphc.ops.eigen import Eigh
+from graphc.ops.eigen import Eig, Eigh
 from graphc.ops.elimination import LU, Solve
 from graphc.ops.orthogonal import QR
 from graphc.ops.singular import SVD, Pinv
 from graphc.ops.triangular import Cholesky, TriangularSolve
 
 __all__ = [
-    "cholesky", "cholesky_inverse", "det", "eigh", "inv", "logdet", "lstsq", "lu_factor",
+    "cholesky", "cholesky_inverse", "det", "eig", "eigh", "inv", "logdet", "lstsq", "lu_factor",
     "matrix_rank", "norm", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd",
 ]  # fmt: skip
 
@@ -292,6 +292,22 @@ def qr(x: Any, mode: str = "reduced") -> tuple[Tensor, Tensor]:
         )
     q, r = apply(QR(mode == "complete"), _matrix(x, "qr"))
     return cast(q, _given(x)), cast(r, _given(x))
+
+
+@operation
+def eig(x: Any) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors (as columns) of any square matrices, as complex numbers.
+
+    Only where elements are known: compiled programs cannot compute it. Only eigenvalues have a
+    gradient.
+
+    Returns:
+        Tensors of shape ``(..., M)`` and ``(..., M, M)``, complex64 or complex128.
+
+    Example:
+        >>> w, v = keras.ops.eig([[0.0, 1.0], [-1.0, 0.0]])
+    """
+    return apply(Eig(), _matrix(x, "eig", square=True))
 
 
 @operation
