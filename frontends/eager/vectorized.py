@@ -6,12 +6,13 @@ vectorized (`graphc.passes.vectorize`): no loop over the examples, but where an 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphc.eager.bodies import trace_body
-from graphc.eager.current import current_trace
+from graphc.eager.current import add_tape, current_tapes, current_trace, remove_tape
 from graphc.eager.structure import map_leaves
 from graphc.eager.tensor import Tensor, apply, apply_function, as_tensor
 from graphc.eager.trace import Trace
@@ -69,6 +70,43 @@ class _Place:
 
     def __init__(self, number: int):
         self.number = number
+
+
+class _Closure:
+    """Among the tapes of a trace: notes which tensors a function closes over that others track.
+
+    To the function they are constants, but not to the tapes around it.
+
+    Args:
+        tapes: The tapes around it.
+
+    Attributes:
+        tensors: The tensors, by the values that stand for them in the traced graph.
+    """
+
+    def __init__(self, tapes: Sequence[Any]):
+        self._tapes = tapes
+        self._values: dict[int, Value] = {}
+        self.tensors: dict[Value, Tensor] = {}
+
+    def tracks(self, tensor: Tensor) -> bool:
+        """Whether a tape around it tracks a tensor."""
+        return any(tape.tracks(tensor) for tape in self._tapes)
+
+    def embedding(self, tensor: Tensor, graph: Graph) -> Value | None:
+        """The value that stands for a tensor, if there is one yet."""
+        return self._values.get(id(tensor))
+
+    def embed(self, tensor: Tensor, value: Value) -> None:
+        """Say which value stands for a tensor."""
+        self._values[id(tensor)] = value
+        self.tensors[value] = tensor
+
+    def record(self, *_: Any) -> None:
+        """Of what is computed it takes no notice."""
+
+    def read(self, *_: Any) -> None:
+        """Nor of variables: they are inputs of the graph."""
 
 
 class _Examples:
@@ -129,13 +167,20 @@ class _Examples:
         symbolic = next((t.value.graph for t in self.tensors if t.is_symbolic), None)
         trace = current_trace()
         if trace is not None or symbolic is not None:
-            around = trace.graph if trace is not None else symbolic
-            many, captures = self._vectorized(around, of_one, size, axes)  # type: ignore[arg-type]
+            graph = trace.graph if trace is not None else symbolic
+            assert graph is not None
+            closure = _Closure(current_tapes())
+            many, captures = self._vectorized(graph, of_one, size, axes, closure)
             return self._applied(many, [Tensor(value) for value in captures])
+        closure = _Closure(current_tapes())
         with Trace("vmap") as own:
-            many, captures = self._vectorized(own.graph, of_one, size, axes)
-        _, variables = own.program({})
-        return self._applied(many, [variables[value.name].value for value in captures])
+            many, captures = self._vectorized(own.graph, of_one, size, axes, closure)
+        variables = own.inputs()
+        captured = [
+            closure.tensors[value] if value in closure.tensors else variables[value].as_tensor()
+            for value in captures
+        ]
+        return self._applied(many, captured)
 
     def _vectorized(
         self,
@@ -143,16 +188,25 @@ class _Examples:
         of_one: Callable[..., list[Tensor]],
         size: Dim,
         axes: Sequence[int | None],
+        closure: _Closure,
     ) -> tuple[Graph, list[Value]]:
         """The graph of all examples, and what it uses beside the arguments."""
+        # Passes are loaded when something needs them: they would make every start slower.
+        from graphc.passes.vectorize import vectorize
+
         types = [
             tensor.type.with_shape(tensor.dims[1:]) if mapped else tensor.type
             for tensor, mapped in zip(self.tensors, self.mapped, strict=True)
         ]
-        # Passes are loaded when something needs them: they would make every start slower.
-        from graphc.passes.vectorize import vectorize
-
-        body = trace_body(graph, "vmap", of_one, types)
+        add_tape(closure)
+        try:
+            body = trace_body(graph, "vmap", of_one, types)
+        finally:
+            remove_tape(closure)
+        outside = [node for node in body.nodes if node.outputs[0] in closure.tensors]
+        graph.nodes += outside
+        inside = [node for node in body.nodes if node not in outside]
+        body = dataclasses.replace(body, nodes=tuple(inside))
         captures = body.captures()
         flags = [*self.mapped, *[False] * len(captures)]
         forced = [axis is not None for axis in axes]

@@ -5,7 +5,10 @@ import pytest
 
 import graphc.keras.ops as ops
 from graphc.autodiff import gradients as sweep
-from graphc.eager import Tensor, Trace, Variable, apply
+from graphc.eager import Tensor, Trace, Variable, apply, as_tensor
+from graphc.eager.function import function
+from graphc.eager.tape import GradientTape
+from graphc.eager.transforms import grad, jvp
 from graphc.eager.vectorized import vmap
 from graphc.errors import GraphError, ShapeError
 from graphc.ir import TensorType
@@ -122,6 +125,43 @@ def test_gradients_through_it_and_inside_it():
 
     assert_same(at_once(vmap(slope), X), [3 * X * X])
     assert_same(traced(vmap(slope), X), [3 * X * X])
+
+
+def test_tapes_see_through_it():
+    """Arguments, variables, and tensors that the function closes over."""
+    weight, offset = Variable(np.float32(2.0), name="weight"), as_tensor(X[0])
+    squares = (X**2).sum()
+    with GradientTape(persistent=True) as tape:
+        x = as_tensor(X)
+        tape.watch([x, offset])
+        y = vmap(lambda row: ops.sum(row * row * weight + row * offset))(x)
+    np.testing.assert_allclose(tape.gradient(y, x), 4 * X + X[0], rtol=1e-6)
+    np.testing.assert_allclose(tape.gradient(y, weight), squares, rtol=1e-6)
+    np.testing.assert_allclose(tape.gradient(y, offset), X.sum(0), rtol=1e-5)
+
+    @function
+    def slopes(x):
+        with GradientTape() as tape:
+            tape.watch(offset)
+            y = vmap(lambda row: ops.sum(row * offset * weight))(x)
+        return tape.gradient(y, [offset, weight])
+
+    for received in (slopes(X), slopes.python_function(as_tensor(X))):
+        np.testing.assert_allclose(received[0], 2 * X.sum(0), rtol=1e-5)
+        np.testing.assert_allclose(received[1], (X * X[0]).sum(), rtol=1e-5)
+
+
+def test_transformations_in_any_order():
+    cubes = lambda row: ops.sum(row**3)  # noqa: E731
+    each = vmap(grad(cubes))
+    of_all = grad(lambda x: ops.sum(vmap(cubes)(x)))
+    for call in (each, of_all, function(each), function(of_all)):
+        np.testing.assert_allclose(call(as_tensor(X)), 3 * X * X, rtol=1e-5)
+    hessians = vmap(
+        lambda row: vmap(lambda v: jvp(grad(cubes), (row,), (v,))[1])(np.eye(4, dtype="float32"))
+    )
+    expected = np.einsum("bi,ij->bij", 6 * X, np.eye(4))
+    np.testing.assert_allclose(hessians(as_tensor(X)), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_structures_and_keywords():
