@@ -1,9 +1,15 @@
 """graphc: a deep-learning graph compiler that people use through the Keras API."""
 
 import importlib as _importlib
+import os as _os
 from typing import Any as _Any
 
 __version__ = "0.1.0"
+
+# Installed, the runtime and the front-ends lie inside this folder; in a checkout, beside it.
+_checkout = _os.path.dirname(_os.path.dirname(_os.path.abspath(__file__)))
+if _os.path.isfile(_os.path.join(_checkout, "pyproject.toml")):
+    __path__ += [_os.path.join(_checkout, "frontends"), _checkout]
 
 
 def __getattr__(name: str) -> _Any:

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import graphc.runtime.cpu.compiler  # noqa: F401 (all ops)
@@ -49,7 +50,6 @@ LATER = (
     *("graphc.passes", "graphc.export", "graphc.runtime.cpu", "graphc.runtime.ort", "graphc.cli"),
     "graphc.names",
 )
-
 
 
 def sources() -> Iterator[tuple[str, Path]]:
@@ -131,6 +131,20 @@ def test_import_loads_numpy_and_the_front_end_only() -> None:
     assert {"numpy", "graphc.keras", "graphc.keras.layers"} <= loaded
     assert not loaded & HEAVY
     assert not {name for name in loaded if name.startswith(LATER)}
+
+
+def test_a_checkout_works_without_being_installed() -> None:
+    script = (
+        f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(Path(np.__file__).parent.parent)!r}]\n"
+        "from graphc import eager, keras, onnx, runtime, summary\n"
+        "print(keras.__file__, runtime.__file__)"
+    )
+    # -S: no installed package is found by itself, nor what an editable installation adds.
+    result = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=True
+    )
+    files = [ROOT / "frontends" / "keras" / "__init__.py", ROOT / "runtime" / "__init__.py"]
+    assert result.stdout.split() == [str(file) for file in files]
 
 
 def test_only_ops_with_attributes_of_their_own_are_decorated() -> None:

@@ -13,7 +13,7 @@ import graphc
 _OWN_FOLDERS = tuple(
     os.path.join(os.path.abspath(folder), "")
     for folder in (
-        *graphc.__path__,
+        graphc.__path__[0],
         os.path.dirname(os.path.dirname(__file__)),
         os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), "runtime"),
     )
