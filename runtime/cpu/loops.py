@@ -54,6 +54,23 @@ class Access:
 
 
 @dataclass
+class Parts:
+    """A reduced loop that is split into parts of which each is a unit of work.
+
+    Attributes:
+        loop: The loop.
+        size: How many of its steps a part has.
+        count: How many parts there are.
+        strides: What is written once for each part, and how far apart, in elements.
+    """
+
+    loop: int
+    size: int
+    count: Dim
+    strides: list[tuple[Access, Dim]]
+
+
+@dataclass
 class LoopPlan:
     """The loops of a body, merged and ordered, and what happens in which.
 
@@ -68,6 +85,8 @@ class LoopPlan:
         counters: How each `Iota` counts.
         vector: The loop whose steps are lanes; None if there is no loop.
         lanes: How many.
+        outer: The loops that units of work run over.
+        parts: Into what a reduced loop is split; None if it is whole.
     """
 
     sizes: list[Dim]
@@ -81,6 +100,7 @@ class LoopPlan:
     vector: int | None = None
     lanes: int = 1
     outer: list[int] = field(default_factory=list)
+    parts: Parts | None = None
 
     @property
     def vector_is_reduced(self) -> bool:
@@ -90,6 +110,11 @@ class LoopPlan:
     @property
     def units(self) -> Dim:
         """How many units of work there are; each may run on any thread."""
+        return self.units_of_part * (1 if self.parts is None else self.parts.count)
+
+    @property
+    def units_of_part(self) -> Dim:
+        """How many units each part has, or the whole if it is not split."""
         if self.outer:
             return product(self.sizes[loop] for loop in self.outer)
         if self.vector is None or self.vector_is_reduced:

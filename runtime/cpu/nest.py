@@ -50,6 +50,7 @@ class Nest:
         self.origins: dict[int, Register] = {}
         self.written: dict[Value, Access] = {}
         self.totals: _Totals | None = None
+        self.part: Register | None = None
 
     def write(self, begin: Register, end: Register) -> None:
         """The code for a range of work units."""
@@ -57,6 +58,17 @@ class Nest:
         for value, access in self.kept.items():
             size = access.view.buffer.type.shape[0]
             self.places[id(access)] = e.stack(value.dtype, int(size))
+        if plan.parts is None:
+            self._units(begin, end)
+            return
+        with e.loop(begin, end) as number:
+            units = self.frame.dim(plan.units_of_part)
+            self.part = e.emit(f"udiv i64 {number.text}, {units.text}", "index")
+            unit = e.sub(number, e.mul(self.part, units))
+            self._units(unit, e.add(unit, 1))
+
+    def _units(self, begin: Register, end: Register) -> None:
+        e, plan = self.e, self.plan
         if plan.outer:
             with e.loop(begin, end) as unit:
                 self._set_outer(unit)
@@ -143,6 +155,7 @@ class Nest:
         """Addresses at this point of the outer loops."""
         e = self.e
         self.origins = dict(self.places)
+        apart = {} if self.plan.parts is None else {id(a): x for a, x in self.plan.parts.strides}
         accesses = [*self.plan.inputs.values(), *(access for _, access in self.plan.outputs)]
         for access in accesses:
             pointer = self.frame.pointer(access.view)
@@ -150,6 +163,9 @@ class Nest:
             for loop in self.plan.outer:
                 stride = self.frame.dim(access.strides[loop])
                 offset = e.add(offset, e.mul(self.index[loop], stride))
+            if id(access) in apart:
+                assert self.part is not None
+                offset = e.add(offset, e.mul(self.part, self.frame.dim(apart[id(access)])))
             self.origins[id(access)] = e.offset(pointer, offset, access.view.dtype)
 
     # Passes over the reduced loops ------------------------------------------------------------
@@ -203,16 +219,29 @@ class Nest:
                 self.index[loop] = index
                 return self._nested(order[1:], values, point)
 
-            return self._loop(e.index(0), self.frame.dim(plan.sizes[loop]), 1, carried, step)
+            low, high = self._bounds(loop)
+            first = e.index(low) if isinstance(low, int) else low
+            last = high if isinstance(high, Register) else self.frame.dim(high)
+            return self._loop(first, last, 1, carried, step)
 
         def lanes(index: Register, mask: Register | None, values: list[Register]) -> list[Register]:
             self.index[loop], self.mask = index, mask
             self.memo[2] = self.pieces.setdefault(index.text, {}) if self._cached else {}
             return point(values)
 
-        results = self._vector_loop(0, plan.sizes[loop], carried, lanes)
+        low, high = self._bounds(loop)
+        results = self._vector_loop(low, high, carried, lanes)
         self.mask = None
         return results
+
+    def _bounds(self, loop: int) -> tuple[int | Register, Dim | Register]:
+        """Where a reduced loop begins and ends: it runs over all, or over one part."""
+        size, parts = self.plan.sizes[loop], self.plan.parts
+        if parts is None or parts.loop != loop:
+            return 0, size
+        assert self.part is not None
+        low = self.e.mul(self.part, parts.size)
+        return low, self.e.minimum(self.e.add(low, parts.size), self.frame.dim(size))
 
     @property
     def _cached(self) -> bool:
