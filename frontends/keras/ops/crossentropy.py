@@ -25,9 +25,19 @@ __all__ = [
 
 @operation
 def multi_hot(
-    inputs: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False
+    inputs: Any,
+    num_classes: Any = None,
+    axis: int = -1,
+    dtype: Any = None,
+    sparse: bool = False,
 ) -> Tensor:
-    """For each row of integers a vector with ones at all their places."""
+    """For each row of integers a vector with ones at all their places.
+
+    Raises:
+        ValueError: ``num_classes`` is missing.
+    """
+    if num_classes is None:
+        raise ValueError("Argument `num_classes` must be specified.")
     places = as_tensor(inputs)
     vectors = one_hot(cast(places, "int32"), num_classes, axis, dtype, sparse)
     return reduce_max(vectors, 1 if places.ndim > 1 else 0)

@@ -37,6 +37,7 @@ from graphc.keras.ops.activations import (
 from graphc.keras.ops.attention import (
     dot_product_attention,
 )
+from graphc.keras.ops.complex import polar
 from graphc.keras.ops.creation import (
     one_hot,
 )
@@ -111,6 +112,7 @@ __all__ = [
     "multi_hot",
     "normalize",
     "one_hot",
+    "polar",
     "psnr",
     "relu",
     "relu6",
