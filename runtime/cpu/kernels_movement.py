@@ -12,7 +12,7 @@ from graphc.ops.movement import Concat, Expand, Pad
 from graphc.ops.scatter import ScatterMax, ScatterMin, ScatterMul
 from graphc.runtime.cpu.emitter import Emitter, Register
 from graphc.runtime.cpu.frame import View
-from graphc.runtime.cpu.lower import KernelWriter, Lowering, loop_nest, lowers
+from graphc.runtime.cpu.lower import KernelWriter, Lowering, interior, loop_nest, lowers
 
 
 def fill(lowering: Lowering, target: View, number: float) -> None:
@@ -43,15 +43,37 @@ def lower_concat(lowering: Lowering, node: Node) -> None:
 
 @lowers(Pad)
 def lower_pad(lowering: Lowering, node: Node) -> None:
-    """The constant everywhere, then a copy into the middle."""
+    """The constant around, and a copy into the middle, unless the operand is there already."""
     op: Pad = node.op
-    x, y = lowering.view(node.inputs[0]), lowering.allocate(node.output)
-    fill(lowering, y, op.value)
-    offset: Dim = 0
-    for before, stride in zip(op.before, y.strides, strict=True):
-        offset = offset + before * stride
+    (value,) = node.inputs
+    if lowering.pads.get(value) is node:
+        _fill_borders(lowering, lowering.view(node.output), op)
+        return
+    x, y = lowering.view(value), lowering.allocate(node.output)
+    if any(op.gaps):
+        fill(lowering, y, op.value)
+    else:
+        _fill_borders(lowering, y, op)
+    middle = interior(y, x.shape, op.before)
     strides = tuple(stride * (gap + 1) for stride, gap in zip(y.strides, op.gaps, strict=True))
-    copy_into(lowering, x, View(y.buffer, x.shape, strides, offset))
+    copy_into(lowering, x, View(y.buffer, x.shape, strides, middle.offset))
+
+
+def _fill_borders(lowering: Lowering, y: View, op: Pad) -> None:
+    """The constant everywhere but in the middle: axis after axis, the rest of them whole."""
+    begin: list[Dim] = [0] * len(y.shape)
+    shape = list(y.shape)
+    for axis, (before, after) in enumerate(zip(op.before, op.after, strict=True)):
+        inner = shape[axis] - before - after
+        for first, width in ((0, before), (before + inner, after)):
+            if width != 0:
+                slab = (*shape[:axis], width, *shape[axis + 1 :])
+                fill(
+                    lowering,
+                    interior(y, slab, [*begin[:axis], first, *begin[axis + 1 :]]),
+                    op.value,
+                )
+        begin[axis], shape[axis] = before, inner
 
 
 # ----------------------------------------------------------------------------------- rows by index

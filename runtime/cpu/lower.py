@@ -36,10 +36,9 @@ from graphc.runtime.cpu.contraction import Contraction, Native
 from graphc.runtime.cpu.emitter import Emitter, Module, Register
 from graphc.runtime.cpu.frame import Buffer, Frame, Layout, View, dense_strides
 from graphc.runtime.cpu.kernel import KERNEL_PARAMETERS, Kernel
-from graphc.runtime.cpu.loops import LoopPlan, Parts, plan_loops
+from graphc.runtime.cpu.loops import LoopPlan, plan_loops
 from graphc.runtime.cpu.nest import Nest
 from graphc.runtime.cpu.slots import FIRST_FREE
-from graphc.runtime.cpu.split import split
 
 LoweringFunction = Callable[["Lowering", Node], None]
 
@@ -102,6 +101,8 @@ class Lowering:
         self.layout = Layout({name: FIRST_FREE + i for i, name in enumerate(symbols)}, first)
         self.outputs: dict[str, Buffer] = {}
         self._contents: dict[bytes, str] = {}
+        #: For each value that is computed in the middle of its padded copy, what pads it.
+        self.pads: dict[Value, Node] = {}
         #: Generated contractions, by what they compute and their epilogue.
         self.contractions: dict[tuple[Contraction, Graph], Native] = {}
 
@@ -111,12 +112,21 @@ class Lowering:
         for value in self.program.graph.inputs:
             kind = "variable" if value.name in variables else "data"
             self.views[value] = View.whole(self._buffer(value.type, kind, value.name))
-        for node in self.program.graph.nodes:
-            self._node(node)
+        self._nodes(self.program.graph)
         results = self.program.results
         for name, value in self.program.graph.outputs.items():
             kind = "result" if name in results else "arena"
             self.outputs[name] = self._output(value, kind)
+
+    def _nodes(self, graph: Graph) -> None:
+        outputs = set(graph.outputs.values())
+        for node in graph.nodes:
+            if node.op.name == "Pad" and not any(node.op.gaps) and node.output not in outputs:
+                (x,) = node.inputs
+                if x.node is not None and x.node.op.name == "Fused" and x not in outputs:
+                    self.pads.setdefault(x, node)
+        for node in graph.nodes:
+            self._node(node)
 
     def _node(self, node: Node) -> None:
         first = len(self.all_kernels)
@@ -153,8 +163,14 @@ class Lowering:
         return view
 
     def allocate(self, value: Value) -> View:
-        """A buffer for the result of a node."""
-        view = View.whole(self.temporary(value.type))
+        """A buffer for the result of a node; of what will be padded the middle of one."""
+        pad = self.pads.get(value)
+        if pad is None:
+            view = View.whole(self.temporary(value.type))
+        else:
+            whole = View.whole(self.temporary(pad.output.type))
+            self.views[pad.output] = whole
+            view = interior(whole, value.shape, pad.op.before)
         self.views[value] = view
         return view
 
@@ -230,8 +246,7 @@ class Lowering:
         fused = fuse(graph)
         first = len(self.buffers)
         self.views.update(zip(fused.inputs, operands, strict=True))
-        for node in fused.nodes:
-            self._node(node)
+        self._nodes(fused)
         return [self._output(value, "moving", first) for value in fused.outputs.values()]
 
     # Inside -----------------------------------------------------------------------------------
@@ -277,6 +292,14 @@ def _purpose(node: Node) -> str:
     ops = " ".join(f"{names.count(x)}*{x}" if names.count(x) > 1 else x for x in counted)
     reads, writes = (" ".join(str(x.type) for x in xs) for xs in (node.inputs, node.outputs))
     return f"{ops} | {reads} -> {writes} | {node.location}"
+
+
+def interior(view: View, shape: Shape, before: Sequence[Dim]) -> View:
+    """The elements of a view from a place on."""
+    offset = view.offset
+    for place, stride in zip(before, view.strides, strict=True):
+        offset = offset + place * stride
+    return View(view.buffer, shape, view.strides, offset)
 
 
 def _distinct(buffers: Iterator[Buffer]) -> list[Buffer]:
@@ -407,39 +430,8 @@ VIEWS: dict[str, Callable[[Lowering, Node], View | None]] = {
 def loop_nest(
     lowering: Lowering, body: Graph, operands: Sequence[View], results: Sequence[View]
 ) -> None:
-    """The kernels that compute a body in loops: one, or two for a long sum."""
+    """The kernel that computes a body in loops."""
     plan = plan_loops(body, operands, results, lowering.module.target)
-    halves = split(body, plan, operands, results, lowering.module.target)
-    if halves is None:
-        _write_nest(lowering, body, operands, results, plan)
-        return
-    views = dict(zip((value.name for value in body.inputs), operands, strict=True))
-    places = dict(zip(body.outputs, results, strict=True))
-    rows = [View.whole(lowering.temporary(type)) for type in halves.partial]
-    # Of each partial result the first row: a part's distance from it is what `Parts` says.
-    heads = [View(x.buffer, x.shape[1:], x.strides[1:]) for x in rows]
-    first, second = halves.first, halves.second
-    reads = [views[value.name] for value in first.inputs]
-    writes = [*(places[name] for name in halves.stored), *heads]
-    plan = plan_loops(first, reads, writes, lowering.module.target)
-    sums = plan.outputs[len(halves.stored) :]
-    strides = [(access, row.strides[0]) for (_, access), row in zip(sums, rows, strict=True)]
-    plan.parts = Parts(halves.loop, halves.size, halves.count, strides)
-    _write_nest(lowering, first, reads, writes, plan)
-    views |= {f"partial{i}": row for i, row in enumerate(rows)}
-    reads = [views[value.name] for value in second.inputs]
-    writes = [places[name] for name in halves.rest]
-    plan = plan_loops(second, reads, writes, lowering.module.target)
-    _write_nest(lowering, second, reads, writes, plan)
-
-
-def _write_nest(
-    lowering: Lowering,
-    body: Graph,
-    operands: Sequence[View],
-    results: Sequence[View],
-    plan: LoopPlan,
-) -> None:
     work = plan.elements * max(1, sum(1 for node in body.nodes if node.op.elementwise))
     with lowering.kernel(body.name, operands, results, plan.units, work) as k:
         Nest(k.frame, body, plan).write(k.begin, k.end)

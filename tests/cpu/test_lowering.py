@@ -349,6 +349,36 @@ def test_pool_of_symbolic_image() -> None:
 # ------------------------------------------------------------------------------------ rows by index
 
 
+@pytest.mark.parametrize("number", [0.0, -np.inf])
+@pytest.mark.parametrize(
+    ("before", "after"), [((1, 1), (1, 1)), ((0, 2), (1, 0)), ((0, 0), (0, 3))]
+)
+def test_what_is_padded_is_computed_in_its_place(
+    before: tuple[int, int], after: tuple[int, int], number: float
+) -> None:
+    def build(x: Value, y: Value) -> Sequence[Value]:
+        image = Exp()(x) * y
+        around = ((0, *before, 0), (0, *after, 0), (0, 0, 0, 0))
+        padded = Pad(*around, number)(image)
+        again = Pad((0, 0, 1, 0), (0, 0, 0, 0), (0, 0, 0, 0), 7.0)(image)
+        seen = [Exp()(padded), Exp()(again), Relu()(Transpose((0, 2, 1, 3))(image))]
+        rows = Einsum("bpqc,bpqd->cd")(image, image)
+        return [*seen, rows, ReduceSum((0, 1, 2))(image)]
+
+    program = program_of(build, f32(BATCH, 5, 6, 3), f32(BATCH, 5, 6, 3))
+    check_program(program, batches(0, 1, 4))
+    copies = [name for name in CpuExecutable(program).manifest.kernels if "copy" in name]
+    assert len(copies) == 1  # one value has one place
+
+
+def test_results_are_not_in_the_middle_of_something() -> None:
+    def build(x: Value) -> Sequence[Value]:
+        image = Relu()(x) + x
+        return image, Pad((0, 1), (0, 2), (0, 0), 0.0)(image), Pad((1, 1), (0, 0), (0, 0), 1.0)(x)
+
+    check_program(program_of(build, f32(BATCH, 9)), batches(0, 1, 5))
+
+
 def test_gathered_rows_never_leave_the_table() -> None:
     indices = np.array([0, 4, -1, -5, 5, -6, 2**31 - 1, -(2**31)], np.int32)
     table = np.arange(15, dtype=np.float32).reshape(5, 3)
