@@ -5,13 +5,14 @@ a native `worker`, which looks for work until the run ends; between runs the thr
 Python. Inside the run, generated code opens *parallel regions* with `parallel`: a function to be
 called once for each of a number of *chunks*, by whoever is free.
 
-One 64-bit word, the ticket, holds the region's sequence number (upper half) and how many chunks
-are still unclaimed (lower half). A chunk is claimed by a compare-and-exchange that counts the
-ticket down; the thread that opened the region claims chunks like the others, then waits until
-the *claimed* chunks are done. So nobody ever waits for a worker that is late or absent: busy
+One 64-bit word, the ticket, holds the region's sequence number (upper half) and how many chunks are
+still unclaimed (lower half). A chunk is claimed by a compare-and-exchange that counts the ticket
+down; the thread that opened the region claims chunks like the others, then waits until the
+*claimed* chunks are done. So nobody ever waits for a worker that is late or absent: busy
 processors, fewer cores than threads, and a forked child without its parent's threads cost speed,
-not progress. What a chunk computes does not depend on who runs it, so results are the same bits
-with any number of threads.
+not progress. A worker that found nothing to do for a while sleeps until there is a new ticket (on
+Linux; elsewhere it gives its core away again and again). What a chunk computes does not depend on
+who runs it, so results are the same bits with any number of threads.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ FUNCTION = 2 * LINE
 CONTEXT = FUNCTION + 8
 CHUNKS = FUNCTION + 16
 ACTIVE = FUNCTION + 24  # 1 while a region is open
+SLEEPERS = FUNCTION + 32  # how many workers sleep until there is a new ticket
 RUN = 3 * LINE  # the number of the run, 0 between runs
 BYTES = 4 * LINE
 

@@ -13,6 +13,7 @@ from graphc.runtime.cpu.pool import (
     DONE,
     FUNCTION,
     RUN,
+    SLEEPERS,
     TICKET,
     WORKER,
 )
@@ -26,6 +27,17 @@ MOST_CHUNKS = (1 << 32) - 1
 #: A waiting thread gives its core to others each time it has looked so often: some microseconds,
 #: so that it is seldom away when work comes, and little is lost where threads outnumber cores.
 _SPINS = 256
+
+#: A worker sleeps when it has looked so often: a fifth of a millisecond. Waking takes some tens of
+#: microseconds, and steps of a program mostly follow each other faster than that.
+_PATIENCE = 4096
+
+#: How long it sleeps at most, in nanoseconds: then it sees whether the run is over.
+_NAP = 2_000_000
+
+#: The numbers of Linux's system call `futex`, by processor.
+_FUTEX = {"x86_64": 202, "aarch64": 98}
+_FUTEX_WAIT, _FUTEX_WAKE = 128, 129  # within this process
 
 _PARALLEL = "graphc_parallel"
 
@@ -91,8 +103,12 @@ def emit_worker(module: Module) -> None:
             idle = e.compare("eq", _unclaimed(e, _read(e, pool, TICKET)), 0)
             with e.if_(idle):
                 _wait(e, spins)
+                with e.if_(e.compare("ge", e.load(spins, "index"), _PATIENCE)):
+                    _sleep(e, pool)
+                    e.store(e.index(0), spins)
             with e.if_(e.bitwise_not(idle)):
                 _drain(e, pool)
+                e.store(e.index(0), spins)
 
 
 def _publish(
@@ -106,6 +122,36 @@ def _publish(
     sequence = e.bitwise_and(_read(e, pool, TICKET), -1 << 32)
     ticket = e.bitwise_or(e.add(sequence, 1 << 32), chunks)
     e.atomic_store(ticket, _field(e, pool, TICKET))
+    if _futex(e) is None:
+        return
+    # Adding nothing, unlike reading, comes after the ticket is there for all to see.
+    sleepers = e.fetch_add(_field(e, pool, SLEEPERS), e.index(0), "seq_cst")
+    with e.if_(e.compare("ne", sleepers, 0)):
+        _call_futex(e, pool, _FUTEX_WAKE, (1 << 31) - 1, e.constant(0, "pointer"))
+
+
+def _sleep(e: Emitter, pool: Register) -> None:
+    """Sleeps until there is a ticket with unclaimed chunks, or for `_NAP` nanoseconds."""
+    if _futex(e) is None:
+        return
+    limit = e.stack("index", 2)  # seconds, nanoseconds
+    e.store(e.index(0), limit)
+    e.store(e.index(_NAP), e.offset(limit, 1, "index"))
+    e.fetch_add(_field(e, pool, SLEEPERS), e.index(1), "seq_cst")
+    # The kernel looks at the ticket's lower half, the unclaimed chunks, and returns if it is not 0.
+    _call_futex(e, pool, _FUTEX_WAIT, 0, limit)
+    e.fetch_add(_field(e, pool, SLEEPERS), e.index(-1), "seq_cst")
+
+
+def _call_futex(e: Emitter, pool: Register, what: int, number: int, limit: Register) -> None:
+    call, operation, value = (e.index(x) for x in (_futex(e) or 0, what, number))
+    e.call("syscall", "index", call, _field(e, pool, TICKET), operation, value, limit)
+
+
+def _futex(e: Emitter) -> int | None:
+    """The number of the system call, where the target has it."""
+    processor, _, system = e.target.triple.partition("-")
+    return _FUTEX.get(processor) if "linux" in system else None
 
 
 def _drain(e: Emitter, pool: Register) -> None:

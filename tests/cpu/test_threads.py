@@ -255,6 +255,48 @@ def processor_seconds(seconds: float) -> float:
     return time.process_time() - before
 
 
+def test_workers_that_wait_for_long_sleep() -> None:
+    pool = ThreadPool(3)
+    counters = np.zeros(3, np.int64)
+    used = []
+
+    def main(address: int) -> None:
+        for _ in range(3):
+            regions()(pointer(counters), 3, 100, address)
+            used.append(processor_seconds(0.3))
+
+    pool.run(main)
+    pool.close()
+    assert counters.tolist() == [300] * 3
+    if sys.platform == "linux":
+        assert max(used) < 0.2
+
+
+def test_regions_wake_workers_that_sleep() -> None:
+    # Of each region a worker takes a chunk: without it the region would never end.
+    module = Module(HOST)
+    with module.function("meet", CHUNK_PARAMETERS, internal=True) as e:
+        context, _ = e.arguments
+        e.fetch_add(context, e.index(1))
+        with e.while_(lambda: e.compare("lt", e.atomic_load(context, "index"), 2)):
+            e.spin_hint()
+    with module.function("main", [("context", "pointer"), ("pool", "pointer")]) as e:
+        context, address = e.arguments
+        parallel(e, address, module.address_of("meet"), context, 2)
+    function = load(module, 1)
+    pool = ThreadPool(2)
+
+    def main(address: int) -> None:
+        for _ in range(20):
+            time.sleep(0.004)
+            present = np.zeros(1, np.int64)
+            function(pointer(present), address)
+            assert present[0] == 2
+
+    pool.run(main)
+    pool.close()
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_an_exception_leaves_no_worker_spinning(error: type[BaseException]) -> None:
     pool = ThreadPool(3)
