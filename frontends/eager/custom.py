@@ -85,8 +85,8 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
             return _with_gradient(trace, function, args, kwargs)
         if not current_tapes():
             return function(*args, **kwargs)[0]
+        called = _Called(function, args, kwargs)  # variables are read out here
         with Trace(getattr(function, "__name__", "custom_gradient")) as inner:
-            called = _Called(function, args, kwargs)
             made = _Traced(inner, called)
         reads = inner.inputs()
         op = made.op(list(reads))
@@ -126,7 +126,7 @@ class _Called:
         def take(_: str, leaf: Any) -> None:
             self.tensors.append(as_tensor(leaf))
 
-        map_leaves(take, self._arguments)
+        map_leaves(take, self._arguments, variables=True)
 
     @property
     def types(self) -> list[TensorType]:
@@ -144,7 +144,7 @@ class _Called:
 
     def _result(self, tensors: Sequence[Tensor]) -> Any:
         remaining = iter(tensors)
-        args, kwargs = map_leaves(lambda *_: next(remaining), self._arguments)
+        args, kwargs = map_leaves(lambda *_: next(remaining), self._arguments, variables=True)
         return self._function(*args, **kwargs)
 
     def packed(self, results: Sequence[Tensor]) -> Any:

@@ -15,12 +15,12 @@ class CallContext:
     """The state of the outermost call and those inside.
 
     Attributes:
-        training: The flag that layers see which are not told.
+        training: The flag that layers see which are not told; None if nobody said.
         losses: What layers added with `add_loss`, and penalties on activity.
         is_outermost: Whether no other call is around this one.
     """
 
-    def __init__(self, training: bool, is_outermost: bool = True):
+    def __init__(self, training: bool | None, is_outermost: bool = True):
         self.training = training
         self.is_outermost = is_outermost
         self.losses: list[Tensor] = []
@@ -37,7 +37,7 @@ _current: ContextVar[CallContext | None] = ContextVar("graphc_call", default=Non
 
 
 @contextmanager
-def entered(training: bool) -> Iterator[CallContext]:
+def entered(training: bool | None) -> Iterator[CallContext]:
     """Run a call with this training flag; losses go to the outermost call's list."""
     outer = _current.get()
     context = CallContext(training, outer is None)
@@ -50,10 +50,20 @@ def entered(training: bool) -> Iterator[CallContext]:
         _current.reset(token)
 
 
-def training() -> bool:
-    """The training flag of the enclosing call; False outside of one."""
+@contextmanager
+def apart() -> Iterator[None]:
+    """Calls inside the block are no part of the enclosing call: what they add as losses is lost."""
+    token = _current.set(CallContext(training(), is_outermost=False))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def training() -> bool | None:
+    """The training flag of the enclosing call; None outside of one, or if nobody said."""
     context = _current.get()
-    return context.training if context else False
+    return context.training if context else None
 
 
 def add_loss(loss: Tensor) -> None:

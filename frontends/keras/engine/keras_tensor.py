@@ -13,6 +13,7 @@ from graphc.eager.trace import Trace, unify
 from graphc.errors import DataDependentControlFlowError, DimensionMismatchError
 from graphc.ir import Location, TensorType, dims
 from graphc.keras import tree
+from graphc.keras.engine import call_context
 from graphc.keras.engine.naming import unique_name
 
 
@@ -194,7 +195,7 @@ def _infer(
     kwargs: dict[str, Any],
     equal: dict[str, dims.Dim],
 ) -> Any:
-    with Trace("shapes") as trace:
+    with Trace("shapes") as trace, call_context.apart():
         placeholders: dict[int, Tensor] = {}
 
         def placeholder(tensor: KerasTensor) -> Tensor:
