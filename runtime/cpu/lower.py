@@ -36,9 +36,10 @@ from graphc.runtime.cpu.contraction import Contraction, Native
 from graphc.runtime.cpu.emitter import Emitter, Module, Register
 from graphc.runtime.cpu.frame import Buffer, Frame, Layout, View, dense_strides
 from graphc.runtime.cpu.kernel import KERNEL_PARAMETERS, Kernel
-from graphc.runtime.cpu.loops import LoopPlan, plan_loops
+from graphc.runtime.cpu.loops import LoopPlan, Parts, plan_loops
 from graphc.runtime.cpu.nest import Nest
 from graphc.runtime.cpu.slots import FIRST_FREE
+from graphc.runtime.cpu.split import split
 
 LoweringFunction = Callable[["Lowering", Node], None]
 
@@ -430,8 +431,39 @@ VIEWS: dict[str, Callable[[Lowering, Node], View | None]] = {
 def loop_nest(
     lowering: Lowering, body: Graph, operands: Sequence[View], results: Sequence[View]
 ) -> None:
-    """The kernel that computes a body in loops."""
+    """The kernels that compute a body in loops: one, or two for a long sum."""
     plan = plan_loops(body, operands, results, lowering.module.target)
+    halves = split(body, plan, operands, results, lowering.module.target)
+    if halves is None:
+        _write_nest(lowering, body, operands, results, plan)
+        return
+    views = dict(zip((value.name for value in body.inputs), operands, strict=True))
+    places = dict(zip(body.outputs, results, strict=True))
+    rows = [View.whole(lowering.temporary(type)) for type in halves.partial]
+    # Of each partial result the first row: a part's distance from it is what `Parts` says.
+    heads = [View(x.buffer, x.shape[1:], x.strides[1:]) for x in rows]
+    first, second = halves.first, halves.second
+    reads = [views[value.name] for value in first.inputs]
+    writes = [*(places[name] for name in halves.stored), *heads]
+    plan = plan_loops(first, reads, writes, lowering.module.target)
+    sums = plan.outputs[len(halves.stored) :]
+    strides = [(access, row.strides[0]) for (_, access), row in zip(sums, rows, strict=True)]
+    plan.parts = Parts(halves.loop, halves.size, halves.count, strides)
+    _write_nest(lowering, first, reads, writes, plan)
+    views |= {f"partial{i}": row for i, row in enumerate(rows)}
+    reads = [views[value.name] for value in second.inputs]
+    writes = [places[name] for name in halves.rest]
+    plan = plan_loops(second, reads, writes, lowering.module.target)
+    _write_nest(lowering, second, reads, writes, plan)
+
+
+def _write_nest(
+    lowering: Lowering,
+    body: Graph,
+    operands: Sequence[View],
+    results: Sequence[View],
+    plan: LoopPlan,
+) -> None:
     work = plan.elements * max(1, sum(1 for node in body.nodes if node.op.elementwise))
     with lowering.kernel(body.name, operands, results, plan.units, work) as k:
         Nest(k.frame, body, plan).write(k.begin, k.end)
