@@ -16,6 +16,7 @@ RUNS = {
     "small_cnn.py": (["--epochs=1"], "test accuracy"),
     "sequences.py": (["--rows=60", "--epochs=1"], "GRU: 0."),
     "custom_parts.py": (["--rows=100", "--epochs=2"], "epoch 2: validation/training ="),
+    "from_scratch.py": (["--points=200"], "step 39: loss 0.02"),
     "transfer.py": (["--epochs=2"], "8 or 9: "),
     "save_and_export.py": (["--epochs=2"], "the same bits: True"),
 }

@@ -48,11 +48,19 @@ def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None) -> 
                 f"convert_to_tensor: the tensor has dtype {value.dtype}, not {wanted}; "
                 "graphc.cast converts"
             )
-    elif wanted is None and isinstance(value, (int, list, tuple)) and not _holds_tensors(value):
-        array = np.asarray(value)
-        if array.dtype == np.int64 and array.size and np.any(array != array.astype(np.int32)):
-            wanted = "int64"
+    elif wanted is None and not _holds_tensors(value):
+        wanted = _wide(value)
     return ops.convert_to_tensor(value, wanted)
+
+
+def _wide(value: Any) -> str | None:
+    """The type of Python's numbers that do not fit the usual ones; else None."""
+    if not isinstance(value, (int, complex, list, tuple)):
+        return None
+    array = np.asarray(value)
+    if array.dtype == np.int64 and array.size and np.any(array != array.astype(np.int32)):
+        return "int64"
+    return "complex128" if array.dtype == np.complex128 else None
 
 
 def _holds_tensors(value: Any) -> bool:

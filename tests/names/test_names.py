@@ -480,7 +480,11 @@ PASSING = [
 ]
 
 FAILING = [
-    (lambda d: d.assert_equal([1, 2], [1, 3], message="sums"), InvalidArgumentError, r"sums; .*\(1,\)"),
+    (
+        lambda d: d.assert_equal([1, 2], [1, 3], message="sums"),
+        InvalidArgumentError,
+        r"sums; .*\(1,\)",
+    ),
     (lambda d: d.assert_equal([1, 2], [1, 2, 3]), InvalidArgumentError, "cannot be compared"),
     (lambda d: d.assert_none_equal([1, 2], 2), InvalidArgumentError, "x != y"),
     (lambda d: d.assert_less([1.0, float("nan")], 2.0), InvalidArgumentError, "nan"),
