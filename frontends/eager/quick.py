@@ -15,7 +15,7 @@ import numpy as np
 
 from graphc import reference
 from graphc.eager.native import NativeCall
-from graphc.ir import Node, Op, TensorType, Value, is_float, numpy_dtype
+from graphc.ir import Node, Op, TensorType, Value, is_complex, is_float, numpy_dtype
 from graphc.ops import elementwise, logic
 from graphc.ops.call import Call
 from graphc.ops.linalg import Einsum
@@ -54,7 +54,7 @@ def numpy_function(node: Node) -> Callable[..., Any]:
         return _sum(op, node.inputs[0])
     if isinstance(op, elementwise.Div) and is_float(node.output.dtype):
         return np.divide
-    if isinstance(op, elementwise.Cast):
+    if isinstance(op, elementwise.Cast) and not is_complex(node.inputs[0].dtype):
         dtype = numpy_dtype(op.dtype)
         return lambda x: x.astype(dtype)
     if isinstance(op, Call):

@@ -21,7 +21,7 @@ from graphc.ops.choice import Where
 from graphc.ops.circular import Atan2
 from graphc.ops.elementwise import Abs, Max, Sqrt
 from graphc.ops.family import like
-from graphc.ops.logic import And, Equal, Not
+from graphc.ops.logic import Equal, Or
 
 #: The type of complex numbers whose parts have a type.
 WHOLES = {"float32": "complex64", "float64": "complex128"}
@@ -119,16 +119,17 @@ class Conj(ComplexOp):
 
 def hypotenuse(x: Value, y: Value) -> Value:
     """``sqrt(x * x + y * y)`` without overflow on the way; its derivatives at 0 are 0."""
-    larger = StopGradient()(Max()(Abs()(x), Abs()(y)))
-    zero, one = like(larger, 0), like(larger, 1)
+    sizes = [Abs()(part) for part in (x, y)]
+    larger = StopGradient()(Max()(*sizes))
+    zero, one, infinity = (like(larger, number) for number in (0, 1, np.inf))
     nothing = Equal()(larger, zero)
     # Infinity over infinity would be NaN.
-    usable = And()(Not()(nothing), larger < float("inf"))
-    scale = Where()(usable, larger, one)
+    endless = Or()(*[Equal()(size, infinity) for size in sizes])
+    scale = Where()(Or()(nothing, endless), one, larger)
     first, second = x / scale, y / scale
     square = first * first + second * second
     length = Sqrt()(Where()(nothing, one, square)) * scale
-    return Where()(nothing, zero, length)
+    return Where()(nothing, zero, Where()(endless, infinity, length))
 
 
 def magnitude(z: Value) -> Value:

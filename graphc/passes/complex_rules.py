@@ -12,11 +12,11 @@ from graphc.ir import Op, Value, is_complex, part_dtype, zeros_like
 from graphc.ops import barrier, complex, elementwise, gather, logic, movement
 from graphc.ops.choice import Where
 from graphc.ops.circular import Atan2, Tan
-from graphc.ops.elementwise import Abs, Cast, Cos, Exp, Expm1, Log, Max, Sin, Sqrt, Tanh
+from graphc.ops.elementwise import Abs, Cast, Cos, Exp, Expm1, Log, Sin, Sqrt, Tanh
 from graphc.ops.elimination import Solve
 from graphc.ops.family import like
 from graphc.ops.linalg import Einsum
-from graphc.ops.logic import And, Equal, Or
+from graphc.ops.logic import And, Equal, GreaterOrEqual, Or
 from graphc.ops.movement import Transpose, narrow, reshape_to
 from graphc.ops.reduce import ReduceMean, ReduceProd, ReduceSum
 
@@ -165,11 +165,16 @@ def solve(op: Solve, a: Pair, b: Pair) -> Pair:
 
 @rule(elementwise.Div)
 def divide(op: Op, x: Pair, y: Pair) -> Pair:
-    """The divisor is scaled first, so that its square neither overflows nor vanishes."""
-    scale = Max()(Abs()(y.real), Abs()(y.imaginary))
-    c, d = y.real / scale, y.imaginary / scale
-    square = c * y.real + d * y.imaginary
-    return Pair((x.real * c + x.imaginary * d) / square, (x.imaginary * c - x.real * d) / square)
+    """By Smith's method, in which no square overflows or vanishes."""
+    first = GreaterOrEqual()(Abs()(y.real), Abs()(y.imaginary))
+    large, small = (
+        Where()(first, *parts) for parts in ((y.real, y.imaginary), (y.imaginary, y.real))
+    )
+    ratio = small / large
+    square = large + small * ratio
+    above = Where()(first, x.real + x.imaginary * ratio, x.real * ratio + x.imaginary)
+    below = Where()(first, x.imaginary - x.real * ratio, x.imaginary * ratio - x.real)
+    return Pair(above / square, below / square)
 
 
 @rule(elementwise.Reciprocal)

@@ -340,7 +340,7 @@ def hypot(x1: Any, x2: Any) -> Tensor:
 
 def _rounded(op: Op, x: Any) -> Tensor:
     tensor = as_tensor(x)
-    return apply(op, tensor) if is_float(tensor.dtype) else tensor
+    return apply(op, tensor) if is_inexact(tensor.dtype) else tensor
 
 
 @operation

@@ -1,0 +1,302 @@
+"""Complex numbers of keras.ops against Keras on JAX: at once, compiled, in ONNX Runtime."""
+
+import math
+
+import numpy as np
+import pytest
+
+from graphc import runtime
+from graphc.eager import GradientTape, Trace, as_tensor
+from graphc.errors import ShapeError, UnsupportedError
+from graphc.export.onnx import to_onnx
+from graphc.ir import TensorType, as_text, parse
+from graphc.ir.dims import symbol
+from graphc.keras import ops
+from tests.keras.computing import arrays_of, at_once, gradients, traced
+from tests.keras.precise import close
+
+RNG = np.random.default_rng(70)
+NAN, INF = math.nan, math.inf
+
+
+def numbers(*shape):
+    return RNG.normal(size=shape) + 1j * RNG.normal(size=shape)
+
+
+Z, W = numbers(3, 4), numbers(3, 4)
+X = RNG.normal(size=(3, 4))
+ROW = numbers(4)
+EQUAL = np.where(np.arange(4) < 2, Z, W)
+#: The cuts of the roots and logarithms, the axes, the origin.
+EDGES = np.array([0, 1, -1, 1j, -1j, 3 - 4j, complex(-1, 1e-300), complex(-1, -1e-300), 1e150j])
+
+CASES = [
+    *[(name, (Z, W)) for name in ("add", "subtract", "multiply", "divide", "equal", "not_equal")],
+    *[(name, (Z, X)) for name in ("add", "subtract", "multiply", "divide")],
+    *[(name, (X, ROW)) for name in ("add", "subtract", "multiply", "divide")],
+    ("equal", (Z, EQUAL)),
+    ("not_equal", (Z, EQUAL)),
+    ("power", (Z, W)),
+    *[(name, (Z,)) for name in (
+        "abs", "absolute", "angle", "conj", "conjugate", "cos", "exp", "imag", "isreal", "log",
+        "negative", "real", "reciprocal", "sin", "sqrt", "square", "tanh", "view_as_real",
+        "sum", "mean", "prod", "transpose", "ravel", "isfinite", "isnan",
+    )],
+    *[(name, (X,)) for name in ("angle", "conj", "imag", "isreal", "real")],
+    *[(name, (EDGES,)) for name in ("abs", "angle", "sqrt", "negative", "real", "view_as_real")],
+    ("log", (EDGES[1:],)),
+    ("reciprocal", (EDGES[1:],)),
+    ("isreal", (EDGES,)),
+    ("matmul", (Z, W.T)),
+    ("dot", (Z, ROW)),
+    ("polar", (np.abs(X), X)),
+    ("inv", (numbers(3, 3),)),
+    ("solve", (numbers(2, 3, 3), numbers(2, 3, 1))),
+    ("abs", (numbers(0, 2),)),
+    ("exp", (numbers(1, 1),)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, arrays", CASES)
+def test_values(double_precision, name, arrays):
+    import jax.numpy as jnp
+
+    expected = arrays_of(getattr(double_precision.ops, name)(*map(jnp.asarray, arrays)))
+    if name in ("mean", "polar"):  # which Keras computes in single precision
+        expected = [np.mean(*arrays) if name == "mean" else arrays[0] * np.exp(1j * arrays[1])]
+    function = getattr(ops, name)
+    close(at_once(function, *arrays), expected, 1e-12)
+    close(traced(function, *arrays, backend="cpu"), expected, 1e-12)
+    if not np.shares_memory(arrays[0], EDGES):  # some are too large
+        singles = [a.astype("complex64" if a.dtype.kind == "c" else "float32") for a in arrays]
+        close(traced(function, *singles, backend="onnxruntime"), at_once(function, *singles), 2e-5)
+
+
+#: Functions from numbers to a number, real ones on the way in and out.
+LOSSES = [
+    lambda o, z: o.sum(o.abs(z)),
+    lambda o, z: o.sum(o.real(z * z * (2 - 1j))),
+    lambda o, z: o.sum(o.imag(o.exp(z) / (z + 3))),
+    lambda o, z: o.sum(o.angle(z) * o.real(o.conj(z))),
+    lambda o, z: o.sum(o.abs(o.matmul(z, o.transpose(z)))),
+    lambda o, z: o.sum(o.real(o.sqrt(z) + o.log(z) + o.sin(z) * o.cos(z) + o.tanh(z))),
+    lambda o, z: o.sum(o.view_as_real(z) ** 2),
+    lambda o, z: o.sum(o.real(o.inv(o.matmul(z, o.transpose(z))))),
+    lambda o, z: o.real(o.mean(z)) * o.imag(o.sum(z)),
+    lambda o, z: o.sum(o.real(o.where(o.real(z) > 0, z, z * z))),
+]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=range(len(LOSSES)))
+def test_gradients_through_complex_numbers(double_precision, loss):
+    """Of real numbers, and those of complex ones in JAX's convention."""
+    import jax
+
+    class Theirs:
+        """JAX's own functions: Keras rounds to complex64 in some of its own."""
+
+        inv = staticmethod(jax.numpy.linalg.inv)
+
+        def __getattr__(self, name):
+            return getattr(jax.numpy, name)
+
+        def view_as_real(self, z):
+            return jax.numpy.stack([z.real, z.imag], -1)
+
+    theirs = Theirs()
+    parts = Z.real.copy(), Z.imag.copy()
+    expected = jax.grad(lambda x, y: loss(theirs, jax.lax.complex(x, y)), (0, 1))(
+        *map(jax.numpy.asarray, parts)
+    )
+    received = gradients(
+        lambda x, y: loss(ops, ops.view_as_complex(ops.stack([x, y], axis=-1))), *parts
+    )
+    close(received, arrays_of(list(expected)), 1e-11)
+    z = as_tensor(Z)
+    with GradientTape() as tape:
+        tape.watch(z)
+        total = loss(ops, z)
+    expected = jax.grad(lambda z: loss(theirs, z))(jax.numpy.asarray(Z))
+    close([tape.gradient(total, z).numpy()], [np.asarray(expected)], 1e-11)
+
+
+def test_derivatives_at_zero_are_numbers():
+    zero = as_tensor(np.zeros(2, complex))
+    with GradientTape() as tape:
+        tape.watch(zero)
+        total = ops.sum(ops.abs(zero))
+    np.testing.assert_array_equal(tape.gradient(total, zero).numpy(), 0)
+
+
+def test_second_order_through_complex_numbers():
+    x = as_tensor(np.array([0.3, -0.7]))
+    with GradientTape() as outer:
+        outer.watch(x)
+        with GradientTape() as inner:
+            inner.watch(x)
+            y = ops.sum(ops.real(ops.exp(x * (1 + 2j))))
+        first = inner.gradient(y, x)
+    second = outer.gradient(first, x)
+    factor = np.exp(x.numpy() * (1 + 2j))
+    np.testing.assert_allclose(first.numpy(), ((1 + 2j) * factor).real, atol=1e-14)
+    np.testing.assert_allclose(second.numpy(), ((1 + 2j) ** 2 * factor).real, atol=1e-13)
+
+
+def test_infinities_and_nan():
+    z = np.array([complex(INF, 1), complex(-INF, NAN), complex(NAN, 1), complex(1, -INF)])
+    for results in (at_once(ops.abs, z), traced(ops.abs, z, backend="cpu")):
+        np.testing.assert_array_equal(results[0], [INF, INF, NAN, INF])
+    for name in ("real", "imag", "conj", "isnan", "negative"):
+        mine = at_once(getattr(ops, name), z)
+        np.testing.assert_array_equal(traced(getattr(ops, name), z, backend="cpu")[0], mine[0])
+
+
+# ----------------------------------------------------------------------------------- programs
+
+
+def double(z):
+    return z * 2j + 1
+
+
+def test_programs_with_complex_state_and_rows():
+    """State is updated in place, rows of results are written where they belong."""
+    from graphc.eager import Variable
+
+    total = Variable(np.zeros(3, "complex64"), name="total")
+    with Trace("count") as trace:
+        z = trace.input("z", TensorType((symbol("batch"), 3), "complex64"))
+        total.assign(total + ops.sum(z, axis=0))
+        program, variables = trace.program({"y": double(z), "size": ops.sum(ops.abs(z))})
+    data = numbers(10, 3).astype("complex64")
+    for backend in ("cpu", "reference", "onnxruntime"):
+        executable = runtime.compile(program, backend)
+        state = {name: np.zeros(3, "complex64") for name in variables}
+        arrays = executable.allocate_results(10, {})
+        assert {name: array.dtype.name for name, array in arrays.items()} == {"y": "complex64"}
+        last = executable.run_steps({"z": data}, state, 4, 3, results=arrays)
+        np.testing.assert_allclose(arrays["y"], data * 2j + 1, atol=1e-5)
+        (after,) = state.values()
+        np.testing.assert_allclose(after, data.sum(0), atol=1e-5)
+        np.testing.assert_allclose(last["size"], np.abs(data[8:]).sum(), rtol=1e-5)
+
+
+def test_loops_over_complex_numbers():
+    def function(z):
+        last, _ = ops.scan(lambda c, x: (c * x, c), z[0], z[1:])
+        many = ops.while_loop(lambda c, i: i < 3, lambda c, i: (c * c, i + 1), (last, 0))[0]
+        return ops.cond(ops.real(z[0, 0]) > 0, lambda: many, lambda: ops.conj(many))
+
+    expected = at_once(function, Z)
+    close(traced(function, Z, backend="cpu"), expected, 1e-12)
+
+
+def test_exports_have_real_inputs_and_outputs():
+    with Trace("test") as trace:
+        z = trace.input("z", TensorType((symbol("batch"),), "complex64"))
+        program, _ = trace.program({"y": ops.exp(z)})
+    model = to_onnx(program)
+    for value in (*model.graph.input, *model.graph.output):
+        sizes = value.type.tensor_type.shape.dim
+        assert [d.dim_param or d.dim_value for d in sizes] == ["batch", 2]
+        assert value.type.tensor_type.elem_type == 1  # float32
+
+
+def test_text():
+    with Trace("test") as trace:
+        z = trace.input("z", TensorType((2,), "complex128"))
+        program, _ = trace.program({"y": z * np.array([1 + 2j, complex(-0.0, NAN)])})
+    text = as_text(program.graph)
+    assert "complex128[2](1.0, 2.0, -0.0, nan)" in text
+    assert as_text(parse(text)) == text
+
+
+# ------------------------------------------------------------------------------- eigenvalues
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (2, 3, 3), (1, 1), (0, 0)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_eigenvalues_of_any_matrix(shape, dtype):
+    a = RNG.normal(size=shape).astype(dtype)
+    w, v = at_once(ops.eig, a)
+    assert w.dtype == v.dtype == ("complex64" if dtype == "float32" else "complex128")
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    np.testing.assert_allclose(a @ v, v * w[..., None, :], atol=tolerance)
+    np.testing.assert_allclose(np.sort_complex(w), np.sort_complex(np.linalg.eigvals(a)), rtol=1e-4)
+
+
+def test_gradients_of_eigenvalues(double_precision):
+    import jax
+
+    a = RNG.normal(size=(4, 4))
+
+    def loss(o, values):
+        return o.sum(o.real(values * values * values) + o.imag(values) ** 2)
+
+    expected = jax.grad(lambda x: loss(jax.numpy, jax.numpy.linalg.eigvals(x)))(
+        jax.numpy.asarray(a)
+    )
+    x = as_tensor(a)
+    with GradientTape() as tape:
+        tape.watch(x)
+        total = loss(ops, ops.eig(x)[0])
+    close([tape.gradient(total, x).numpy()], [np.asarray(expected)], 1e-10)
+
+
+def test_eigenvalues_are_refused_in_programs():
+    with pytest.raises(UnsupportedError, match=r"Eig of float64\[3, 3\] has no form"):
+        traced(lambda x: ops.eig(x)[0], np.eye(3), backend="cpu")
+    x = as_tensor(np.eye(2))
+    with GradientTape() as tape:
+        tape.watch(x)
+        total = ops.sum(ops.abs(ops.eig(x)[1]))
+    with pytest.raises(UnsupportedError, match="eigenvectors"):
+        tape.gradient(total, x)
+
+
+# ------------------------------------------------------------------------------------ dtypes
+
+
+@pytest.mark.parametrize("x, y, expected", [
+    ("complex64", "float32", "complex64"),
+    ("complex64", "float64", "complex128"),
+    ("complex64", "int32", "complex64"),
+    ("complex64", "bool", "complex64"),
+    ("complex128", "float32", "complex128"),
+    ("complex64", "complex128", "complex128"),
+])  # fmt: skip
+def test_common_dtypes(x, y, expected):
+    tensors = [ops.ones((2,), dtype) for dtype in (x, y)]
+    assert (tensors[0] + tensors[1]).dtype == expected
+    assert (tensors[1] * tensors[0]).dtype == expected
+
+
+def test_numbers_of_python():
+    assert (ops.ones(2, "float32") * 1j).dtype == "complex64"
+    assert (1j * ops.ones(2, "float64")).dtype == "complex128"
+    assert (ops.ones(2, "int32") + 1j).dtype == "complex64"
+    assert ops.convert_to_tensor(1 + 2j).dtype == "complex64"
+    assert ops.convert_to_tensor(np.array(1 + 2j)).dtype == "complex128"
+    assert (ops.convert_to_tensor([1j]) * 2.5).dtype == "complex64"
+    assert ops.cast([1.0], "complex64").dtype == "complex64"
+    assert ops.cast([1 + 2j], "float32").numpy() == 1
+
+
+def test_operators():
+    z = ops.convert_to_tensor(Z)
+    np.testing.assert_allclose(abs(z).numpy(), np.abs(Z))
+    np.testing.assert_allclose((1 / z).numpy(), 1 / Z)
+    np.testing.assert_allclose((z @ ops.transpose(z)).numpy(), Z @ Z.T)
+    np.testing.assert_allclose((z**2).numpy(), Z**2)
+    assert ops.view_as_complex(ops.view_as_real(z)).numpy().tobytes() == Z.tobytes()
+    assert complex(ops.sum(z).item()) == pytest.approx(Z.sum())
+
+
+@pytest.mark.parametrize("function", [ops.floor, ops.relu, ops.erf, ops.cholesky, ops.svd])
+def test_what_has_no_meaning_for_complex_numbers(function):
+    with pytest.raises(TypeError, match="complex"):
+        function(np.eye(2) * 1j)
+
+
+def test_parts_need_two_elements():
+    with pytest.raises(ShapeError, match="must be size 2"):
+        ops.view_as_complex(np.ones((2, 3)))
