@@ -166,9 +166,8 @@ class Trace:
         return self._inputs[id(variable)][1]
 
     def _free_name(self, name: str) -> str:
-        taken = {value.name for value in self.graph.inputs}
         free, count = name, 1
-        while free in taken:
+        while self.graph.has_input(free):
             free = f"{name}_{count}"
             count += 1
         return free

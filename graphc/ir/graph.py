@@ -232,6 +232,10 @@ class Graph:
         self._input_names.add(name)
         return value
 
+    def has_input(self, name: str) -> bool:
+        """Whether there is an input of this name."""
+        return name in self._input_names
+
     def apply(self, op: Op, *inputs: Value) -> Any:
         """Add a node and return its output, or the tuple of its outputs.
 
