@@ -16,7 +16,7 @@ from graphc.ops.elimination import Solve
 from graphc.ops.family import like
 from graphc.ops.linalg import matmul
 from graphc.ops.matrix import (
-    _MatrixOp,
+    MatrixOp,
     as_column,
     as_row,
     column_signs,
@@ -33,7 +33,7 @@ from graphc.ops.reduce import ReduceMax, ReduceSum
 from graphc.ops.rotations import orthogonalized
 
 
-class Eigh(_MatrixOp):
+class Eigh(MatrixOp):
     """Eigenvalues ``w``, rising, and eigenvectors, the columns of ``v``, of ``(a + a.T) / 2``.
 
     Shapes ``[..., n]`` and ``[..., n, n]``. Of each eigenvector the first large element is
@@ -103,7 +103,7 @@ class Eigh(_MatrixOp):
         yield Sample(cls(), (np.stack([diagonal, 1e-200 * diagonal]),), differentiable=False)
 
 
-class Eig(_MatrixOp):
+class Eig(MatrixOp):
     """Eigenvalues ``w`` and eigenvectors, the columns of ``v``, of any square matrices ``a``.
 
     Complex, of shapes ``[..., n]`` and ``[..., n, n]``, in the order and with the phases that
@@ -151,10 +151,12 @@ class Eig(_MatrixOp):
 def _eig(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(a).all():
         raise np.linalg.LinAlgError("no eigenvalues of NaN and infinity")
-    return tuple(array.astype(complex) for array in np.linalg.eig(a))
+    w, v = np.linalg.eig(a)
+    return w.astype(complex), v.astype(complex)
 
 
 def _eigh(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(a).all():
         raise np.linalg.LinAlgError("no eigenvalues of NaN and infinity")
-    return tuple(np.linalg.eigh(a))
+    w, v = np.linalg.eigh(a)
+    return w, v

@@ -17,7 +17,7 @@ from graphc.ops.family import like
 from graphc.ops.linalg import matmul
 from graphc.ops.logic import Equal, Greater, GreaterOrEqual
 from graphc.ops.matrix import (
-    _MatrixOp,
+    MatrixOp,
     as_column,
     as_row,
     column,
@@ -34,7 +34,7 @@ from graphc.ops.reduce import ArgMax, ReduceSum
 from graphc.ops.triangular import TriangularSolve
 
 
-class LU(_MatrixOp):
+class LU(MatrixOp):
     """``p @ a = l @ u`` with partial pivoting; ``a`` of shape ``[..., m, n]``, k the smaller size.
 
     Results are ``l`` below the diagonal (on it are ones) and ``u`` on and above it in one matrix;
@@ -62,7 +62,9 @@ class LU(_MatrixOp):
                 _eliminate(lu[matrix], order[matrix], pivots[matrix], i)
         return lu.astype(a.dtype), pivots, order
 
-    def gradient(self, node: Node, dlu: Value | None, *_: Value | None) -> Sequence[Value | None]:
+    def gradient(
+        self, node: Node, dlu: Value | None, *rest: Value | None
+    ) -> Sequence[Value | None]:
         if dlu is None:
             return (None,)
         lu, _, order = node.outputs
@@ -143,7 +145,7 @@ class LU(_MatrixOp):
         yield Sample(cls(), (singular,), differentiable=False)
 
 
-class Solve(_MatrixOp):
+class Solve(MatrixOp):
     """``x`` with ``a @ x = b``; shapes ``[..., n, n]`` and ``[..., n, k]``.
 
     A singular ``a`` gives infinities and NaN.

@@ -76,7 +76,8 @@ class FFT(_Transform):
         y = transform(pair, inverse=self.inverse)
         if self.inverse:
             y = y * (1.0 / size)
-        return tuple(reshape_to(narrow(y, 1, i, i + 1), real.shape) for i in (0, 1))
+        first, second = (reshape_to(narrow(y, 1, i, i + 1), real.shape) for i in (0, 1))
+        return first, second
 
     def onnx(self, context: Any, node: Node, real: str, imaginary: str) -> Any:
         """Products of matrices, which are faster and more exact than DFT, but for an open size."""

@@ -207,7 +207,7 @@ class ScatterAdd(Scatter):
         return None, self.pick(dx, node.inputs[0], 0)
 
 
-def missing(dtype: str) -> complex | float | int | bool:
+def missing(dtype: str) -> Any:
     """What `Gather` puts in place of an element that does not exist."""
     if is_float(dtype):
         return float("nan")

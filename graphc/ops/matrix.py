@@ -24,7 +24,7 @@ from graphc.ops.reduce import ReduceMax, ReduceMin, ReduceSum
 PRECISIONS = ("float32", "float64")
 
 
-class _MatrixOp(Op):
+class MatrixOp(Op):
     """An operation on matrices of float32 or float64."""
 
     #: Whether complex matrices have the operation, too.

@@ -17,7 +17,7 @@ from graphc.ops.family import like
 from graphc.ops.linalg import matmul
 from graphc.ops.logic import Equal, Greater
 from graphc.ops.matrix import (
-    _MatrixOp,
+    MatrixOp,
     as_column,
     as_row,
     column,
@@ -33,7 +33,7 @@ from graphc.ops.triangular import TriangularSolve
 
 
 @dataclass(frozen=True)
-class QR(_MatrixOp):
+class QR(MatrixOp):
     """``a = q @ r`` with orthonormal columns of ``q`` and upper triangular ``r``.
 
     With ``a`` of shape ``[..., m, n]`` and k the smaller size: ``[..., m, k]`` and ``[..., k, n]``.
@@ -58,8 +58,7 @@ class QR(_MatrixOp):
         return a.with_shape((*batch, rows, inner)), a.with_shape((*batch, inner, columns))
 
     def evaluate(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mode = "complete" if self.full else "reduced"
-        q, r = np.linalg.qr(a.astype(np.float64), mode)
+        q, r = np.linalg.qr(a.astype(np.float64), "complete" if self.full else "reduced")
         return q.astype(a.dtype), r.astype(a.dtype)
 
     def gradient(self, node: Node, dq: Value | None, dr: Value | None) -> Sequence[Value]:

@@ -14,7 +14,7 @@ from graphc.ops.family import like
 from graphc.ops.linalg import matmul
 from graphc.ops.logic import LessOrEqual
 from graphc.ops.matrix import (
-    _MatrixOp,
+    MatrixOp,
     as_column,
     as_row,
     column_signs,
@@ -33,7 +33,7 @@ from graphc.ops.rotations import orthogonalized
 
 
 @dataclass(frozen=True)
-class SVD(_MatrixOp):
+class SVD(MatrixOp):
     """``a = u @ diag(s) @ vt`` with orthonormal columns of ``u`` and rows of ``vt``, ``s`` falling.
 
     With ``a`` of shape ``[..., m, n]`` and k the smaller size: ``[..., m, k]``, ``[..., k]`` and
@@ -158,7 +158,7 @@ class SVD(_MatrixOp):
 
 
 @dataclass(frozen=True)
-class Pinv(_MatrixOp):
+class Pinv(MatrixOp):
     """The Moore-Penrose inverse of ``a``: shape ``[..., n, m]`` for ``[..., m, n]``.
 
     The gradient is that of Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear

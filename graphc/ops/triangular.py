@@ -17,7 +17,7 @@ from graphc.ops.family import like
 from graphc.ops.linalg import matmul
 from graphc.ops.logic import Equal, GreaterOrEqual
 from graphc.ops.matrix import (
-    _MatrixOp,
+    MatrixOp,
     as_column,
     as_row,
     diagonal_mask,
@@ -35,7 +35,7 @@ from graphc.ops.reduce import ReduceSum
 
 
 @dataclass(frozen=True)
-class TriangularSolve(_MatrixOp):
+class TriangularSolve(MatrixOp):
     """``x`` with ``a @ x = b`` for triangular ``a``; shapes ``[..., n, n]``, ``[..., n, k]``.
 
     Only the triangle of ``a`` is read. A zero on its diagonal gives infinities and NaN.
@@ -103,6 +103,7 @@ class TriangularSolve(_MatrixOp):
     @classmethod
     def samples(cls) -> Iterable[Sample]:
         rng = np.random.default_rng(30)
+        shape: tuple[int, ...]
         for lower in (True, False):
             for transpose in (True, False):
                 for unit in (True, False):
@@ -121,7 +122,7 @@ class TriangularSolve(_MatrixOp):
         yield Sample(cls(), (singular, np.ones((2, 1))), differentiable=False)
 
 
-class Cholesky(_MatrixOp):
+class Cholesky(MatrixOp):
     """The lower triangular ``l`` with ``l @ l.T = (a + a.T) / 2``.
 
     Where that is not positive definite, the triangle is NaN.

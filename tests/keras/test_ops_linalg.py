@@ -335,3 +335,22 @@ def test_shapes_that_do_not_fit(call, message):
 def test_values_that_mean_nothing(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_derivatives_along_a_direction(double_precision):
+    import jax.numpy as jnp
+
+    x, dx = regular(3, 3), normal(3, 3)
+    y, dy = ops.jvp(ops.inv, (x,), (dx,))
+    theirs = double_precision.ops.jvp(
+        double_precision.ops.inv, (jnp.asarray(x),), (jnp.asarray(dx),)
+    )
+    close([y.numpy(), dy.numpy()], arrays_of(list(theirs)), 1e-12)
+    y, dy, count = ops.linalg.jvp(lambda a: (ops.sum(a * a), 7), [x], [dx], has_aux=True)
+    assert count == 7
+    np.testing.assert_allclose(dy.numpy(), 2 * np.sum(x * dx))
+
+
+def test_the_names_of_the_namespace(real_keras):
+    theirs = {name for name in dir(real_keras.ops.linalg) if not name.startswith("_")}
+    assert theirs <= {name for name in dir(ops.linalg) if hasattr(ops, name)}

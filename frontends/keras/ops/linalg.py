@@ -10,15 +10,16 @@ Matrices of integers are computed in `floatx`, those of half precision in float3
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from graphc.eager import Tensor, apply, as_tensor, cast
+from graphc.eager import Tensor, apply, as_tensor, cast, transforms
 from graphc.eager.tensor import promoted
 from graphc.errors import ShapeError
 from graphc.ir.dims import Dim, Shape, broadcast_shapes
-from graphc.keras.ops.arguments import float_tensor, many_axes, reshaped
+from graphc.keras.ops.arguments import counted, float_tensor, many_axes, reshaped
 from graphc.keras.ops.creation import eye
 from graphc.keras.ops.elementwise import absolute, log, not_equal, power, sign, sqrt
 from graphc.keras.ops.indexing import diagonal
@@ -43,8 +44,9 @@ from graphc.ops.singular import SVD, Pinv
 from graphc.ops.triangular import Cholesky, TriangularSolve
 
 __all__ = [
-    "cholesky", "cholesky_inverse", "det", "eig", "eigh", "inv", "logdet", "lstsq", "lu_factor",
-    "matrix_rank", "norm", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd",
+    "cholesky", "cholesky_inverse", "det", "eig", "eigh", "inv", "jvp", "logdet", "lstsq",
+    "lu_factor", "matrix_rank", "norm", "pinv", "qr", "slogdet", "solve", "solve_triangular",
+    "svd",
 ]  # fmt: skip
 
 _HALF = ("float16", "bfloat16")
@@ -143,6 +145,36 @@ def inv(x: Any) -> Tensor:
 
 
 @operation
+def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False) -> Any:
+    """A function's value, and its derivative along a direction.
+
+    Args:
+        fun: The function of the primals.
+        primals: A tuple or a list of its arguments, tensors or structures of them.
+        tangents: The direction: the same structures.
+        has_aux: Whether the function returns a pair of the value and something else.
+
+    Returns:
+        The value, and a structure like it with the derivatives; with ``has_aux`` also what else
+        the function returned.
+
+    Example:
+        >>> y, dy = keras.ops.jvp(keras.ops.sin, (0.1,), (1.0,))
+    """
+    others: list[Any] = []
+
+    def value(*arguments: Any) -> Any:
+        result = fun(*arguments)
+        if not has_aux:
+            return result
+        others[:] = result[1:]
+        return result[0]
+
+    found = transforms.jvp(value, tuple(primals), tuple(tangents))
+    return (*found, *others)
+
+
+@operation
 def det(x: Any) -> Tensor:
     """The determinant of square matrices: shape ``(..., M, M)`` to ``(...)``.
 
@@ -173,7 +205,7 @@ def _small_determinant(x: Tensor) -> Tensor:
 def _signed_diagonal(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """The sign of the exchanges of rows in elimination, and the diagonal that it leaves."""
     lu, pivots, _ = apply(LU(), matrix)
-    places = np.arange(matrix.shape[-1], dtype=np.int32)
+    places = counted(matrix.dims[-1], "int32")
     exchanges = count_nonzero(not_equal(pivots, places), -1)
     return cast(1 - 2 * (exchanges % 2), matrix.dtype), diagonal(lu, 0, -2, -1)
 
