@@ -6,6 +6,7 @@ or ``(batch, height, width, channels)``. Reading and writing files is left to ot
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from graphc.eager import Tensor, as_tensor
@@ -16,6 +17,7 @@ from graphc.keras.ops.recording import operation
 from graphc.names.adapt import missing_name, public_names, published, takes_name
 from graphc.names.dtypes import as_dtype
 from graphc.names.random import op_seed
+from graphc.names.shape import known_sizes
 
 
 @published
@@ -70,7 +72,7 @@ def resize(
     x = _picture(images)
     height, width = (int(n) for n in size)
     if preserve_aspect_ratio:
-        rows, columns = x.shape[-3], x.shape[-2]
+        rows, columns = known_sizes(x, "resize", -3, -1)
         scale = min(height / rows, width / columns)
         height, width = round(scale * rows), round(scale * columns)
     if method != ResizeMethod.NEAREST_NEIGHBOR and not as_dtype(x.dtype).is_floating:
@@ -138,11 +140,12 @@ def pad_to_bounding_box(
         ShapeError: They do not fit.
     """
     x = _picture(image)
-    below = target_height - offset_height - x.shape[-3]
-    right = target_width - offset_width - x.shape[-2]
+    rows, columns = known_sizes(x, "pad_to_bounding_box", -3, -1)
+    below = target_height - offset_height - rows
+    right = target_width - offset_width - columns
     if min(offset_height, offset_width, below, right) < 0:
         raise ShapeError(
-            f"pad_to_bounding_box: a picture of {x.shape[-3]} by {x.shape[-2]} at row "
+            f"pad_to_bounding_box: a picture of {rows} by {columns} at row "
             f"{offset_height}, column {offset_width} does not fit {target_height} by {target_width}"
         )
     widths = [(0, 0)] * (x.ndim - 3) + [(offset_height, below), (offset_width, right), (0, 0)]
@@ -153,7 +156,7 @@ def pad_to_bounding_box(
 def resize_with_crop_or_pad(image: Any, target_height: int, target_width: int) -> Any:
     """The middle of pictures, with zeros around it where they are too small."""
     x = _picture(image)
-    rows, columns = x.shape[-3:-1]
+    rows, columns = known_sizes(x, "resize_with_crop_or_pad", -3, -1)
     height, width = min(rows, target_height), min(columns, target_width)
     cut = crop_to_bounding_box(x, (rows - height) // 2, (columns - width) // 2, height, width)
     above, left = (target_height - height) // 2, (target_width - width) // 2
@@ -166,7 +169,7 @@ def central_crop(image: Any, central_fraction: float) -> Any:
     if not 0 < central_fraction <= 1:
         raise ValueError(f"central_crop: a share is above 0, at most 1; got {central_fraction}")
     x = _picture(image)
-    rows, columns = x.shape[-3:-1]
+    rows, columns = known_sizes(x, "central_crop", -3, -1)
     above, left = (int((n - n * central_fraction) / 2) for n in (rows, columns))
     return crop_to_bounding_box(x, above, left, rows - 2 * above, columns - 2 * left)
 
@@ -323,9 +326,7 @@ def per_image_standardization(image: Any) -> Tensor:
     axes = (-3, -2, -1)
     mean = ops.mean(x, axes, keepdims=True)
     deviation = ops.std(x, axes, keepdims=True)
-    count = 1.0
-    for size in x.shape[-3:]:
-        count *= size
+    count = math.prod(known_sizes(x, "per_image_standardization", -3))
     return (x - mean) / ops.maximum(deviation, count**-0.5)
 
 
@@ -394,13 +395,13 @@ def random_crop(value: Any, size: Any, seed: Any = None) -> Tensor:
         ShapeError: The block is larger than the tensor.
     """
     x = as_tensor(value)
-    sizes = [int(n) for n in size]
-    if len(sizes) != x.ndim or any(n > have for n, have in zip(sizes, x.shape, strict=True)):
+    sizes, whole = [int(n) for n in size], known_sizes(x, "random_crop")
+    if len(sizes) != x.ndim or any(n > have for n, have in zip(sizes, whole, strict=True)):
         raise ShapeError(f"random_crop: {sizes} does not fit a tensor of shape {x.shape}")
-    for axis, (length, whole) in enumerate(zip(sizes, x.shape, strict=True)):
-        if length == whole:
+    for axis, (length, have) in enumerate(zip(sizes, whole, strict=True)):
+        if length == have:
             continue
-        start = keras_random.randint((), 0, whole - length + 1, "int32", op_seed(seed))
+        start = keras_random.randint((), 0, have - length + 1, "int32", op_seed(seed))
         x = ops.take(x, start + ops.arange(length), axis)
     return x
 

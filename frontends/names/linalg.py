@@ -17,6 +17,7 @@ from graphc.names.adapt import missing_name, public_names, renamed, takes_name
 from graphc.names.creation import eye  # noqa: F401 (a name of this module, too)
 from graphc.names.dtypes import name_of
 from graphc.names.math import global_norm, l2_normalize  # noqa: F401 (the same)
+from graphc.names.shape import known_sizes
 
 tensordot = renamed(ops.tensordot, "a b axes")
 
@@ -147,7 +148,7 @@ def set_diag(input: Any, diagonal: Any, k: int = 0) -> Tensor:
     spread = ops.expand_dims(values, -1) if columns <= rows else ops.expand_dims(values, -2)
     axis = -2 if columns <= rows else -1
     missing = (rows - columns) if columns <= rows else (columns - rows)
-    widths = [(0, 0)] * spread.ndim
+    widths: list[tuple[int, Any]] = [(0, 0)] * spread.ndim
     widths[axis] = (0, missing)
     return ops.where(on, ops.pad(spread, widths), x)
 
@@ -328,9 +329,9 @@ def pinv(a: Any, rcond: Any = None) -> Any:
     x = float_tensor(a)
     s, u, v = svd(x)
     if rcond is None:
-        rows, columns = x.shape[-2:]
+        rows, columns = known_sizes(x, "pinv", -2)
         epsilon = 2.0**-52 if x.dtype == "float64" else 2.0**-23
-        rcond = 10.0 * max(rows or 1, columns or 1) * epsilon
+        rcond = 10.0 * max(rows, columns) * epsilon
     kept = s > rcond * ops.max(s, -1, keepdims=True)
     inverse = ops.where(kept, 1.0 / ops.where(kept, s, 1.0), 0.0)
     return ops.matmul(v * ops.expand_dims(inverse, -2), matrix_transpose(u))
@@ -343,7 +344,7 @@ def matrix_rank(a: Any, tol: Any = None) -> Any:
     s = svd(x, compute_uv=False)
     if tol is None:
         epsilon = 2.0**-52 if x.dtype == "float64" else 2.0**-23
-        tol = ops.max(s, -1, keepdims=True) * max(x.shape[-2:]) * epsilon
+        tol = ops.max(s, -1, keepdims=True) * max(known_sizes(x, "matrix_rank", -2)) * epsilon
     return ops.sum(ops.cast(s > tol, "int32"), -1)
 
 

@@ -18,6 +18,7 @@ from graphc.keras import ops
 from graphc.keras.ops.recording import operation
 from graphc.names.adapt import renamed, takes_name
 from graphc.names.dtypes import name_of
+from graphc.names.shape import known_sizes
 
 broadcast_to = renamed(ops.broadcast_to, "input shape")
 concat = renamed(ops.concatenate, "values axis")
@@ -60,7 +61,9 @@ def split(value: Any, num_or_size_splits: Any, axis: int = 0, num: Any = None) -
         return list(ops.split(value, num_or_size_splits, axis))
     sizes = [int(size) for size in num_or_size_splits]
     whole = ops.shape(value)[axis]
-    if -1 in sizes and whole is not None:
+    if -1 in sizes and not isinstance(whole, int) and sizes[-1] != -1:
+        raise ShapeError(f"split: axis {axis} is not known yet, so only the last size can be -1")
+    if -1 in sizes and isinstance(whole, int):
         sizes[sizes.index(-1)] = whole - sum(size for size in sizes if size != -1)
     if isinstance(whole, int) and (sum(sizes) != whole or min(sizes, default=0) < 0):
         raise ShapeError(f"split: parts of {sizes} do not add up to axis {axis} of size {whole}")
@@ -255,7 +258,7 @@ def tensor_scatter_nd_update(tensor: Any, indices: Any, updates: Any) -> Any:
     count = flat.dims[0]
     rows = ops.reshape(x, (-1, *x.dims[depth:]))
     numbers = ops.arange(count) + 1
-    last = ops.segment_max(numbers, flat, rows.dims[0])
+    last = ops.segment_max(numbers, flat, known_sizes(rows, "tensor_scatter_nd_update")[0])
     found = last > 0
     new = ops.take(ops.reshape(values, (-1, *x.dims[depth:])), ops.where(found, last - 1, 0), 0)
     shape = (-1, *[1] * (rows.ndim - 1))

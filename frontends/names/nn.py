@@ -29,6 +29,7 @@ from graphc.names.math import (  # noqa: F401 (names of this module, too)
     zero_fraction,
 )
 from graphc.names.random import op_seed
+from graphc.names.shape import known_sizes
 
 elu = renamed(ops.elu, "features alpha")
 leaky_relu = renamed(ops.leaky_relu, "features alpha")
@@ -439,7 +440,8 @@ def conv2d_transpose(
     full = ops.conv_transpose(x, filters, steps, "valid", None, layout, rates)
     sizes = _sizes_of(output_shape)
     start = 2 if first else 1
-    window = ops.convert_to_tensor(filters).shape
+    window, made = known_sizes(filters, "conv2d_transpose"), ops.shape(full)
+    given = known_sizes(x, "conv2d_transpose", start, start + 2)
     cut, widths = [slice(None)] * 4, [(0, 0)] * 4
     for i in range(2):
         axis, size = start + i, sizes[start + i]
@@ -447,15 +449,15 @@ def conv2d_transpose(
         positions = (
             -(-size // steps[i]) if padding == "SAME" else -(-(size - reach + 1) // steps[i])
         )
-        if positions != x.shape[axis]:
+        if positions != given[i]:
             raise ShapeError(
                 f"conv2d_transpose: a convolution of {size} pixels has {positions} positions, but "
-                f"the input has {x.shape[axis]} along axis {axis}"
+                f"the input has {given[i]} along axis {axis}"
             )
         added = max((positions - 1) * steps[i] + reach - size, 0) if padding == "SAME" else 0
         before = added // 2
         cut[axis] = slice(before, before + size)
-        widths[axis] = (0, max(before + size - full.shape[axis], 0))
+        widths[axis] = (0, max(before + size - int(made[axis]), 0))
     return ops.get_item(ops.pad(full, widths), tuple(cut))
 
 

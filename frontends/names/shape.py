@@ -4,8 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
+from graphc.eager import as_tensor
 from graphc.errors import ShapeError
+
+
+def known_sizes(x: Any, function: str, first: int = 0, last: int | None = None) -> tuple[int, ...]:
+    """Sizes of a tensor that have to be known for what is to be done with it.
+
+    Args:
+        x: A tensor.
+        function: Who asks.
+        first: The first axis.
+        last: The axis behind the last one; all by default.
+
+    Raises:
+        ShapeError: One of them is known only when a program runs.
+    """
+    shape = as_tensor(x).shape[first:last]
+    known = tuple(size for size in shape if size is not None)
+    if len(known) < len(shape):
+        raise ShapeError(
+            f"{function}: needs to know the sizes of its operand, which has shape "
+            f"{as_tensor(x).shape} here; give the inputs their sizes"
+        )
+    return known
 
 
 class TensorShape(tuple[int | None, ...]):

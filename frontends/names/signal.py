@@ -17,6 +17,7 @@ from graphc.keras.ops.recording import operation
 from graphc.names.adapt import missing_name, public_names, takes_name
 from graphc.names.dtypes import name_of
 from graphc.names.math import complex
+from graphc.names.shape import known_sizes
 
 
 def _pair(x: Any) -> tuple[Any, Any]:
@@ -43,7 +44,7 @@ def fft(input: Any) -> Tensor:
 def ifft(input: Any) -> Tensor:
     """The inverse of `fft`: with the opposite sign, divided by the size."""
     real, imaginary = _pair(input)
-    size = as_tensor(input).shape[-1]
+    (size,) = known_sizes(input, "ifft", -1)
     back, turned = ops.fft((real, ops.negative(imaginary)))
     return complex(back / size, ops.negative(turned) / size)
 
@@ -96,7 +97,7 @@ def ifftshift(x: Any, axes: Any = None) -> Any:
 
 
 def _shifted(x: Any, axes: Any, sign: int) -> Any:
-    shape = ops.shape(x)
+    shape = known_sizes(x, "fftshift")
     chosen = range(len(shape)) if axes is None else (axes,) if isinstance(axes, int) else axes
     for axis in chosen:
         x = ops.roll(x, sign * (shape[axis] // 2), axis)
@@ -152,7 +153,7 @@ def frame(
         axis: The axis.
     """
     x = ops.moveaxis(signal, axis, -1)
-    size = as_tensor(x).shape[-1]
+    (size,) = known_sizes(x, "frame", -1)
     count = -(-size // frame_step) if pad_end else max(0, 1 + (size - frame_length) // frame_step)
     missing = (count - 1) * frame_step + frame_length - size if count else 0
     if missing > 0:
@@ -175,7 +176,7 @@ def overlap_and_add(signal: Any, frame_step: int) -> Tensor:
         frame_step: The distance from one piece to the next.
     """
     x = as_tensor(signal)
-    count, length = x.shape[-2:]
+    count, length = known_sizes(x, "overlap_and_add", -2)
     size = (count - 1) * frame_step + length if count else 0
     places = ops.expand_dims(ops.arange(count) * frame_step, 1) + ops.arange(length)
     front = ops.transpose(ops.reshape(x, (-1, count * length)), (1, 0))
