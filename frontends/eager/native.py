@@ -14,21 +14,25 @@ from graphc.program import Program
 
 
 class NativeCall:
-    """A graph as compiled code that is called with arrays; compiled when it is first called.
+    """A graph as compiled code that is called with arrays.
 
     Args:
         graph: What it computes.
+        single: Whether the result is the only output, rather than the tuple of all outputs.
+
+    Raises:
+        UnsupportedError: The backend has no code for it.
     """
 
-    def __init__(self, graph: Graph):
-        self._graph = graph
-        self._executable: runtime.Executable | None = None
+    def __init__(self, graph: Graph, single: bool = False):
+        self._executable = _executable(graph)
+        self._names = [value.name for value in graph.inputs]
+        self._single = single
 
-    def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        if self._executable is None:
-            self._executable = _executable(self._graph)
-        names = [value.name for value in self._graph.inputs]
-        return tuple(self._executable.run(dict(zip(names, arrays, strict=True)), {}).values())
+    def __call__(self, *arrays: np.ndarray) -> Any:
+        data = dict(zip(self._names, arrays, strict=True))
+        results = tuple(self._executable.run(data, {}).values())
+        return results[0] if self._single else results
 
 
 _executables: Cache[tuple[Any, ...], runtime.Executable] = Cache(256)

@@ -16,8 +16,12 @@ from typing import Any
 import numpy as np
 
 from graphc import reference
+from graphc.config import config
+from graphc.eager.effort import TOO_MUCH, effort
 from graphc.eager.location import user_line
+from graphc.eager.native import NativeCall
 from graphc.eager.quick import numpy_function
+from graphc.errors import UnsupportedError
 from graphc.ir import Graph, Location, Node, Value, is_inexact
 
 #: Constants that are larger are computed anew rather than kept.
@@ -70,8 +74,13 @@ class Plan:
     def run(self) -> Callable[..., Any]:
         """The function from the arrays of the operands to those of the results.
 
-        To be called through ``silence.run``.
+        To be called through ``silence.run``. What would take NumPy long is compiled, if it can be.
         """
+        if effort(self.graph) >= TOO_MUCH and config.backend != "reference":
+            try:
+                return NativeCall(self.graph, self.single)
+            except UnsupportedError:
+                pass  # what has no native code runs in NumPy
         return _Writer(self.graph, self.single).function()
 
 

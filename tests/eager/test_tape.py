@@ -16,9 +16,10 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(autouse=True)
 def in_float64():
+    before = jax.config.jax_enable_x64
     jax.config.update("jax_enable_x64", True)
     yield
-    jax.config.update("jax_enable_x64", False)
+    jax.config.update("jax_enable_x64", before)
 
 
 def close(result, expected, tolerance=1e-9):
