@@ -19,8 +19,8 @@ variable            field             meaning
                                       with reasons; 3 the graph after each pass; 4 LLVM IR;
                                       5 assembly. Each level includes those below it.
 ``GRAPHC_DUMP``     ``dump_folder``   write the same as numbered files into this folder
-``GRAPHC_PROFILE``  ``profile``       1: count the time of each kernel of the cpu backend, and print a
-                                      table of them when a program ends
+``GRAPHC_PROFILE``  ``profile``       1: count the time of each kernel of the cpu backend, and print
+                                      a table of them when a program ends
 ``GRAPHC_VERIFY``   ``verify``        1: verify the graph after each pass and compare it with the
                                       reference interpreter
 ==================  ================  ===========================================================

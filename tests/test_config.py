@@ -35,6 +35,7 @@ def test_defaults():
         ("GRAPHC_DEBUG", "", "debug", 0),
         ("GRAPHC_DUMP", "/some/where", "dump_folder", Path("/some/where")),
         ("GRAPHC_DUMP", "", "dump_folder", None),
+        ("GRAPHC_PROFILE", "1", "profile", True),
         ("GRAPHC_VERIFY", "1", "verify", True),
         ("GRAPHC_VERIFY", " 0 ", "verify", False),
         ("GRAPHC_CACHE", "~/kept", "cache_folder", Path("~/kept").expanduser()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from graphc.ir import Node
+from graphc.ir import Node, TensorType
 from graphc.ir.dims import Dim, product
 from graphc.ops.pool import MaxPoolGradient, MaxPoolPick
 from graphc.runtime.cpu.emitter import Register
@@ -18,21 +18,38 @@ Place = Callable[["Lanes", Register, list[Register]], None]
 
 @lowers(MaxPoolGradient)
 def lower_max_pool_gradient(lowering: Lowering, node: Node) -> None:
-    """Zeros, to which each dy is added where its window's maximum stands; a unit is an image."""
+    """Zeros, to which each dy is added where its window's maximum stands; a unit is an image.
+
+    Where windows do not overlap, each element is written once; where none is left out, that is all.
+    """
     x, y, dy = (lowering.view(value) for value in node.inputs)
     dx = lowering.allocate(node.output)
-    fill(lowering, dx, 0)
+    op: MaxPoolGradient = node.op
+    apart = all(size <= stride for size, stride in zip(op.window, op.strides, strict=True))
+    if not (apart and _sees_all(op, node.inputs[0].type)):
+        fill(lowering, dx, 0)
     work = product(y.shape) * product(node.op.window) * 4
     with lowering.kernel("max_pool_gradient", [x, y, dy], [dx], x.shape[0], work) as k:
-        walk = _Walk(k, node.op, x, y)
+        walk = _Walk(k, op, x, y)
+        # Places outside of the image are the nearest ones in it, a second time.
+        alone = apart and not any(width for pair in op.padding for width in pair)
 
         def add(lanes: Lanes, hit: Register, image: list[Register]) -> None:
             e = k.e
-            old = lanes.load(dx, image)
             share = e.select(hit, lanes.load(dy, lanes.window), e.constant(0, dy.dtype, hit.lanes))
-            lanes.store(e.add(old, share), dx, image)
+            lanes.store(share if alone else e.add(lanes.load(dx, image), share), dx, image)
 
         walk.write(add)
+
+
+def _sees_all(op: MaxPoolGradient, x: TensorType) -> bool:
+    """Whether windows that do not overlap cover the whole image."""
+    _, spatial, _ = op.split(x)
+    sizes = zip(op.window, op.strides, op.padding, spatial, strict=True)
+    return all(
+        size == stride and pair == (0, 0) and isinstance(extent, int) and extent % stride == 0
+        for size, stride, pair, extent in sizes
+    )
 
 
 @lowers(MaxPoolPick)
