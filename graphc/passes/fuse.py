@@ -36,6 +36,7 @@ from graphc.ir import Graph, Node, Op, TensorType, Value
 from graphc.ir.dims import Dim, product
 from graphc.ops.linalg import Einsum
 from graphc.passes.dead import copy_node, drop_dead
+from graphc.passes.order import GroupOrder
 from graphc.passes.recompute import recompute
 from graphc.passes.report import Report
 from graphc.passes.space import NoSpaceError, check, is_loop_node, is_source, is_squeeze
@@ -156,14 +157,10 @@ class Groups:
         self.loops = {node for node in graph.nodes if is_loop_node(node)} - set(self.sources)
         self.group = {node: i for node, i in self.order.items() if node not in self.sources}
         self.members: dict[int, list[Node]] = {i: [node] for node, i in self.group.items()}
-        self.before: dict[int, int] = {}
+        self.before = GroupOrder(len(graph.nodes))
         for node, i in self.group.items():
-            bits = 0
-            for value in node.inputs:
-                if value.node in self.group:
-                    j = self.order[value.node]
-                    bits |= self.before[j] | 1 << j
-            self.before[i] = bits
+            producers = (value.node for value in node.inputs if value.node in self.group)
+            self.before.add(i, [self.order[producer] for producer in producers])
         self.refused: set[tuple[int, int, int]] = set()
         #: Further groups that compute a node.
         self.repeated: dict[Node, list[int]] = {}
@@ -218,7 +215,7 @@ class Groups:
         for node in self.members[b]:
             for value in node.inputs:
                 other = self.group.get(value.node)  # type: ignore[arg-type]
-                if other not in (None, a, b) and self.before[other] >> a & 1:
+                if other not in (None, a, b) and self.before.is_before(a, other):
                     return "something between them needs the result first"
         if len(self.members[a]) + len(self.members[b]) > LARGEST_GROUP:
             return "the kernel would grow too large"
@@ -309,12 +306,7 @@ class Groups:
         self.members[a] = sorted(
             [*self.members[a], *self.members.pop(b)], key=self.order.__getitem__
         )
-        bits = (self.before[a] | self.before.pop(b)) & ~(1 << a | 1 << b)
-        self.before[a] = bits
-        either = 1 << a | 1 << b
-        for group, before in self.before.items():
-            if before & either:
-                self.before[group] = before | bits | 1 << a
+        self.before.merge(a, b)
 
 
 def _source_closure(graph: Graph) -> dict[Node, None]:
