@@ -28,6 +28,7 @@ from graphc.names import (
     bitwise,
     control,
     creation,
+    data,
     debugging,
     dtypes,
     image,
@@ -108,6 +109,7 @@ def _table() -> dict[str, Any]:
     table.update({name: getattr(dtypes, name) for name in dtypes.__all__})
     spaces: dict[str, Any] = {
         "bitwise": bitwise,
+        "data": data,
         "debugging": debugging,
         "dtypes": dtypes,
         "image": image,
