@@ -68,18 +68,36 @@ class Sort(Op):
         return (scatter_along_axis(dy, node.outputs[1], self.axis, x.shape),)
 
     def onnx(self, context: Any, node: Node, x: str) -> Any:
+        """TopK. As it may leave NaN anywhere, whole axes of floats are sorted with care."""
         (operand,) = node.inputs
         values, _ = node.outputs
         dtype = _PORTABLE.get(operand.dtype, operand.dtype)
         if dtype != operand.dtype:
             x = context.node("Cast", [x], to=context.onnx_dtype(dtype))
         count = context.shape([values.shape[self.axis]])
-        y, order = context.node(
-            "TopK", [x, count], outputs=2, axis=self.axis, largest=int(self.descending), sorted=1
-        )
+        if self.count is None and is_float(dtype):
+            y, order = self._with_nan(context, x, dtype, count)
+        else:
+            y, order = self._top(context, x, count)
         if dtype != operand.dtype:
             y = context.node("Cast", [y], to=context.onnx_dtype(operand.dtype))
         return y, context.node("Cast", [order], to=context.onnx_dtype("int32"))
+
+    def _top(self, context: Any, x: str, count: str) -> Any:
+        return context.node(
+            "TopK", [x, count], outputs=2, axis=self.axis, largest=int(self.descending), sorted=1
+        )
+
+    def _with_nan(self, context: Any, x: str, dtype: str, count: str) -> tuple[str, str]:
+        """As if it were infinite at first, then NaN is brought behind: that keeps the order."""
+        infinity = context.constant(np.array(np.inf, dtype))
+        number = context.node("Where", [context.node("IsNaN", [x]), infinity, x])
+        _, first = self._top(context, number, count)
+        y = context.node("GatherElements", [x, first], axis=self.axis)
+        missing = context.node("Cast", [context.node("IsNaN", [y])], to=context.onnx_dtype("int32"))
+        _, second = self._top(context, missing, count)
+        pick = [context.node("GatherElements", [z, second], axis=self.axis) for z in (y, first)]
+        return pick[0], pick[1]
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
@@ -97,7 +115,7 @@ class Sort(Op):
         edges = np.array([[1, np.nan, np.inf, -0.0, 0.0, -np.inf, -1, np.nan, 1e-40, 1]])
         for dtype in ("float16", "float32", "float64"):
             for descending in (False, True):
-                yield Sample(cls(1, descending), (edges.astype(dtype),), False, portable=False)
+                yield Sample(cls(1, descending), (edges.astype(dtype),), differentiable=False)
         limits = np.iinfo(np.int64)
         wide = np.array([limits.max, limits.min, 0, -1, limits.max, 1 << 32, (1 << 32) + 1])
         yield Sample(cls(0), (wide,))

@@ -174,7 +174,7 @@ def fmod(x1: Any, x2: Any) -> Tensor:
         x, y = cast(x, "int32"), cast(y, "int32")
     if is_float(x.dtype):
         rest = operate("mod", absolute(x), absolute(y))
-        return where(signbit(x), -rest, rest)
+        return where(operate("less", x, 0), -rest, rest)
     rest = operate("mod", x, y)
     if not x.dtype.startswith("int"):
         return rest

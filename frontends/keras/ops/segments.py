@@ -7,12 +7,22 @@ from typing import Any
 
 from graphc.eager import Tensor, apply, as_tensor, cast, operate
 from graphc.errors import ShapeError
-from graphc.keras.ops.elementwise import where
+from graphc.keras.ops.elementwise import logical_or, where
 from graphc.keras.ops.recording import operation
 from graphc.ops.gather import Scatter, ScatterAdd
 from graphc.ops.scatter import ScatterMax, ScatterMin, ScatterMul
 
 __all__ = ["segment_max", "segment_min", "segment_prod", "segment_sum"]
+
+
+def combined(kind: type[Scatter], size: int, places: Tensor, rows: Tensor) -> Tensor:
+    """Rows for the same place combined; those for places that do not exist are left out.
+
+    These get a place of their own behind the others, which is cut off: so no runtime sees an index
+    that it might refuse.
+    """
+    outside = logical_or(operate("less", places, 0), operate("greater_equal", places, size))
+    return apply(kind(0, size + 1), where(outside, size, places), rows)[:size]
 
 
 def _segments(
@@ -32,8 +42,7 @@ def _segments(
                 "`num_segments` how many there are"
             )
         num_segments = int(number.numpy().max(initial=-1)) + 1
-    size = operator.index(num_segments)
-    return apply(kind(0, size), where(operate("less", number, 0), size, number), rows)
+    return combined(kind, operator.index(num_segments), number, rows)
 
 
 @operation

@@ -23,6 +23,7 @@ from graphc.keras.ops.movement import concatenate, moveaxis
 from graphc.keras.ops.recording import operation
 from graphc.keras.ops.reduction import any as reduce_any
 from graphc.keras.ops.reduction import cumsum
+from graphc.keras.ops.segments import combined
 from graphc.keras.ops.sorting import argsort, sort
 from graphc.keras.ops.statistics import searchsorted
 from graphc.ops.gather import ScatterAdd
@@ -68,7 +69,7 @@ def _starts(first: Tensor, size: int) -> Tensor:
     """The places of the first ``size`` true elements of a vector; far ones if there are fewer."""
     group = cumsum(cast(first, "int32")) - 1
     line = counted(first.dims[0], "int32")
-    return apply(ScatterMin(0, size), where(first, group, size), line)
+    return combined(ScatterMin, size, where(first, group, size), line)
 
 
 @operation
@@ -166,7 +167,7 @@ def unique(
         inverse = apply(ScatterAdd(0, slices.dims[0]), order, group)
         results.append(reshaped(inverse, tensor.dims) if axis is None else inverse)
     if return_counts:
-        results.append(apply(ScatterAdd(0, length), group, full_like(group, 1)))
+        results.append(combined(ScatterAdd, length, group, full_like(group, 1)))
     return results[0] if len(results) == 1 else tuple(results)
 
 

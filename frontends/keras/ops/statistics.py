@@ -26,6 +26,7 @@ from graphc.keras.ops.elementwise import (
     floor,
     isnan,
     logical_not,
+    logical_or,
     maximum,
     minimum,
     sqrt,
@@ -40,6 +41,7 @@ from graphc.keras.ops.reduction import max as reduce_max
 from graphc.keras.ops.reduction import mean
 from graphc.keras.ops.reduction import min as reduce_min
 from graphc.keras.ops.reduction import sum as reduce_sum
+from graphc.keras.ops.segments import combined
 from graphc.ops.gather import ScatterAdd
 from graphc.ops.sort import Sort
 
@@ -80,17 +82,20 @@ def _quantile(
     axes = many_axes(axis, tensor.ndim, function)
     wide = tensor.dtype if tensor.dtype == "float64" else "float32"
     fractions = as_tensor(q, wide)
-    rows = apply(Sort(tensor.ndim - len(axes)), _rows(tensor, axes))[0]
+    rows = _rows(tensor, axes)
     size = rows.dims[-1]
     if size == 0:
         raise ShapeError(f"{function}: no elements have a quantile. Received: shape={tensor.shape}")
-    known = reduce_sum(cast(logical_not(isnan(rows)), "int32"), -1, keepdims=True)
+    missing = isnan(rows)
+    known = reduce_sum(cast(logical_not(missing), "int32"), -1, keepdims=True)
+    # Behind the numbers; some runtimes would leave NaN anywhere.
+    rows = apply(Sort(rows.ndim - 1), where(missing, math.inf, rows))[0]
     count = known if skip_nan else size_tensor(size, "int32")
     last = maximum(count - 1, 0)
     flat = reshaped(fractions, (product(fractions.dims),))
     result = cast(_pick(rows, flat * cast(last, wide), last, method, wide), tensor.dtype)
-    if not skip_nan:  # NaN is sorted behind all numbers
-        result = where(operate("less", known, size_tensor(size, "int32")), math.nan, result)
+    least = as_tensor(1) if skip_nan else size_tensor(size, "int32")
+    result = where(operate("less", known, least), math.nan, result)
     # The quantiles come first, in the shape of q.
     result = transpose(result, [result.ndim - 1, *range(result.ndim - 1)])
     kept = [1 if a in axes else d for a, d in enumerate(tensor.dims) if keepdims or a not in axes]
@@ -299,23 +304,18 @@ def _length(x: Tensor, least: int, length: Any) -> int:
 
 def _accumulated(places: Tensor, weights: Tensor, length: int) -> Tensor:
     """Weights added up by place, for each row on its own."""
-    if weights.dtype == "bool":
-        weights = cast(weights, "int32")
-    outside = operate("less", places, 0)
-    places = where(outside, -(length + 1), cast(places, "int64"))
+    weights = cast(weights, "int32") if weights.dtype == "bool" else weights
     if places.ndim == 1:
-        return apply(ScatterAdd(0, length), places, weights)
+        return combined(ScatterAdd, length, places, weights)
+    # A row after the other, each with a place behind the others for what is left out.
     rows = places.dims[0]
+    outside = logical_or(operate("less", places, 0), operate("greater_equal", places, length))
     number = reshaped(counted(rows, "int64"), (rows, 1))
-    valid = operate("logical_and", logical_not(outside), operate("less", places, length))
-    flat = where(valid, places + number * length, -(2**62))
-    size = product((rows, length))
-    total = apply(
-        ScatterAdd(0, size),
-        reshaped(flat, (product(flat.dims),)),
-        reshaped(weights, (product(flat.dims),)),
-    )
-    return reshaped(total, (rows, length))
+    flat = cast(where(outside, length, places), "int64") + number * (length + 1)
+    size = product(places.dims)
+    op = ScatterAdd(0, rows * (length + 1))
+    total = apply(op, reshaped(flat, (size,)), reshaped(weights, (size,)))
+    return reshaped(total, (rows, length + 1))[:, :length]
 
 
 @operation
@@ -351,9 +351,7 @@ def histogram(x: Any, bins: int = 10, range: Any = None) -> tuple[Tensor, Tensor
     edges = low * (1.0 - steps) + high * steps
     place = searchsorted(edges, flat, side="right") - 1
     place = where(operate("equal", flat, high), bins - 1, place)
-    counts = apply(ScatterAdd(0, bins), where(operate("less", place, 0), bins, place),
-                   full_like(place, 1, flat.dtype))  # fmt: skip
-    return counts, edges
+    return combined(ScatterAdd, bins, place, full_like(place, 1, flat.dtype)), edges
 
 
 # ------------------------------------------------------------------------------------ correlation
