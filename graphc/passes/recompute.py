@@ -61,6 +61,8 @@ def _try_to_move(groups: Groups, node: Node) -> None:
     )
     what = f"recomputation of {node.op.name} {value.type}"
     reason = "it would move more bytes" if added >= saved else _obstacle(groups, nodes, readers)
+    if not reason and _falls_apart(groups, node):
+        reason = "it holds its kernel together"
     if reason:
         groups.report.refuse(what, reason, node.location)
         return
@@ -107,6 +109,42 @@ def _obstacle(groups: Groups, nodes: Iterable[Node], readers: Iterable[int]) -> 
         except NoSpaceError as reason:
             return str(reason)
     return ""
+
+
+def _falls_apart(groups: Groups, node: Node) -> bool:
+    """Whether a kernel without a node computes things that have nothing to do with each other.
+
+    One loop nest cannot: what is left without a tensor in common need not have the same axes.
+    """
+    members = groups.members[groups.group[node]]
+    rest = set(members) - {node}
+    for other in reversed(members):  # what only the node needed goes with it
+        read = any(user in rest for value in other.outputs for user in groups.users[value])
+        if not read and not any(groups.is_stored(value) for value in other.outputs):
+            rest.discard(other)
+    if not rest:
+        return False
+    seen = {other: _walked(groups, other) for other in rest}
+    whole = max((_bytes(x) // dtype_size(x.dtype) for v in seen.values() for x in v), default=0)
+    links = {
+        other: {x for x in values if _bytes(x) // dtype_size(x.dtype) == whole}
+        for other, values in seen.items()
+    }
+    first = next(iter(rest))
+    reached, values = {first}, set(links[first])
+    grown = True
+    while grown:
+        more = {other for other in rest - reached if not values.isdisjoint(links[other])}
+        reached |= more
+        values.update(*(links[other] for other in more))
+        grown = bool(more)
+    return len(reached) < len(rest)
+
+
+def _walked(groups: Groups, node: Node) -> list[Value]:
+    """The tensors along which a node's loop runs: of a contraction the result alone."""
+    operands = () if node.op.name == "Einsum" else node.inputs
+    return [x for x in (*operands, *node.outputs) if x.node not in groups.sources]
 
 
 def _bytes(value: Value) -> int:

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from graphc import runtime
 from graphc.errors import ShapeError
 from graphc.ir import Graph, TensorType, parse
 from graphc.ir.verify import verify
 from graphc.passes import Decompose, Report
 from graphc.passes.fuse import Fused, fuse
 from graphc.passes.space import NoSpaceError, analyse
+from graphc.program import Program
 from graphc.reference import evaluate
 from tests.cpu.programs import BATCH, training_program
 from tests.passes.graphs import graphs, inputs_of
@@ -293,3 +295,33 @@ def test_fusion_keeps_every_bit(graph: Graph, seed: int) -> None:
     expected, received = evaluate(graph, inputs), evaluate(fused, inputs)
     for name, array in expected.items():
         np.testing.assert_array_equal(received[name], array)
+
+
+def test_what_holds_a_kernel_together_is_not_moved() -> None:
+    """Noise beside a contraction, which only their product in another kernel brings together."""
+    graph = parse("""
+        graph "noise" {
+          input %h : float32[batch, 8]
+          input %a : float32[8, 2]
+          input %b : float32[8, 2]
+          input %k : uint32[]
+          %0 = Einsum(%h, %a) {equation="mk,kn->mn"} : float32[batch, 2]
+          %1 = Einsum(%h, %b) {equation="mk,kn->mn"} : float32[batch, 2]
+          %2 = Iota() {shape=[batch, 2], dtype="int64"} : int64[batch, 2]
+          %3 = Threefry(%2, %k, %k) : uint32[batch, 2]
+          %4 = Cast(%3) {dtype="float32"} : float32[batch, 2]
+          %5 = Exp(%1) : float32[batch, 2]
+          %6 = Mul(%4, %5) : float32[batch, 2]
+          %7 = Add(%0, %6) : float32[batch, 2]
+          output sum = %7
+          output noise = %4
+          output exp = %5
+        }""")
+    rng = np.random.default_rng(0)
+    sizes = {"h": (10, 8), "a": (8, 2), "b": (8, 2)}
+    data = {name: rng.normal(size=size).astype("float32") for name, size in sizes.items()}
+    data["k"] = np.array(3, "uint32")
+    expected = evaluate(graph, data)
+    received = runtime.compile(Program(graph), "cpu", 1).run(data, {})
+    for name, array in expected.items():
+        np.testing.assert_allclose(received[name], array, rtol=1e-4)
