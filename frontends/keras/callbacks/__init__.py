@@ -10,6 +10,8 @@ from graphc.keras.callbacks.lambda_callback import LambdaCallback
 from graphc.keras.callbacks.learning_rate import LearningRateScheduler, ReduceLROnPlateau
 from graphc.keras.callbacks.model_checkpoint import ModelCheckpoint
 from graphc.keras.callbacks.progbar_logger import ProgbarLogger
+from graphc.keras.callbacks.remote_monitor import RemoteMonitor
+from graphc.keras.callbacks.swap_ema_weights import SwapEMAWeights
 from graphc.keras.callbacks.tensorboard import TensorBoard
 from graphc.keras.callbacks.terminate_on_nan import TerminateOnNaN
 
@@ -25,6 +27,8 @@ __all__ = [
     "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
+    "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
 ]

@@ -464,6 +464,19 @@ class Optimizer(OptimizerState):
             for variable, average in zip(self._trainable_variables, self._averages, strict=True):
                 variable.assign(ops.where(due, average, variable))
 
+    def averaged_variables(self) -> list[tuple[Variable, Variable]]:
+        """Pairs of a variable and its running mean.
+
+        Raises:
+            ValueError: There are no means.
+        """
+        if not self.use_ema or not self._averages:
+            raise ValueError(
+                "the optimizer keeps no running means of the weights: make it with use_ema=True, "
+                "and train before you ask for them"
+            )
+        return list(zip(self._trainable_variables, self._averages, strict=True))
+
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         """At the end of training: set variables to their running means, if there are any."""
         if not self.use_ema:
