@@ -247,6 +247,7 @@ def test_making_without_values():
     [
         (lambda x: ops.unique(x), DataDependentControlFlowError, "say with `size`"),
         (lambda x: ops.nonzero(x), DataDependentControlFlowError, "say with `size`"),
+        (lambda x: ops.where(x > 0), DataDependentControlFlowError, "use keras.ops.nonzero"),
         (lambda x: ops.bincount(ops.cast(x, "int32")[0]), ShapeError, "say with `length`"),
         (
             lambda x: ops.segment_sum(x, ops.cast(x, "int32")[:, 0]),

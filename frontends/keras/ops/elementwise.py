@@ -7,6 +7,7 @@ from typing import Any
 
 from graphc.eager import Tensor, apply, as_tensor, cast, operate
 from graphc.eager.tensor import promoted
+from graphc.errors import DataDependentControlFlowError
 from graphc.ir import Op, is_complex, is_float, is_inexact
 from graphc.keras.ops.arguments import float_tensor
 from graphc.keras.ops.recording import operation
@@ -516,6 +517,12 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     if (x1 is None) != (x2 is None):
         raise ValueError("`x1` and `x2` either both should be `None` or both should be given")
     if x1 is None:
-        places = as_tensor(condition).numpy().nonzero()
+        tensor = as_tensor(condition)
+        if tensor.is_symbolic:
+            raise DataDependentControlFlowError(
+                "where: how many places there are is known only when the program runs; use "
+                "keras.ops.nonzero, which can be told with `size` how many places to give"
+            )
+        places = tensor.numpy().nonzero()
         return tuple(cast(Tensor(place), "int32") for place in places)
     return apply(graph_ops.Where(), _truth(condition), *promoted(x1, x2))
