@@ -23,6 +23,8 @@ RUN = 8
 _NETWORK = ((0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (1, 2), (5, 6),
             (0, 4), (1, 5), (2, 6), (3, 7), (2, 4), (3, 5), (1, 2), (3, 4), (5, 6))  # fmt: skip
 _SORT_WORDS = "sort_words"
+#: So few elements of each row are picked out without the rest being sorted.
+FEW = 16
 
 
 @lowers(Sort)
@@ -124,7 +126,8 @@ class _Rows:
         """Sort a row; gives the code for the position of the i-th element."""
         e = self.e
         if BITS[self.x.dtype] <= 32:
-            return self._pass(lambda i: self._key(x, i))
+            few = self.count.number is not None and 0 < self.count.number <= FEW
+            return (self._first if few else self._pass)(lambda i: self._key(x, i))
         low = self._pass(lambda i: e.cast(self._key(x, i), "uint32"))
         with e.loop(0, self.size) as i:
             e.store(e.cast(low(i), "uint32"), e.offset(self.positions, i, "uint32"))
@@ -139,19 +142,40 @@ class _Rows:
         """Sort by keys of up to 32 bits; gives the code for the place that the i-th came from."""
         e = self.e
         with e.loop(0, self.size) as i:
-            upper = e.shift_left(e.cast(key(i), "uint64"), 32)
-            word = e.bitwise_or(upper, e.cast(i, "uint64"))
-            e.store(word, e.offset(self.first, i, "uint64"))
+            e.store(self._word(key, i), e.offset(self.first, i, "uint64"))
         with e.loop(self.size, self.padded) as i:  # these stay behind all others
             e.store(e.constant((1 << 64) - 1, "uint64"), e.offset(self.first, i, "uint64"))
         words = e.call(_SORT_WORDS, "pointer", self.first, self.second, self.padded)
         assert words is not None
+        return lambda i: self._place(words, i)
 
-        def place(i: Register) -> Register:
-            word = e.load(e.offset(words, i, "uint64"), "uint64")
-            return e.cast(e.cast(word, "uint32"), "index")
+    def _first(self, key: Callable[[Register], Register]) -> Callable[[Register], Register]:
+        """Like `_pass`, for the first few only: each word is compared with the last of them."""
+        e = self.e
+        places = [e.offset(self.first, i, "uint64") for i in range(int(self.count.number or 0))]
+        for place in places:
+            e.store(e.constant((1 << 64) - 1, "uint64"), place)
+        with e.loop(0, self.size) as i:
+            word = self._word(key, i)
+            with e.if_(e.compare("lt", word, e.load(places[-1], "uint64"))):
+                # Each place keeps its word or takes that before it; one takes the new word.
+                old = [e.load(place, "uint64") for place in places]
+                low = [e.minimum(own, word) for own in old]
+                new = [low[0], *map(e.maximum, old[:-1], low[1:])]
+                for own, place in zip(new, places, strict=True):
+                    e.store(own, place)
+        return lambda i: self._place(self.first, i)
 
-        return place
+    def _word(self, key: Callable[[Register], Register], i: Register) -> Register:
+        e = self.e
+        upper = e.shift_left(e.cast(key(i), "uint64"), 32)
+        return e.bitwise_or(upper, e.cast(i, "uint64"))
+
+    def _place(self, words: Register, i: Register) -> Register:
+        """The position that the i-th word holds."""
+        e = self.e
+        word = e.load(e.offset(words, i, "uint64"), "uint64")
+        return e.cast(e.cast(word, "uint32"), "index")
 
     def _key(self, x: Register, i: Register) -> Register:
         """An unsigned integer of the same order as the elements (the opposite if descending)."""

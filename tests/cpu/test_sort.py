@@ -59,6 +59,16 @@ def test_rows_of_every_length(dtype, descending):
         assert received["values"].tobytes() == expected[0].tobytes()
 
 
+@pytest.mark.parametrize("count", [1, 2, 5, 16, 17])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int32", "uint8", "float64"])
+def test_the_first_few(dtype, count):
+    array = numbers((4, 300), dtype)
+    for descending in (False, True):
+        op = Sort(1, descending, count)
+        for mine, theirs in zip(run(op, array), reference.apply(op, array), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(st.integers(0, 9), min_size=1, max_size=4),
