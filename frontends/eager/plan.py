@@ -8,9 +8,11 @@ only run it. The graph stays with the plan: a tape differentiates it.
 from __future__ import annotations
 
 import contextvars
+import dataclasses
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from graphc.eager.location import user_line
 from graphc.eager.native import NativeCall
 from graphc.eager.quick import numpy_function
 from graphc.errors import UnsupportedError
-from graphc.ir import Graph, Location, Node, Value, is_inexact
+from graphc.ir import Graph, Location, Node, Op, SymbolicDim, Value, is_inexact
 
 #: Constants that are larger are computed anew rather than kept.
 KEPT_BYTES = 1 << 16
@@ -82,6 +84,49 @@ class Plan:
             except UnsupportedError:
                 pass  # what has no native code runs in NumPy
         return _Writer(self.graph, self.single).function()
+
+
+_BY_VALUE = frozenset([int, bool, str, type, type(None), type(Ellipsis), np.dtype, SymbolicDim])
+
+
+def function_key(
+    function: Callable[..., Any], attributes: Mapping[str, Any]
+) -> tuple[Any, ...] | None:
+    """What a function computes, by its code, what it closes over and further arguments.
+
+    Returns:
+        A hashable key, or None where something cannot be told by value.
+    """
+    if type(function) is not FunctionType:
+        return None
+    try:
+        inside = [cell.cell_contents for cell in function.__closure__ or ()]
+    except ValueError:  # a name that is not assigned yet
+        return None
+    inside += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items()]
+    key = (function.__code__, _value_key((*inside, *attributes.items())))
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return None if key[1] is None else key
+
+
+def _value_key(item: Any) -> Any:
+    """A Python value as a part of a key; None where it may change, or is not known here."""
+    kind = type(item)
+    if kind in _BY_VALUE or isinstance(item, Op):
+        return (kind, item)
+    if kind is float:
+        return (kind, repr(item))  # -0.0 equals 0.0
+    if kind is FunctionType:
+        return function_key(item, {})
+    if dataclasses.is_dataclass(kind) and kind.__hash__ is not None:
+        return (kind, item)
+    if kind is not tuple:
+        return None
+    parts = tuple([_value_key(part) for part in item])
+    return None if None in parts else (kind, parts)
 
 
 def make_plan(name: str, function: Callable[..., Any], tensors: Any) -> Plan:

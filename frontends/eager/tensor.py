@@ -25,7 +25,7 @@ from graphc.eager.indexing import (
     update_item_value,
 )
 from graphc.eager.operators import OPERATORS
-from graphc.eager.plan import Plan, make_plan, silence, with_line
+from graphc.eager.plan import Plan, function_key, make_plan, silence, with_line
 from graphc.eager.promotion import promote, standard_dtype
 from graphc.errors import ShapeError
 from graphc.ir import (
@@ -285,15 +285,16 @@ def apply_function(function: Any, *tensors: Tensor, **attributes: Any) -> Any:
     """The result of a function that is written over graph values, on tensors of either kind.
 
     Args:
-        function: Takes and returns `graphc.ir.Value`s of one graph. What it computes is planned
-            once for operands of the same types if it is a function of a module, which closes over
-            nothing, and the attributes are hashable.
+        function: Takes and returns `graphc.ir.Value`s of one graph. What it computes depends on
+            these, the attributes and what it closes over only; where all that can be told by value,
+            it is planned once for operands of the same types.
         *tensors: Its operands.
         **attributes: Further arguments of the function.
     """
     if any(isinstance(tensor.data, Value) for tensor in tensors):
         return _apply_symbolic(lambda *values: function(*values, **attributes), tensors)
-    key = _function_key(function, tensors, attributes)
+    known = function_key(function, attributes)
+    key = known and (known, *[(tensor.data.dtype, tensor.data.shape) for tensor in tensors])
     plan = _plans.get(key) if key else None
     if plan is None:
         name = getattr(function, "__name__", "function")
@@ -301,21 +302,6 @@ def apply_function(function: Any, *tensors: Tensor, **attributes: Any) -> Any:
         if key:
             _plans.keep(key, plan)
     return run_plan(plan, tensors)
-
-
-def _function_key(
-    function: Any, tensors: tuple[Tensor, ...], attributes: dict[str, Any]
-) -> tuple[Any, ...] | None:
-    if getattr(function, "__closure__", function) or getattr(function, "__defaults__", function):
-        return None
-    types = [(tensor.data.dtype, tensor.data.shape) for tensor in tensors]
-    given = [(name, type(item), item) for name, item in attributes.items()]
-    key = (function, *types, *given)
-    try:
-        hash(key)
-    except TypeError:
-        return None
-    return key
 
 
 def run_plan(plan: Plan, tensors: Any) -> Any:
