@@ -214,8 +214,8 @@ class Functional(Model):
                 f'model "{self.name}": input "{name}" {complaint}; it takes shape {wanted.shape}, '
                 f"received {received}{hint}" + (f" ({place})" if place else "")
             )
-        tensor = Tensor(tensor.data)
-        tensor.mask = mask
+        if tensor.mask is not mask:  # a new tensor: the one that was given has it already
+            tensor.mask = mask
         return tensor
 
 
