@@ -171,6 +171,6 @@ def address_of(array: np.ndarray) -> int:
     """Where the elements of a contiguous array are."""
     try:
         # A seventh of the time that the other ways take.
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
     except (TypeError, ValueError, BufferError):  # read-only, empty, or of a type unknown to C
         return int(array.__array_interface__["data"][0])

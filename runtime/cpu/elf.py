@@ -140,7 +140,7 @@ class ElfLibrary(Library):
                 _relocate(self._image, base, places[int(section["info"])], entries, addresses)
         _protect(base, parts)
         self._addresses = {
-            parsed.name(i): int(addresses[i])
+            parsed.name(int(i)): int(addresses[i])
             for i in np.flatnonzero((parsed.symbols["info"] >> 4) != _LOCAL)
             if parsed.symbols["section"][i] != _UNDEFINED
         }

@@ -13,6 +13,10 @@ processors, fewer cores than threads, and a forked child without its parent's th
 not progress. A worker that found nothing to do for a while sleeps until there is a new ticket (on
 Linux; elsewhere it gives its core away again and again). What a chunk computes does not depend on
 who runs it, so results are the same bits with any number of threads.
+
+Where other programs keep the cores busy, a worker may lose its core in the middle of a chunk, and
+the others then wait for milliseconds. A region that ends that late makes the next ones run on one
+thread: the more of them, the more often it happens.
 """
 
 from __future__ import annotations
@@ -41,6 +45,8 @@ CONTEXT = FUNCTION + 8
 CHUNKS = FUNCTION + 16
 ACTIVE = FUNCTION + 24  # 1 while a region is open
 SLEEPERS = FUNCTION + 32  # how many workers sleep until there is a new ticket
+ALONE = FUNCTION + 40  # how many regions the main thread still runs by itself
+RETREAT = FUNCTION + 48  # for how many it last decided to
 RUN = 3 * LINE  # the number of the run, 0 between runs
 BYTES = 4 * LINE
 

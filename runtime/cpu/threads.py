@@ -8,10 +8,12 @@ from __future__ import annotations
 from graphc.runtime.cpu.emitter import Emitter, Module, Operand, Parameter, Register
 from graphc.runtime.cpu.pool import (
     ACTIVE,
+    ALONE,
     CHUNKS,
     CONTEXT,
     DONE,
     FUNCTION,
+    RETREAT,
     RUN,
     SLEEPERS,
     TICKET,
@@ -38,6 +40,14 @@ _NAP = 2_000_000
 #: The numbers of Linux's system call `futex`, by processor.
 _FUTEX = {"x86_64": 202, "aarch64": 98}
 _FUTEX_WAIT, _FUTEX_WAKE = 128, 129  # within this process
+
+#: A region is late if its end takes so many ticks of the clock (a millisecond) longer than all that
+#: the main thread had to do in it.
+_LATE = 3_000_000
+#: For how many regions the main thread stays alone after the first late one, and at most.
+_FIRST_RETREAT, _LONGEST_RETREAT = 64, 4096
+#: Processors whose clock any program may read.
+_CLOCKS = ("x86_64",)
 
 _PARALLEL = "graphc_parallel"
 
@@ -77,20 +87,54 @@ def _emit_parallel(module: Module) -> None:
         pool, function, context, chunks = e.arguments
         usable = e.bitwise_and(e.compare("ne", pool, 0), e.compare("gt", chunks, 1))
         (shared,) = e.choose(
-            usable,
-            lambda: [e.compare("eq", e.load(_field(e, pool, ACTIVE), "index"), 0)],
-            lambda: [e.constant(False, "bool")],
+            usable, lambda: [_is_free(e, pool)], lambda: [e.constant(False, "bool")]
         )
         with e.if_(shared):
+            begun = _clock(e)
             _publish(e, pool, function, context, chunks)
             _drain(e, pool)
+            worked = _clock(e)
             spins = e.stack("index")
             e.store(e.index(0), spins)
             with e.while_(lambda: e.compare("lt", _read(e, pool, DONE), chunks)):
                 _wait(e, spins)
+            _notice_delay(e, pool, begun, worked)
             e.store(e.index(0), _field(e, pool, ACTIVE))
         with e.if_(e.bitwise_not(shared)), e.loop(0, chunks) as chunk:
             e.call(function, None, context, chunk)
+
+
+def _is_free(e: Emitter, pool: Register) -> Register:
+    """Whether the threads can take a region: none is open, and they were not late of late."""
+    alone = _field(e, pool, ALONE)
+    left = e.load(alone, "index")
+    e.store(e.maximum(e.sub(left, 1), e.index(0)), alone)
+    closed = e.compare("eq", e.load(_field(e, pool, ACTIVE), "index"), 0)
+    return e.logical_and(closed, e.compare("eq", left, 0))
+
+
+def _notice_delay(e: Emitter, pool: Register, begun: Register, worked: Register) -> None:
+    """Decides for how many regions the main thread had better be alone."""
+    place = _field(e, pool, RETREAT)
+    last = e.load(place, "index")
+    limit = e.add(e.sub(worked, begun), _LATE)
+    late = e.compare("gt", e.sub(_clock(e), worked), limit)
+    with e.if_(late):
+        longer = e.maximum(e.mul(last, 2), e.index(_FIRST_RETREAT))
+        longer = e.minimum(longer, e.index(_LONGEST_RETREAT))
+        e.store(longer, place)
+        e.store(longer, _field(e, pool, ALONE))
+    with e.if_(e.bitwise_not(late)):
+        e.store(e.maximum(e.sub(last, 1), e.index(0)), place)
+
+
+def _clock(e: Emitter) -> Register:
+    """The time in ticks; always 0 where programs may not read a clock."""
+    if not e.target.triple.startswith(_CLOCKS):
+        return e.index(0)
+    ticks = e.call("llvm.readcyclecounter", "index")
+    assert ticks is not None
+    return ticks
 
 
 def emit_worker(module: Module) -> None:
