@@ -22,7 +22,7 @@ from graphc.ops.family import Elementwise, like
 from graphc.ops.fourier import _Transform
 from graphc.ops.gather import Gather, Scatter
 from graphc.ops.linalg import Einsum
-from graphc.ops.matrix import _MatrixOp
+from graphc.ops.matrix import MatrixOp
 from graphc.ops.movement import (
     Concat,
     Expand,
@@ -316,7 +316,7 @@ RULES: dict[type[Op], Rule] = {
     Scatter: _scatter,
     Sort: _axis,
     Cumulative: _axis,
-    _MatrixOp: _leading,
+    MatrixOp: _leading,
     _Transform: _leading,
     Einsum: _einsum,
     _Convolution: _convolution,
