@@ -29,16 +29,10 @@ __all__ = [
 # ------------------------------------------------------------------------------------- arithmetic
 
 
-def _of_bools(op: Op, name: str, x1: Any, x2: Any) -> Tensor:
-    """An operation that is a connective of truth values, where both operands are."""
-    x, y = promoted(x1, x2)
-    return apply(op, x, y) if x.dtype == "bool" else operate(name, x, y)
-
-
 @operation
 def add(x1: Any, x2: Any) -> Tensor:
     """``x1 + x2``, broadcast; of bools whether either is true."""
-    return _of_bools(graph_logic.Or(), "add", x1, x2)
+    return operate("add", x1, x2)
 
 
 @operation
@@ -50,7 +44,7 @@ def subtract(x1: Any, x2: Any) -> Tensor:
 @operation
 def multiply(x1: Any, x2: Any) -> Tensor:
     """``x1 * x2``, broadcast; of bools whether both are true."""
-    return _of_bools(graph_logic.And(), "multiply", x1, x2)
+    return operate("multiply", x1, x2)
 
 
 @operation
@@ -79,28 +73,25 @@ def divide_no_nan(x1: Any, x2: Any) -> Tensor:
 @operation
 def floor_divide(x1: Any, x2: Any) -> Tensor:
     """``x1 / x2`` rounded down."""
-    return operate("floor_divide", *_ordered(x1, x2))
+    return operate("floor_divide", x1, x2)
 
 
 @operation
 def mod(x1: Any, x2: Any) -> Tensor:
     """The remainder of ``x1 / x2``, with the sign of ``x2``."""
-    return operate("mod", *_ordered(x1, x2))
+    return operate("mod", x1, x2)
 
 
 @operation
 def power(x1: Any, x2: Any) -> Tensor:
     """``x1`` to the power ``x2``."""
-    return operate("power", *_ordered(x1, x2))
+    return operate("power", x1, x2)
 
 
 @operation
 def negative(x: Any) -> Tensor:
     """``-x``; unsigned integers wrap around."""
-    tensor = as_tensor(x)
-    if tensor.dtype.startswith("uint"):
-        return operate("subtract", 0, tensor)
-    return operate("negative", tensor)
+    return operate("negative", x)
 
 
 @operation
@@ -393,30 +384,25 @@ def not_equal(x1: Any, x2: Any) -> Tensor:
 @operation
 def less(x1: Any, x2: Any) -> Tensor:
     """Whether ``x1 < x2``."""
-    return operate("less", *_ordered(x1, x2))
+    return operate("less", x1, x2)
 
 
 @operation
 def less_equal(x1: Any, x2: Any) -> Tensor:
     """Whether ``x1 <= x2``."""
-    return operate("less_equal", *_ordered(x1, x2))
+    return operate("less_equal", x1, x2)
 
 
 @operation
 def greater(x1: Any, x2: Any) -> Tensor:
     """Whether ``x1 > x2``."""
-    return operate("greater", *_ordered(x1, x2))
+    return operate("greater", x1, x2)
 
 
 @operation
 def greater_equal(x1: Any, x2: Any) -> Tensor:
     """Whether ``x1 >= x2``."""
-    return operate("greater_equal", *_ordered(x1, x2))
-
-
-def _ordered(x1: Any, x2: Any) -> list[Tensor]:
-    x, y = promoted(x1, x2)
-    return [cast(x, "int32"), cast(y, "int32")] if x.dtype == "bool" else [x, y]
+    return operate("greater_equal", x1, x2)
 
 
 @operation
