@@ -8,6 +8,12 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
+from graphc.config import config
+from graphc.eager import as_tensor
+from graphc.eager.dispatch import call_operation
+from graphc.ir import is_float
+from graphc.keras import ops
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -91,6 +97,34 @@ def takes_name(function: Callable[P, R]) -> Callable[P, R]:
 
     call._graphc_public = True  # type: ignore[attr-defined]
     return call
+
+
+def composed(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorator: a function that consists of operations, planned as a whole for tensors.
+
+    On tensors of a functional model the operations are recorded, not the function: so the model
+    can be saved.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> R:
+        kwargs.pop("name", None)
+        return call_operation(function, args, kwargs, function)
+
+    call._graphc_public = True  # type: ignore[attr-defined]
+    return call
+
+
+def tensor_of(x: Any) -> Any:
+    """``x`` as a tensor; the tensor of a functional model is one already."""
+    return x if getattr(x, "records_operations", False) else as_tensor(x)
+
+
+def float_tensor_of(x: Any) -> Any:
+    """``x`` as a floating-point or complex tensor; integers and bools become `floatx`."""
+    tensor = tensor_of(x)
+    inexact = is_float(tensor.dtype) or tensor.dtype.startswith("complex")
+    return tensor if inexact else ops.cast(tensor, config.floatx)
 
 
 def published(item: R) -> R:

@@ -148,7 +148,7 @@ class Dataset:
         """Tuples of an element of each, as long as all have one; ``datasets`` may be one tuple."""
         sources = datasets[0] if len(datasets) == 1 and isinstance(datasets[0], tuple) else datasets
         counts = [data._count for data in sources if data._count != INFINITE_CARDINALITY]
-        count = min(counts) if counts and None not in counts else None  # type: ignore[type-var]
+        count = min(counts) if counts and None not in counts else None
         return Dataset(lambda: zip(*(data._source() for data in sources), strict=False), count)
 
     # -------------------------------------------------------------------------- one by one

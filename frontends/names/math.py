@@ -10,12 +10,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from graphc.eager import Tensor, as_tensor
+from graphc.eager import Tensor
 from graphc.ir import is_float
 from graphc.keras import ops
-from graphc.keras.ops.arguments import float_tensor
-from graphc.keras.ops.recording import operation
-from graphc.names.adapt import missing_name, public_names, renamed, takes_name
+from graphc.names.adapt import (
+    composed,
+    float_tensor_of,
+    missing_name,
+    public_names,
+    renamed,
+    takes_name,
+    tensor_of,
+)
 from graphc.names.counting import *  # noqa: F403
 from graphc.names.dtypes import name_of
 
@@ -37,6 +43,7 @@ divide = renamed(ops.true_divide, "x y")
 divide_no_nan = renamed(ops.divide_no_nan, "x y")
 equal = renamed(ops.equal, "x y")
 erf = renamed(ops.erf, "x")
+erfc = renamed(ops.erfc, "x")
 erfinv = renamed(ops.erfinv, "x")
 exp = renamed(ops.exp, "x")
 expm1 = renamed(ops.expm1, "x")
@@ -98,12 +105,6 @@ accumulate_n = add_n
 
 
 @takes_name
-def erfc(x: Any) -> Any:
-    """``1 - erf(x)``; from 1 on as 1 - erf, so it is 0 where erf is 1 within rounding."""
-    return ops.subtract(1.0, ops.erf(x))
-
-
-@takes_name
 def real(input: Any) -> Any:
     """The real parts."""
     return ops.real(input)
@@ -127,11 +128,10 @@ def angle(input: Any) -> Any:
     return ops.angle(input)
 
 
-@takes_name
-@operation
+@composed
 def complex(real: Any, imag: Any) -> Tensor:
     """Complex numbers from their real and imaginary parts."""
-    x, y = as_tensor(real), as_tensor(imag)
+    x, y = tensor_of(real), tensor_of(imag)
     kind = "complex128" if "float64" in (x.dtype, y.dtype) else "complex64"
     return ops.cast(x, kind) + ops.cast(y, kind) * 1j
 
@@ -215,11 +215,10 @@ reduce_variance = renamed(ops.var, "input_tensor axis keepdims")
 def _keeping_dtype(function: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     """A reduction in the type of its operand, where Keras chooses a wider one for integers."""
     result = function(x, axis=axis, keepdims=keepdims)
-    return ops.cast(result, ops.dtype(ops.convert_to_tensor(x)))
+    return ops.cast(result, tensor_of(x).dtype)
 
 
-@takes_name
-@operation
+@composed
 def reduce_sum(input_tensor: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The sum over axes, all by default; integers keep their type.
 
@@ -231,15 +230,13 @@ def reduce_sum(input_tensor: Any, axis: Any = None, keepdims: bool = False) -> T
     return _keeping_dtype(ops.sum, input_tensor, axis, keepdims)
 
 
-@takes_name
-@operation
+@composed
 def reduce_prod(input_tensor: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The product over axes, all by default; integers keep their type."""
     return _keeping_dtype(ops.prod, input_tensor, axis, keepdims)
 
 
-@takes_name
-@operation
+@composed
 def reduce_mean(input_tensor: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The mean over axes, all by default; that of integers is cut off to an integer.
 
@@ -251,18 +248,17 @@ def reduce_mean(input_tensor: Any, axis: Any = None, keepdims: bool = False) -> 
     Example:
         >>> graphc.reduce_mean(graphc.constant([[1.0, 3.0], [5.0, 7.0]]), axis=0)
     """
-    x = as_tensor(input_tensor)
+    x = tensor_of(input_tensor)
     if is_float(x.dtype) or x.dtype.startswith("complex"):
         return ops.mean(x, axis, keepdims)
     return ops.cast(ops.mean(ops.cast(x, "float64"), axis, keepdims), x.dtype)
 
 
-@takes_name
-@operation
+@composed
 def reduce_euclidean_norm(input_tensor: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The square root of the sum of squares over axes, all by default."""
-    x = as_tensor(input_tensor)
-    return ops.cast(ops.sqrt(ops.sum(ops.square(float_tensor(x)), axis, keepdims)), x.dtype)
+    x = tensor_of(input_tensor)
+    return ops.cast(ops.sqrt(ops.sum(ops.square(float_tensor_of(x)), axis, keepdims)), x.dtype)
 
 
 @takes_name
@@ -287,7 +283,7 @@ def argmin(input: Any, axis: Any = 0, output_type: Any = "int64") -> Any:
 
 def _cumulate(function: Any, x: Any, axis: int, exclusive: bool, reverse: bool, start: int) -> Any:
     tensor = ops.flip(x, axis) if reverse else x
-    result = ops.cast(function(tensor, axis), ops.dtype(ops.convert_to_tensor(x)))
+    result = ops.cast(function(tensor, axis), x.dtype)
     if exclusive:
         rank = ops.ndim(result)
         place = axis % rank
@@ -298,8 +294,7 @@ def _cumulate(function: Any, x: Any, axis: int, exclusive: bool, reverse: bool, 
     return ops.flip(result, axis) if reverse else result
 
 
-@takes_name
-@operation
+@composed
 def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
     """Sums of the first 1, 2, ... elements along an axis.
 
@@ -309,37 +304,33 @@ def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False
         exclusive: Whether each element is left out of its own sum: the first is 0.
         reverse: Whether to begin at the end.
     """
-    return _cumulate(ops.cumsum, as_tensor(x), axis, exclusive, reverse, 0)
+    return _cumulate(ops.cumsum, tensor_of(x), axis, exclusive, reverse, 0)
 
 
-@takes_name
-@operation
+@composed
 def cumprod(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
     """Products of the first 1, 2, ... elements along an axis (see `cumsum`)."""
-    return _cumulate(ops.cumprod, as_tensor(x), axis, exclusive, reverse, 1)
+    return _cumulate(ops.cumprod, tensor_of(x), axis, exclusive, reverse, 1)
 
 
 # ---------------------------------------------------------------------------------- norms
 
 
-@takes_name
-@operation
+@composed
 def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12) -> Tensor:
     """``x / sqrt(max(sum(x^2), epsilon))``, the sum taken over axes, all by default."""
-    tensor = float_tensor(x)
+    tensor = float_tensor_of(x)
     total = ops.sum(ops.square(tensor), axis, keepdims=True)
     return tensor * ops.rsqrt(ops.maximum(total, epsilon))
 
 
-@takes_name
-@operation
+@composed
 def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any) -> Tensor:
     """Elements below a bound become it, those above the other that."""
     return ops.minimum(ops.maximum(t, clip_value_min), clip_value_max)
 
 
-@takes_name
-@operation
+@composed
 def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None) -> Tensor:
     """A tensor made smaller, if it has to be, so that its norm is at most ``clip_norm``.
 
@@ -348,7 +339,7 @@ def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None) -> Tensor:
         clip_norm: The largest norm.
         axes: Over which axes the norm is taken; all by default.
     """
-    x = float_tensor(t)
+    x = float_tensor_of(t)
     total = ops.sum(ops.square(x), axes, keepdims=True)
     positive = total > 0
     norm = ops.where(positive, ops.sqrt(ops.where(positive, total, 1)), total)

@@ -440,7 +440,7 @@ def conv2d_transpose(
     full = ops.conv_transpose(x, filters, steps, "valid", None, layout, rates)
     sizes = _sizes_of(output_shape)
     start = 2 if first else 1
-    window, made = known_sizes(filters, "conv2d_transpose"), ops.shape(full)
+    window, made = known_sizes(filters, "conv2d_transpose"), known_sizes(full, "conv2d_transpose")
     given = known_sizes(x, "conv2d_transpose", start, start + 2)
     cut, widths = [slice(None)] * 4, [(0, 0)] * 4
     for i in range(2):
@@ -457,7 +457,7 @@ def conv2d_transpose(
         added = max((positions - 1) * steps[i] + reach - size, 0) if padding == "SAME" else 0
         before = added // 2
         cut[axis] = slice(before, before + size)
-        widths[axis] = (0, max(before + size - int(made[axis]), 0))
+        widths[axis] = (0, max(before + size - made[axis], 0))
     return ops.get_item(ops.pad(full, widths), tuple(cut))
 
 

@@ -228,7 +228,7 @@ def test_the_same_in_a_compiled_function(name, values):
     )
 
 
-def test_names_in_a_functional_model():
+def test_names_in_a_functional_model(tmp_path):
     inputs = keras.Input((3,))
     x = tf.nn.relu(tf.matmul(inputs, tf.ones((3, 2))))
     outputs = tf.concat([x, tf.reduce_mean(x, axis=1, keepdims=True)], axis=1)
@@ -236,6 +236,38 @@ def test_names_in_a_functional_model():
     data = np.array([[1.0, 2.0, 3.0], [-1.0, 0.5, 1.0]], "float32")
     expected = np.minimum(np.repeat(np.maximum(data.sum(1, keepdims=True), 0), 3, 1), 4)
     np.testing.assert_allclose(model.predict(data, verbose=0), expected)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded.predict(data, verbose=0), expected)
+
+
+FUNCTIONAL = {
+    "sum": lambda x: tf.reduce_sum(x, axis=1),
+    "mean": lambda x: tf.reduce_mean(x, axis=[1, 2]),
+    "norm": lambda x: tf.math.reduce_euclidean_norm(x, axis=1),
+    "cumsum": lambda x: tf.cumsum(x, axis=1, exclusive=True, reverse=True),
+    "normalized": lambda x: tf.math.l2_normalize(x, axis=2),
+    "clipped": lambda x: tf.clip_by_norm(x, 1.0, axes=[1, 2]),
+    "one_hot": lambda x: tf.one_hot(tf.argmax(x, axis=1), 4),
+    "transposed": lambda x: tf.transpose(x, [0, 2, 1]),
+    "split": lambda x: tf.split(x, [1, 2], axis=1)[1],
+    "padded": lambda x: tf.pad(x, [[0, 0], [1, 0], [0, 2]]),
+    "sliced": lambda x: tf.slice(x, [0, 1, 0], [-1, 1, 2]),
+    "squared difference": lambda x: tf.math.squared_difference(x, 1.0),
+    "resized": lambda x: tf.image.resize(x[..., tf.newaxis], [4, 3]),
+    "losses": lambda x: tf.nn.sigmoid_cross_entropy_with_logits(tf.ones_like(x), x),
+    "gathered": lambda x: tf.gather(x, [1, 0], axis=2),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONAL)
+def test_functions_of_a_models_tensors(name):
+    inputs = keras.Input((3, 2))
+    model = keras.Model(inputs, FUNCTIONAL[name](inputs))
+    data = np.random.default_rng(0).normal(size=(4, 3, 2)).astype("float32")
+    np.testing.assert_allclose(
+        model.predict(data, verbose=0), np.asarray(FUNCTIONAL[name](tf.constant(data))), rtol=1e-5
+    )
 
 
 def test_scopes():
