@@ -219,15 +219,21 @@ class Layer(Parts):
             self.keep_losses(context.losses)
         return outputs
 
-    def _resolve_training(self, kwargs: dict[str, Any]) -> bool:
-        training = kwargs.get("training")
+    def _resolve_training(self, kwargs: dict[str, Any]) -> bool | None:
+        """The flag of the call: what the caller said, or the calls around it.
+
+        If nobody said, `call` gets True where that is its own default, else False.
+        """
+        training = kwargs.pop("training", None)
         if training is None:
             training = call_context.training()
         if "training" in self._call_parameters:
-            kwargs["training"] = training
-        else:
-            kwargs.pop("training", None)
-        return bool(training)
+            kwargs["training"] = self._training_default if training is None else training
+        return None if training is None else bool(training)
+
+    @functools.cached_property
+    def _training_default(self) -> bool:
+        return inspect.signature(self.call).parameters["training"].default is True
 
     @functools.cached_property
     def _call_parameters(self) -> tuple[str, ...]:

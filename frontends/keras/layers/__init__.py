@@ -17,6 +17,15 @@ from graphc.keras.layers.attention import (
     EinsumDense,
     MultiHeadAttention,
 )
+from graphc.keras.layers.augmentation import (
+    RandomBrightness,
+    RandomContrast,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
+from graphc.keras.layers.categories import CategoryEncoding, Discretization
 from graphc.keras.layers.convolution import (
     Conv1D,
     Conv2D,
@@ -32,6 +41,7 @@ from graphc.keras.layers.convolution_transpose import (
     Conv3DTranspose,
 )
 from graphc.keras.layers.core import Activation, Dense, Embedding, Identity, Lambda, Masking
+from graphc.keras.layers.cropping_images import CenterCrop, RandomCrop, Resizing
 from graphc.keras.layers.merging import (
     Add,
     Average,
@@ -58,6 +68,12 @@ from graphc.keras.layers.normalization import (
     UnitNormalization,
 )
 from graphc.keras.layers.pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D,
     AveragePooling1D,
     AveragePooling2D,
     AveragePooling3D,
@@ -125,6 +141,12 @@ SeparableConvolution2D = SeparableConv2D
 __all__ = [
     "Activation",
     "ActivityRegularization",
+    "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D",
+    "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D",
+    "AdaptiveMaxPooling3D",
     "Add",
     "AdditiveAttention",
     "AlphaDropout",
@@ -138,6 +160,8 @@ __all__ = [
     "AvgPool3D",
     "BatchNormalization",
     "Bidirectional",
+    "CategoryEncoding",
+    "CenterCrop",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -157,6 +181,7 @@ __all__ = [
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Discretization",
     "Dot",
     "Dropout",
     "ELU",
@@ -206,10 +231,18 @@ __all__ = [
     "Permute",
     "RMSNormalization",
     "RNN",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "Resizing",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",

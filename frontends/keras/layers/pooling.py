@@ -236,3 +236,85 @@ class GlobalMaxPooling3D(_GlobalMax):
     """The largest element of each channel of a volume; see `GlobalMaxPooling2D`."""
 
     rank = 3
+
+
+class _AdaptivePooling(SpatialLayer):
+    """So many windows that together cover an image, whatever its size.
+
+    Args:
+        output_size: How many windows along each spatial axis.
+        data_format: ``"channels_last"`` or ``"channels_first"``.
+        **kwargs: For `Layer`.
+    """
+
+    arguments = ("output_size", "data_format")
+    largest: ClassVar[bool]
+
+    def __init__(self, output_size: Any, data_format: str | None = None, **kwargs: Any):
+        super().__init__(data_format, **kwargs)
+        self.output_size = per_axis(output_size, self.rank, "output_size", self)
+
+    def call(self, inputs: Any) -> Any:
+        """The pooled image."""
+        pool = ops.adaptive_max_pool if self.largest else ops.adaptive_average_pool
+        return pool(inputs, self.output_size, self.data_format)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The output's shape for an input shape."""
+        return self.image_shape(input_shape[0], self.output_size, input_shape[self.channel_axis])
+
+
+class _AdaptiveAveragePooling(_AdaptivePooling):
+    largest = False
+
+
+class _AdaptiveMaxPooling(_AdaptivePooling):
+    largest = True
+
+
+@public("keras.layers")
+class AdaptiveAveragePooling1D(_AdaptiveAveragePooling):
+    """The means of so many windows over a sequence; see `AdaptiveAveragePooling2D`."""
+
+    rank = 1
+
+
+@public("keras.layers")
+class AdaptiveAveragePooling2D(_AdaptiveAveragePooling):
+    """The means of so many windows that together cover an image, whatever its size.
+
+    Args:
+        output_size: Rows and columns of the result, or one number for both.
+        data_format: ``"channels_last"`` or ``"channels_first"``.
+        **kwargs: For `Layer`.
+    """
+
+    rank = 2
+
+
+@public("keras.layers")
+class AdaptiveAveragePooling3D(_AdaptiveAveragePooling):
+    """The means of so many windows over a volume; see `AdaptiveAveragePooling2D`."""
+
+    rank = 3
+
+
+@public("keras.layers")
+class AdaptiveMaxPooling1D(_AdaptiveMaxPooling):
+    """The largest elements of so many windows over a sequence; see `AdaptiveMaxPooling2D`."""
+
+    rank = 1
+
+
+@public("keras.layers")
+class AdaptiveMaxPooling2D(_AdaptiveMaxPooling):
+    """The largest elements of so many windows over an image; see `AdaptiveAveragePooling2D`."""
+
+    rank = 2
+
+
+@public("keras.layers")
+class AdaptiveMaxPooling3D(_AdaptiveMaxPooling):
+    """The largest elements of so many windows over a volume; see `AdaptiveAveragePooling2D`."""
+
+    rank = 3
