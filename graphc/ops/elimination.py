@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -53,14 +54,21 @@ class LU(MatrixOp):
         return a, pivots, TensorType((*batch, rows), "int32")
 
     def evaluate(self, a: np.ndarray) -> tuple[np.ndarray, ...]:
-        lu = a.astype(np.float64)
         *batch, rows, columns = a.shape
-        pivots = np.zeros((*batch, min(rows, columns)), np.int32)
-        order = np.broadcast_to(np.arange(rows, dtype=np.int32), (*batch, rows)).copy()
-        for matrix in np.ndindex(*batch):
-            for i in range(min(rows, columns)):
-                _eliminate(lu[matrix], order[matrix], pivots[matrix], i)
-        return lu.astype(a.dtype), pivots, order
+        count = math.prod(batch)
+        lu = a.astype(np.float64).reshape(count, rows, columns)
+        pivots = np.zeros((count, min(rows, columns)), np.int32)
+        order = np.tile(np.arange(rows, dtype=np.int32), (count, 1))
+        for i in range(min(rows, columns)):
+            pivots[:, i] = i + np.argmax(np.abs(lu[:, i:, i]), axis=1)
+            for rows_of in (lu, order):
+                _exchange(rows_of, i, pivots[:, i])
+            below, divisor = lu[:, i + 1 :, i], lu[:, i, i, None]
+            below /= np.where(divisor == 0, 1, divisor)
+            lu[:, i + 1 :, i + 1 :] -= below[:, :, None] * lu[:, i, None, i + 1 :]
+        shapes = (a.shape, (*batch, min(rows, columns)), (*batch, rows))
+        parts = zip((lu.astype(a.dtype), pivots, order), shapes, strict=True)
+        return tuple(part.reshape(shape) for part, shape in parts)
 
     def gradient(
         self, node: Node, dlu: Value | None, *rest: Value | None
@@ -195,15 +203,10 @@ class Solve(MatrixOp):
             yield Sample(cls(), (a.astype(dtype), b.astype(dtype)))
 
 
-def _eliminate(lu: np.ndarray, order: np.ndarray, pivots: np.ndarray, i: int) -> None:
-    """One step of elimination in place, on one matrix."""
-    pivot = i + int(np.argmax(np.abs(lu[i:, i])))
-    pivots[i] = pivot
-    lu[[i, pivot]] = lu[[pivot, i]]
-    order[[i, pivot]] = order[[pivot, i]]
-    if lu[i, i] != 0:
-        lu[i + 1 :, i] /= lu[i, i]
-    lu[i + 1 :, i + 1 :] -= np.outer(lu[i + 1 :, i], lu[i, i + 1 :])
+def _exchange(rows: np.ndarray, first: int, second: np.ndarray) -> None:
+    """Exchange one row of each matrix with another, in place."""
+    each = np.arange(len(rows))
+    rows[each, second], rows[:, first] = rows[:, first].copy(), rows[each, second]
 
 
 def inverse_order(order: Value) -> Value:

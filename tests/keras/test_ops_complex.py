@@ -49,6 +49,8 @@ CASES = [
     ("isreal", (EDGES,)),
     ("matmul", (Z, W.T)),
     ("dot", (Z, ROW)),
+    ("vdot", (Z, W)),
+    ("norm", (Z,)),
     ("polar", (np.abs(X), X)),
     ("inv", (numbers(3, 3),)),
     ("solve", (numbers(2, 3, 3), numbers(2, 3, 1))),
@@ -300,3 +302,11 @@ def test_what_has_no_meaning_for_complex_numbers(function):
 def test_parts_need_two_elements():
     with pytest.raises(ShapeError, match="must be size 2"):
         ops.view_as_complex(np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("axis, ord", [(1, 1), (1, np.inf), (0, 3), ((0, 1), "fro"), ((0, 1), 1)])
+def test_norms(axis, ord):
+    expected = np.linalg.norm(Z, ord, axis)
+    np.testing.assert_allclose(ops.norm(Z, ord=ord, axis=axis).numpy(), expected, rtol=1e-13)
+    with pytest.raises(TypeError, match="complex"):
+        ops.norm(Z, ord="nuc")

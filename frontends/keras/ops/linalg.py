@@ -18,6 +18,7 @@ import numpy as np
 from graphc.eager import Tensor, apply, as_tensor, cast, transforms
 from graphc.eager.tensor import promoted
 from graphc.errors import ShapeError
+from graphc.ir import is_complex
 from graphc.ir.dims import Dim, Shape, broadcast_shapes
 from graphc.keras.ops.arguments import counted, float_tensor, many_axes, reshaped
 from graphc.keras.ops.creation import eye
@@ -479,16 +480,20 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> T
         >>> keras.ops.norm([[3.0, 4.0], [6.0, 8.0]], axis=1)
     """
     tensor = float_tensor(x)
+    # Norms but those by singular values are those of the absolute values.
+    size = absolute(tensor) if is_complex(tensor.dtype) else tensor
     if axis is None and ord is None:
-        return sqrt(reduce_sum(tensor * tensor, None, keepdims))
+        return sqrt(reduce_sum(size * size, None, keepdims))
     wanted = tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
     axes = many_axes(axis, tensor.ndim, "norm")
     if axis is not None:  # in the order in which they were given: rows, then columns
         axes = tuple(int(place) % tensor.ndim for place in wanted)
     if len(axes) == 1:
-        return _vector_norm(tensor, ord, axes[0], keepdims)
+        return _vector_norm(size, ord, axes[0], keepdims)
+    if len(axes) == 2 and ord in ("nuc", 2, -2):
+        return _spectral_norm(tensor, ord, axes, keepdims)
     if len(axes) == 2:
-        return _matrix_norm(tensor, ord, axes, keepdims)
+        return _matrix_norm(size, ord, axes, keepdims)
     raise ShapeError(
         f"norm: pass one axis for a norm of vectors, or two for one of matrices. "
         f"Received: ord={ord}, axis={axis}, shape={tensor.shape}"
@@ -512,17 +517,19 @@ def _vector_norm(x: Tensor, ord: Any, axis: int, keepdims: bool) -> Tensor:
     return power(reduce_sum(power(size, ord), axis, keepdims), 1 / ord)
 
 
+def _spectral_norm(x: Tensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Tensor:
+    values = svd(moveaxis(x, axes, (-2, -1)), compute_uv=False)
+    reduce = {"nuc": reduce_sum, 2: reduce_max, -2: reduce_min}[ord]
+    found = reduce(values, -1)
+    if not keepdims:
+        return found
+    return reshaped(found, [1 if a in axes else d for a, d in enumerate(x.dims)])
+
+
 def _matrix_norm(x: Tensor, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Tensor:
     row, column = axes
     if ord in (None, "fro"):
         return sqrt(reduce_sum(x * x, axes, keepdims))
-    if ord in ("nuc", 2, -2):
-        values = svd(moveaxis(x, axes, (-2, -1)), compute_uv=False)
-        reduce = {"nuc": reduce_sum, 2: reduce_max, -2: reduce_min}[ord]
-        found = reduce(values, -1)
-        if not keepdims:
-            return found
-        return reshaped(found, [1 if a in axes else d for a, d in enumerate(x.dims)])
     if ord not in (1, -1, math.inf, -math.inf):
         raise ValueError(f"Invalid `ord` argument for matrix norm. Received: ord={ord}")
     inner, outer = (row, column) if abs(ord) == 1 else (column, row)

@@ -10,12 +10,14 @@ from typing import Any
 from graphc.eager import Tensor, apply, as_tensor, cast, operate
 from graphc.eager.tensor import promoted
 from graphc.errors import ShapeError
+from graphc.ir import is_complex
 from graphc.keras.ops.arguments import one_axis, reshaped
 from graphc.keras.ops.elementwise import multiply
 from graphc.keras.ops.indexing import diagonal
 from graphc.keras.ops.movement import squeeze, transpose
 from graphc.keras.ops.recording import operation
 from graphc.keras.ops.reduction import sum as reduce_sum
+from graphc.ops.complex import Conj
 from graphc.ops.linalg import Einsum
 
 __all__ = [
@@ -74,8 +76,9 @@ def outer(x1: Any, x2: Any) -> Tensor:
 
 @operation
 def vdot(x1: Any, x2: Any) -> Tensor:
-    """The sum of products of all elements."""
+    """The sum of products of all elements; of complex ones the first is conjugated."""
     x, y = (reshaped(t, (math.prod(t.dims),)) for t in promoted(x1, x2))
+    x = apply(Conj(), x) if is_complex(x.dtype) else x
     return _contracted(lambda a, b: apply(Einsum("a,a->"), a, b), x, y)
 
 
