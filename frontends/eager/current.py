@@ -5,13 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from graphc.eager.tape import GradientTape
     from graphc.eager.trace import Trace
 
-Tapes: TypeAlias = "tuple[GradientTape, ...]"
+
+class Recorder(Protocol):
+    """What is told of computations: a tape."""
+
+    def record(self, plan: Any, operands: Any, results: Any, /) -> None:
+        """Take in that a plan computed results from operands."""
+
+    def read(self, variable: Any, value: Any, /) -> None:
+        """Take in that a variable was read."""
+
+    def tracks(self, tensor: Any, /) -> bool:
+        """Whether a tensor that has elements needs a value of its own in a traced graph."""
+
+    def embedding(self, tensor: Any, graph: Any, /) -> Any:
+        """The value that stands for a tracked tensor in a traced graph, if there is one yet."""
+
+    def embed(self, tensor: Any, value: Any, /) -> None:
+        """Take in which value stands for a tracked tensor in a traced graph."""
+
+
+Tapes: TypeAlias = "tuple[Recorder, ...]"
 
 # Python code that is traced does not pass the trace along, so the innermost one is ambient.
 _current: ContextVar[Trace | None] = ContextVar("graphc_trace", default=None)
@@ -51,12 +70,12 @@ def computing_at_once() -> Iterator[None]:
         leave(entry)
 
 
-def add_tape(tape: GradientTape) -> None:
+def add_tape(tape: Recorder) -> None:
     """Let a tape record from here on."""
     _tapes.set((*_tapes.get(), tape))
 
 
-def remove_tape(tape: GradientTape) -> None:
+def remove_tape(tape: Recorder) -> None:
     """Let a tape record no longer."""
     _tapes.set(tuple(other for other in _tapes.get() if other is not tape))
 

@@ -17,9 +17,9 @@ from graphc.config import config
 from graphc.eager.cache import Cache
 from graphc.eager.plan import KEPT_BYTES, Plan
 from graphc.eager.structure import Slot, filler
-from graphc.eager.tensor import Tensor, run_plan
+from graphc.eager.tensor import Tensor, as_tensor, run_plan
 from graphc.eager.trace import Trace
-from graphc.ir import Graph, Value
+from graphc.ir import Graph, Value, is_float
 
 #: A plan, and what puts its results into the structure that the function returns; None for what
 #: cannot be planned.
@@ -30,6 +30,8 @@ _calls: Cache[tuple[Any, ...], Call] = Cache(8192)
 _planned: dict[Any, int] = {}
 _MOST_PLANS = 256
 
+#: In a key: here stands an array of NumPy.
+_ARRAY = object()
 _BY_VALUE = frozenset([int, bool, str, type(None)])
 
 
@@ -60,7 +62,7 @@ def call_operation(
         args: Its positional arguments.
         kwargs: Its other arguments.
         otherwise: Called in its place for arguments that are not all tensors that have elements,
-            variables, numbers, texts or lists of them.
+            variables, arrays, numbers, texts or lists of them.
     """
     key: list[Any] = [function, config.floatx, config.epsilon, config.image_data_format]
     tensors: list[Tensor] = []
@@ -102,9 +104,11 @@ def _add(item: Any, key: list[Any], tensors: list[Tensor]) -> bool:
         key.append(kind)
         key.append(len(item))
         return all(_add(part, key, tensors) for part in item)
-    elif hasattr(item, "as_tensor"):
-        tensor = item.as_tensor()
+    elif hasattr(item, "as_tensor") or kind is np.ndarray and item.dtype.kind in "biuf":
+        tensor = as_tensor(item)
         data = tensor.data
+        if kind is np.ndarray:
+            key.append(_ARRAY)
         if type(data) is not np.ndarray:
             return False
         key.append(data.dtype)
@@ -125,11 +129,14 @@ def _new_call(
         _planned.clear()
     else:
         _planned[function] = count + 1
-    try:
-        call = _plan(function, args, kwargs, tensors)
-    except Exception:
-        # Whatever it was: the function itself says it better, or gets along without.
-        call = None
+    call = None
+    floats = {tensor.data.dtype for tensor in tensors if is_float(tensor.dtype)}
+    # An array of floats bends to tensors of another type, which placeholders cannot tell.
+    if len(floats) < 2 or not any(part is _ARRAY for part in key):
+        try:
+            call = _plan(function, args, kwargs, tensors)
+        except Exception:
+            call = None  # whatever it was: the function itself says it better, or needs no plan
     return _calls.keep(key, call)
 
 
@@ -158,7 +165,8 @@ def _with(item: Any, placeholders: Iterator[Tensor]) -> Any:
     """An argument with placeholders for the tensors in it."""
     if isinstance(item, (tuple, list)):
         return type(item)(_with(part, placeholders) for part in item)
-    return next(placeholders) if hasattr(item, "as_tensor") else item
+    is_tensor = hasattr(item, "as_tensor") or isinstance(item, np.ndarray)
+    return next(placeholders) if is_tensor else item
 
 
 def _template(result: Any, graph: Graph, outputs: list[Value]) -> Any:

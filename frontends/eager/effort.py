@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from graphc.ir import Graph, Node, Value
+from graphc.ir import Graph, Node, Value, dims
 from graphc.ops.control import Scan, WhileLoop
 from graphc.ops.conv import Conv, ConvKernelGradient, ConvTranspose
 from graphc.ops.elementwise import Erf
@@ -41,9 +41,10 @@ def _effort_of(node: Node) -> float:
     op = node.op
     results = sum(map(_size, node.outputs))
     if isinstance(op, Einsum):
-        x, y, _ = op.terms
-        pairs = zip(x + y, (*node.inputs[0].shape, *node.inputs[1].shape), strict=True)
-        return 0.25 * math.prod(dict(pairs).values())  # type: ignore[arg-type]
+        first, second, _ = op.terms
+        shapes = (*node.inputs[0].shape, *node.inputs[1].shape)
+        sizes = dict(zip(first + second, dims.known(shapes), strict=True))
+        return 0.25 * math.prod(sizes.values())
     if isinstance(op, _CONVOLUTIONS):
         return 2.0 * _products(node)
     if isinstance(op, _POOLS):
@@ -51,10 +52,10 @@ def _effort_of(node: Node) -> float:
         return 60.0 * smaller * math.prod(op.window)
     if isinstance(op, Recurrent):
         x, *weights = node.inputs
-        steps = _size(x) / max(int(x.shape[-1]), 1)  # type: ignore[arg-type]
+        steps = _size(x) / max(int(x.shape[-1]), 1)
         return 1.5 * steps * sum(_size(w) for w in weights if w.rank == 2)
     if isinstance(op, Scan):
-        steps = int(op.step_count([value.type for value in node.inputs]))  # type: ignore[arg-type]
+        steps = int(op.step_count([value.type for value in node.inputs]))
         return steps * _effort_of_body(op.body)
     if isinstance(op, WhileLoop):
         return 10 * sum(map(_effort_of_body, op.bodies))
@@ -81,8 +82,8 @@ def _products(node: Node) -> float:
         y, kernel = node.outputs[0], node.inputs[1]
     else:
         y, kernel = node.inputs
-    return _size(y) * _size(kernel) / max(int(kernel.shape[-1]), 1)  # type: ignore[arg-type]
+    return _size(y) * _size(kernel) / max(int(kernel.shape[-1]), 1)
 
 
 def _size(value: Value) -> int:
-    return int(value.type.size)  # type: ignore[arg-type]
+    return int(value.type.size)

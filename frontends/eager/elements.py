@@ -96,7 +96,7 @@ class Elements(Operators):
 
     def __buffer__(self, flags: int, /) -> memoryview:
         """The elements as a buffer that may only be read (asked for by Python 3.12 and later)."""
-        return memoryview(_read_only(self._known("its elements")))
+        return memoryview(_read_only(self._known("its elements")))  # type: ignore[arg-type]
 
     def __dlpack__(self, **options: Any) -> Any:
         """The elements for another library, without a copy. They must not be changed there."""
@@ -119,13 +119,13 @@ class Elements(Operators):
         return bool(self._known("whether it is true"))
 
     def __int__(self) -> int:
-        return int(self._known("its value as an int"))  # type: ignore[arg-type]
+        return int(self._known("its value as an int"))
 
     def __float__(self) -> float:
-        return float(self._known("its value as a float"))  # type: ignore[arg-type]
+        return float(self._known("its value as a float"))
 
     def __complex__(self) -> complex:
-        return complex(self._known("its value as a complex number"))  # type: ignore[arg-type]
+        return complex(self._known("its value as a complex number"))
 
     def __index__(self) -> int:
         return self._known("its value as an index").__index__()

@@ -112,7 +112,7 @@ class _Wiring:
         types = tuple([(x.data.dtype, x.data.shape) for group in sources for x in group])
         types += tuple([(target.data.dtype, target.data.shape) for target, _ in seeds])
         self.key = (tuple(self.rows), self.sources, self.targets, self.weighted, types)
-        self.weights = {}
+        self.weights: dict[int, int] = {}
         for place, (_, weight) in enumerate(seeds):
             if weight is not None:
                 self.weights[place] = recorded + len(self.weights)

@@ -290,7 +290,7 @@ def _placed(y: Value, x: Value, inner: Value, keys: list[Any]) -> Value:
     chosen = _select(x.shape, keys)
     known = tuple(_known_size(size) for size in x.shape)
     counts = [
-        len(range(start, stop, step))  # type: ignore[arg-type]
+        len(range(start, stop, step))
         for start, stop, step in zip(chosen.starts, chosen.stops, chosen.steps, strict=True)
     ]
     y = reshape_to(expand_to(y, inner.shape), counts)

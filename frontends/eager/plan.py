@@ -203,7 +203,7 @@ class _Writer:
     def _is_known(self, node: Node) -> bool:
         """Whether it depends on constants only, and is small enough to be kept."""
         known = all(value in self.known for value in node.inputs)
-        size = sum(int(value.type.size) for value in node.outputs)  # type: ignore[arg-type]
+        size = sum(int(value.type.size) for value in node.outputs)
         return known and size * 8 <= KEPT_BYTES
 
     def _compute(self, node: Node) -> None:

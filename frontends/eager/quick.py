@@ -16,6 +16,7 @@ import numpy as np
 from graphc import reference
 from graphc.eager.native import NativeCall
 from graphc.ir import Node, Op, TensorType, Value, is_complex, is_float, numpy_dtype
+from graphc.ir.dims import known
 from graphc.ops import elementwise, logic
 from graphc.ops.call import Call
 from graphc.ops.linalg import Einsum
@@ -74,7 +75,7 @@ def _sum(op: ReduceSum | ReduceMean, x: Value) -> Callable[[np.ndarray], np.ndar
     mean = isinstance(op, ReduceMean)
 
     def compute(x: np.ndarray) -> np.ndarray:
-        total = np.add.reduce(x, axes, np.float64, None, keep)
+        total = np.add.reduce(x, axes, np.float64, None, keep)  # type: ignore[call-overload]
         return (np.true_divide(total, count) if mean else total).astype(narrow, copy=False)
 
     return compute
@@ -94,7 +95,7 @@ def contraction(
     """
     operands, result = equation.split("->")
     first, second = operands.split(",")
-    sizes = dict(zip(first + second, (*x.shape, *y.shape), strict=True))
+    sizes = dict(zip(first + second, known((*x.shape, *y.shape)), strict=True))
     shared = set(first) & set(second)
     batch = [letter for letter in result if letter in shared]
     summed = [letter for letter in first if letter in shared and letter not in result]

@@ -297,8 +297,9 @@ class GradientTape:
                 f"({y.shape}) and source shape ({x.shape}) to match."
             )
         example = _known_size(y) // max(y.shape[0] or 0, 1)
-        eye = np.eye(example, dtype=numpy_dtype(y.dtype)).reshape(example, 1, *y.shape[1:])
-        seeds = np.broadcast_to(eye, (example, *y.shape))
+        shape = dims.known(y.dims)
+        eye = np.eye(example, dtype=numpy_dtype(y.dtype)).reshape(example, 1, *shape[1:])
+        seeds = np.broadcast_to(eye, (example, *shape))
         (row,) = self._rows(y, seeds, [self._places(source)])
         found = _stacked(row, 1, y.dims[1:], source)
         if not self._persistent:

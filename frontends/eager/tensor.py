@@ -66,6 +66,8 @@ class Tensor(Elements):
 
     __slots__ = ("__weakref__", "data", "mask", "origin")
 
+    origin: tuple[Any, Any]
+
     def __init__(self, data: np.ndarray | Value):
         self.data = data
         self.mask: Tensor | None = None
@@ -393,9 +395,13 @@ def operate(name: str, *operands: Any) -> Any:
             numbers = True
             continue
         if kind is not Tensor:
-            if not hasattr(x, "as_tensor"):
+            if kind is np.ndarray:
+                x = _array_operand(x, operands)
+            elif hasattr(x, "as_tensor"):
+                x = x.as_tensor()
+            else:
                 return _operate(name, operands)
-            x = tensors[len(arrays)] = x.as_tensor()
+            tensors[len(arrays)] = x
         data = x.data
         if type(data) is not np.ndarray:
             return _operate(name, operands)
@@ -414,6 +420,15 @@ def operate(name: str, *operands: Any) -> Any:
                 tensor = tensors[place] = _number(tensors[place], dtype)
                 arrays[place] = tensor.data
     return _delivered(plan, tensors, silence.run(plan.run, *arrays))
+
+
+def _array_operand(array: np.ndarray, operands: Any) -> Tensor:
+    """An array as an operand; one of floats bends to a tensor of floats, as in `promoted`."""
+    if array.dtype.kind == "f":
+        for other in operands:
+            if hasattr(other, "as_tensor") and is_float(other.dtype):
+                return Tensor(array.astype(numpy_dtype(other.dtype)))
+    return as_tensor(array)
 
 
 def _plan_operator(name: str, key: tuple[Any, ...], operands: list[Any]) -> Plan | None:
@@ -464,6 +479,8 @@ def _operate(name: str, operands: tuple[Any, ...]) -> Any:
                 return x
             if name == "absolute" and is_complex(x.dtype):
                 return apply_function(magnitude, x)
+            if name == "negative" and x.dtype.startswith("uint"):  # it wraps around
+                return _operate("subtract", (0, x))
             return apply(Op.registry[_UNARY[name]](), x)
         case "logical_and" | "logical_or" | "logical_xor":
             x, y = promoted(*operands)
@@ -510,7 +527,7 @@ def get_item(x: Tensor, key: Any) -> Tensor:
 def _get_known_item(x: Tensor, template: Key, places: list[Tensor]) -> Tensor:
     """Indexing by NumPy itself; the graph of it is made for errors and for tapes only."""
     try:
-        array = x.data[numpy_key(template, [place.data for place in places])]
+        array = np.asarray(x.data[numpy_key(template, [place.data for place in places])])  # type: ignore
     except (IndexError, TypeError, ValueError):
         array = None
     tapes = current_tapes()
@@ -525,11 +542,11 @@ def _get_known_item(x: Tensor, template: Key, places: list[Tensor]) -> Tensor:
             raise ShapeError(f"get_item: an index is outside a tensor of shape {x.shape}")
         if plan.operands[0] is not None:
             return x
-        result = Tensor(np.asarray(array))
+        result = Tensor(array)
         for tape in tapes:
             tape.record(plan, (x, *places), (result,))
         return result
-    return Tensor(np.asarray(array))
+    return Tensor(array)
 
 
 def update_item(x: Tensor, key: Any, value: Any, how: str) -> Tensor:

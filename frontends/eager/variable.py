@@ -77,7 +77,7 @@ class Variable(Elements):
         return self.array.size
 
     @property
-    def data(self) -> Any:
+    def data(self) -> Any:  # type: ignore[override]
         """What a tensor of the value now holds."""
         return self.as_tensor().data
 

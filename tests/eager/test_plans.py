@@ -263,3 +263,20 @@ def test_random_programs_agree_at_once_under_a_tape_and_compiled(steps):
             ends.append(float(ops.sum(ops.square(run_program(steps, *moved)))))
         slope = (ends[0] - ends[1]) / (2 * step)
         np.testing.assert_allclose(np.sum(gradient.numpy() * direction), slope, 1e-5, 1e-6)
+
+
+def test_arrays_among_the_operands():
+    x = as_tensor(X)
+    for array in (X, X.astype("float64"), X.astype("int64"), X > 0, X[::2, ::-1][:1]):
+        for _ in range(2):
+            total = ops.add(x, array)
+            assert total.dtype == "float32"
+            np.testing.assert_allclose(total.numpy(), X + array.astype("float32"))
+            np.testing.assert_allclose((array + x).numpy(), X + array.astype("float32"))
+    assert ops.exp(X.astype("float64")).dtype == "float64"
+    assert ops.pad(x, np.array([[1, 0], [0, 2]])).shape == (4, 6)
+    array = X.copy()
+    reshaped, total = ops.reshape(array, (4, 3)), x + array
+    array[...] = 0
+    np.testing.assert_array_equal(reshaped.numpy(), X.reshape(4, 3))
+    np.testing.assert_array_equal(total.numpy(), X + X)
