@@ -11,6 +11,7 @@ from graphc import runtime
 from graphc.eager.cache import Cache
 from graphc.eager.current import current_tapes
 from graphc.eager.plan import Plan
+from graphc.eager.planned import PlannedExecutable
 from graphc.eager.spec import TensorSpec
 from graphc.eager.structure import Slot, filler, map_leaves
 from graphc.eager.tensor import Tensor, as_tensor, public_shape
@@ -21,6 +22,9 @@ from graphc.ir import Graph, TensorType, dims
 from graphc.ops.call import Call
 from graphc.passes.dead import drop_dead
 from graphc.program import Program
+
+#: The name of the backend for functions of this package that are quick in NumPy.
+PLANNED = "planned"
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -97,8 +101,10 @@ class ConcreteFunction:
         return self.program.as_text()
 
     @cached_property
-    def executable(self) -> runtime.Executable:
-        """The native code; made when it is first asked for."""
+    def executable(self) -> runtime.Executable | PlannedExecutable:
+        """What runs it; made when it is first asked for."""
+        if self._backend == PLANNED:
+            return PlannedExecutable(self.program)
         return runtime.compile(self.program, self._backend, self._threads)
 
     def accepts(self, shapes: Sequence[tuple[int, ...]]) -> bool:

@@ -15,10 +15,11 @@ import itertools
 import threading
 import types
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, overload
 
 from graphc.config import config
 from graphc.eager.concrete import (
+    PLANNED,
     Arguments,
     ConcreteFunction,
     positional_names,
@@ -34,7 +35,7 @@ from graphc.ir import TensorType
 from graphc.ir.dims import Dim, symbol
 from graphc.program import Program
 
-F = TypeVar("F", bound=Callable[..., Any])
+__all__ = ["PLANNED", "Function", "TensorSpec", "function"]
 
 #: How many kinds of arguments a function finds without a closer look.
 _KEPT_SHORTCUTS = 1024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from graphc.eager import Tensor, Variable, as_tensor, cast
 from graphc.eager.stateless import replaced
 from graphc.keras import ops
 from graphc.keras.engine.naming import automatic_name
+from graphc.keras.optimizers.at_once import UpdateAtOnce
 from graphc.keras.optimizers.clipping import clip_by_global_norm, clip_by_norm
 from graphc.keras.optimizers.schedules import LearningRateSchedule
 from graphc.keras.optimizers.state import OptimizerState
@@ -263,6 +265,18 @@ class Optimizer(OptimizerState):
             return
         variables = self._variables_for(grads, trainable_variables)
         gradients, variables = self._present(grads, variables)
+        if not self._at_once(gradients, variables):
+            self._apply(gradients, variables)
+
+    @functools.cached_property
+    def _at_once(self) -> UpdateAtOnce:
+        return UpdateAtOnce(self, self._apply)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes over: not the plans, which are for these variables."""
+        return {name: value for name, value in vars(self).items() if name != "_at_once"}
+
+    def _apply(self, gradients: list[Tensor], variables: list[Variable]) -> None:
         if self.loss_scale_factor is not None:
             gradients = [gradient / self.loss_scale_factor for gradient in gradients]
         self._memo = {}
