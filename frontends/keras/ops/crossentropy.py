@@ -142,5 +142,5 @@ def sparse_categorical_crossentropy(
             "Arguments `target` and `output` must have the same shape up until the last "
             f"dimension: target.shape={truth.shape}, output.shape={result.shape}"
         )
-    vectors = one_hot(truth, classes, place, result.dtype)  # type: ignore[arg-type]
+    vectors = one_hot(truth, classes, place, result.dtype)
     return -reduce_sum(vectors * _log_probabilities(result, from_logits, place), place)

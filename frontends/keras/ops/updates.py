@@ -153,8 +153,8 @@ def _spread(part: Tensor, axis: int, start: Any, size: Dim) -> tuple[Tensor, Ten
     length = part.dims[axis]
     if length == size:
         return part, None
-    line = [1] * part.ndim
-    line[axis] = size  # type: ignore[call-overload]
+    line: list[Dim] = [1] * part.ndim
+    line[axis] = size
     numbers = counted(size, "int32")
     begin = as_tensor(start, "int32")
     if not begin.is_symbolic and isinstance(size, int) and isinstance(length, int):
