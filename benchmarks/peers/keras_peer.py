@@ -10,6 +10,10 @@ from benchmarks import models
 from benchmarks.workloads import MODELS, Prediction, Workload
 
 
+#: Rows that `predict` computes at once.
+BATCH = 1000
+
+
 def load(peer: str, threads: int) -> Any:
     """The peer's keras module, limited to some threads."""
     if peer == "graphc":
@@ -80,8 +84,8 @@ def train(workload: Workload, peer: str, threads: int) -> Callable[[], None]:
 def predict(workload: Prediction, peer: str, threads: int) -> Callable[[], None]:
     """A function that makes the calls of one measurement.
 
-    One row goes through ``model(x)`` in Keras, as its documentation advises for small inputs; many
-    rows through ``predict``.
+    One row goes through ``model(x)`` in Keras, as its documentation advises for small inputs; a
+    batch through ``predict_on_batch``, many rows through ``predict``.
     """
     keras = load(peer, threads)
     training = MODELS[workload.model]
@@ -100,9 +104,9 @@ def predict(workload: Prediction, peer: str, threads: int) -> Callable[[], None]
 
     def run_all() -> None:
         for _ in range(workload.calls):
-            if workload.rows == 1:
+            if workload.rows <= BATCH:
                 model.predict_on_batch(x)
             else:
-                model.predict(x, batch_size=min(workload.rows, 1000), verbose=0)
+                model.predict(x, batch_size=BATCH, verbose=0)
 
     return run_all

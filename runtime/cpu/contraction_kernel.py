@@ -189,23 +189,22 @@ class _Kernel:
     def _prefetch(self) -> None:
         """Ask for what the epilogue will read and write, so that it comes during the sums."""
         e, plan, shape = self.e, self.plan, self.shape
-        across, along = plan.row.outputs, plan.column.outputs
+        lines, pieces, step = shape.rows, shape.vectors, self.lanes
+        outputs = list(zip(plan.row.outputs, plan.column.outputs, strict=True))
         if plan.transpose:
-            counts = (1, (shape.vectors - 1) * self.lanes + (shape.tail or self.lanes))
-            steps, unit = (0, 1), across
-        else:
-            counts = (shape.rows, shape.vectors)
-            steps, unit = (1, self.lanes), along
-        for i in range(self.writer.operand_count):
-            if unit[i] != 1 or 0 in (across[i], along[i]):
-                continue  # few elements, or far from each other
-            strides = (self.scope.of(across[i]), self.scope.of(along[i]))
-            for r in range(counts[0]):
-                for c in range(counts[1]):
-                    place = e.mul(strides[0], r * steps[0])
-                    place = e.add(place, e.mul(strides[1], c * steps[1]))
-                    place = e.add(self.arguments[f"offset{i}"], place)
-                    e.prefetch(e.offset(self.arguments[f"pointer{i}"], place, self.writer.dtype))
+            outputs = [(along, across) for across, along in outputs]
+            lines, pieces = (shape.vectors - 1) * self.lanes + (shape.tail or self.lanes), 1
+        # Operands with few elements, or with elements far from each other, are left out.
+        wanted = [i for i, (across, along) in enumerate(outputs) if along == 1 and across != 0]
+        if not wanted:
+            return
+        with e.loop(0, lines) as line:
+            for i in wanted:
+                place = e.mul(self.scope.of(outputs[i][0]), line)
+                place = e.add(self.arguments[f"offset{i}"], place)
+                pointer = e.offset(self.arguments[f"pointer{i}"], place, self.writer.dtype)
+                for piece in range(pieces):
+                    e.prefetch(e.offset(pointer, piece * step, self.writer.dtype))
 
     def _masks(self) -> list[Register | None]:
         """For each vector of a row, which lanes exist."""
