@@ -9,7 +9,6 @@ from typing import Any
 from benchmarks import models
 from benchmarks.workloads import MODELS, Prediction, Workload
 
-
 #: Rows that `predict` computes at once.
 BATCH = 1000
 
