@@ -64,8 +64,8 @@ truediv truncatediv truncatemod
 """
 _LINALG = "einsum matmul norm tensordot eig eigvals"
 _CONTROL = """
-case cond control_dependencies executing_eagerly foldl foldr group identity_n inside_function map_fn
-name_scope print scan switch_case vectorized_map while_loop
+case cond control_dependencies executing_eagerly foldl foldr group identity_n init_scope
+inside_function map_fn name_scope print scan switch_case vectorized_map while_loop
 """
 _DEBUGGING = "Assert assert_equal assert_greater assert_less assert_rank"
 
@@ -108,6 +108,7 @@ def _table() -> dict[str, Any]:
         table.update({name: getattr(module, name) for name in names.split()})
     table.update({name: getattr(dtypes, name) for name in dtypes.__all__})
     spaces: dict[str, Any] = {
+        "autodiff": SimpleNamespace(GradientTape=GradientTape),
         "bitwise": bitwise,
         "data": data,
         "debugging": debugging,

@@ -32,6 +32,8 @@ ABSENT = {
     "distribute": "graphc trains on one machine",
     "estimator": "use keras models",
     "feature_column": "use keras preprocessing layers",
+    "gradients": "use graphc.GradientTape or graphc.grad",
+    "hessians": "use graphc.hessian, or a tape inside of a tape",
     "global_variables_initializer": "variables have their values from the start",
     "io": "read files with Python and NumPy",
     "lite": "export to ONNX: model.export('model.onnx')",
@@ -45,6 +47,7 @@ ABSENT = {
     "sparse": "tensors are dense",
     "string": "tensors hold numbers; keep text in Python",
     "strings": "tensors hold numbers; keep text in Python",
+    "train": "save weights with model.save_weights, or all with model.save",
     "tpu": "graphc compiles for processors and, with ONNX Runtime, GPUs",
     "xla": "everything in a @graphc.function is compiled",
 }

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.eager import Tensor, Variable, current_trace
+from graphc.eager import Tensor, Variable, computing_at_once, current_trace
 from graphc.keras import ops, tree
 from graphc.names.adapt import renamed, takes_name
 from graphc.names.dtypes import name_of
@@ -319,6 +319,11 @@ def name_scope(name: str) -> Iterator[str]:
     trace = current_trace()
     with trace.scope(name) if trace is not None else nullcontext():
         yield f"{name}/"
+
+
+def init_scope() -> Any:
+    """A block that computes at once, also inside of a compiled function."""
+    return computing_at_once()
 
 
 def executing_eagerly() -> bool:

@@ -238,6 +238,14 @@ def unsorted_segment_max(data: Any, segment_ids: Any, num_segments: Any) -> Tens
 
 @takes_name
 @operation
+def unsorted_segment_prod(data: Any, segment_ids: Any, num_segments: Any) -> Tensor:
+    """The product of the rows of each segment; 1 for one without rows."""
+    rows, ids, count = _segments(data, segment_ids, num_segments)
+    return ops.segment_prod(rows, ids, count)
+
+
+@takes_name
+@operation
 def unsorted_segment_min(data: Any, segment_ids: Any, num_segments: Any) -> Tensor:
     """The smallest elements of each segment; the type's largest number for one without rows."""
     return ops.negative(unsorted_segment_max(ops.negative(data), segment_ids, num_segments))
@@ -253,6 +261,12 @@ def segment_sum(data: Any, segment_ids: Any) -> Any:
 def segment_mean(data: Any, segment_ids: Any) -> Any:
     """`unsorted_segment_mean` over as many segments as the numbers say."""
     return unsorted_segment_mean(data, segment_ids, _segment_count(segment_ids))
+
+
+@takes_name
+def segment_prod(data: Any, segment_ids: Any) -> Any:
+    """`unsorted_segment_prod` over as many segments as the numbers say."""
+    return unsorted_segment_prod(data, segment_ids, _segment_count(segment_ids))
 
 
 @takes_name

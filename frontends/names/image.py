@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from graphc.eager import Tensor, as_tensor
 from graphc.errors import ShapeError
 from graphc.keras import ops
@@ -16,7 +18,7 @@ from graphc.keras import random as keras_random
 from graphc.keras.ops.recording import operation
 from graphc.names.adapt import missing_name, public_names, published, takes_name
 from graphc.names.dtypes import as_dtype
-from graphc.names.random import op_seed
+from graphc.names.random import op_seed, stateless_key
 from graphc.names.shape import known_sizes
 
 
@@ -161,6 +163,32 @@ def resize_with_crop_or_pad(image: Any, target_height: int, target_width: int) -
     cut = crop_to_bounding_box(x, (rows - height) // 2, (columns - width) // 2, height, width)
     above, left = (target_height - height) // 2, (target_width - width) // 2
     return pad_to_bounding_box(cut, above, left, target_height, target_width)
+
+
+@takes_name
+def resize_with_pad(
+    image: Any,
+    target_height: int,
+    target_width: int,
+    method: str = ResizeMethod.BILINEAR,
+    antialias: bool = False,
+) -> Any:
+    """Pictures as large as fits, with zeros around them.
+
+    Args:
+        image: Pictures.
+        target_height: The result's height.
+        target_width: The result's width.
+        method: As in `resize`.
+        antialias: As in `resize`.
+    """
+    rows, columns = known_sizes(_picture(image), "resize_with_pad", -3, -1)
+    ratio = max(columns / target_width, rows / target_height)
+    # In single precision, and with the zeros counted from the fractions, as TensorFlow does it.
+    height, width = (np.float32(size) / np.float32(ratio) for size in (rows, columns))
+    made = resize(image, (int(height), int(width)), method, antialias=antialias)
+    above, left = int((target_height - height) / 2), int((target_width - width) / 2)
+    return pad_to_bounding_box(made, above, left, target_height, target_width)
 
 
 @takes_name
@@ -330,6 +358,52 @@ def per_image_standardization(image: Any) -> Tensor:
     return (x - mean) / ops.maximum(deviation, count**-0.5)
 
 
+_YIQ = (
+    (0.299, 0.59590059, 0.2115),
+    (0.587, -0.27455667, -0.52273617),
+    (0.114, -0.32134392, 0.31119955),
+)
+_YUV = (
+    (0.299, -0.14714119, 0.61497538),
+    (0.587, -0.28886916, -0.51496512),
+    (0.114, 0.43601035, -0.10001026),
+)
+_FROM_YUV = ((1.0, 1.0, 1.0), (0.0, -0.394642334, 2.03206185), (1.13988303, -0.58062185, 0.0))
+_FROM_YIQ = (
+    (1.0, 1.0, 1.0),
+    (0.95598634, -0.27201283, -1.10674021),
+    (0.6208248, -0.64720424, 1.70423049),
+)
+
+
+def _mixed(images: Any, weights: Any) -> Any:
+    return ops.matmul(images, ops.convert_to_tensor(weights, "float32"))
+
+
+@takes_name
+def rgb_to_yiq(images: Any) -> Any:
+    """Red, green and blue as brightness and two colours, by the standard of NTSC."""
+    return _mixed(images, _YIQ)
+
+
+@takes_name
+def yiq_to_rgb(images: Any) -> Any:
+    """The inverse of `rgb_to_yiq`."""
+    return _mixed(images, _FROM_YIQ)
+
+
+@takes_name
+def rgb_to_yuv(images: Any) -> Any:
+    """Red, green and blue as brightness and two colours, by the standard of PAL."""
+    return _mixed(images, _YUV)
+
+
+@takes_name
+def yuv_to_rgb(images: Any) -> Any:
+    """The inverse of `rgb_to_yuv`."""
+    return _mixed(images, _FROM_YUV)
+
+
 # ------------------------------------------------------------------------------------ at random
 
 
@@ -406,6 +480,27 @@ def random_crop(value: Any, size: Any, seed: Any = None) -> Tensor:
     return x
 
 
+def _stateless(function: Any) -> Any:
+    """The twin of a function at random that takes two integers as its seed."""
+
+    def call(*args: Any, seed: Any = None, **kwargs: Any) -> Any:
+        """The same with the same numbers for the same seed, two integers, the last argument."""
+        if seed is None:
+            *args, seed = args  # type: ignore[assignment]
+        return function(*args, seed=stateless_key(seed), **kwargs)
+
+    return takes_name(call)
+
+
+stateless_random_brightness = _stateless(random_brightness)
+stateless_random_contrast = _stateless(random_contrast)
+stateless_random_crop = _stateless(random_crop)
+stateless_random_flip_left_right = _stateless(random_flip_left_right)
+stateless_random_flip_up_down = _stateless(random_flip_up_down)
+stateless_random_hue = _stateless(random_hue)
+stateless_random_saturation = _stateless(random_saturation)
+
+
 # --------------------------------------------------------------------------------- measures
 
 
@@ -414,6 +509,42 @@ def psnr(a: Any, b: Any, max_val: Any) -> Any:
     """``20 log10(max_val) - 10 log10(mean squared difference)`` of each pair of pictures."""
     error = ops.mean(ops.square(ops.subtract(a, b)), (-3, -2, -1))
     return 20 * ops.log10(ops.cast(max_val, "float32")) - 10 * ops.log10(error)
+
+
+@takes_name
+@operation
+def sobel_edges(image: Any) -> Tensor:
+    """How fast each channel changes downwards and to the right, along a new last axis."""
+    x = ops.pad(as_tensor(image), ((0, 0), (1, 1), (1, 1), (0, 0)), "reflect")
+    down = x[:, 2:] - x[:, :-2]
+    right = x[:, :, 2:] - x[:, :, :-2]
+    rows = down[:, :, :-2] + 2 * down[:, :, 1:-1] + down[:, :, 2:]
+    columns = right[:, :-2] + 2 * right[:, 1:-1] + right[:, 2:]
+    return ops.stack([rows, columns], -1)
+
+
+@takes_name
+def ssim(
+    img1: Any,
+    img2: Any,
+    max_val: Any,
+    filter_size: int = 11,
+    filter_sigma: float = 1.5,
+    k1: float = 0.01,
+    k2: float = 0.03,
+) -> Any:
+    """The structural similarity of each pair of pictures; 1 for equal ones.
+
+    Args:
+        img1: Pictures.
+        img2: Pictures.
+        max_val: The difference of the largest and the least number that a pixel can be.
+        filter_size: The size of the windows that are compared.
+        filter_sigma: The width of the bell in them.
+        k1: A small number.
+        k2: A small number.
+    """
+    return ops.image.ssim(img1, img2, max_val, filter_size, filter_sigma, k1, k2)
 
 
 @takes_name

@@ -70,6 +70,7 @@ minimum = renamed(ops.minimum, "x y")
 mod = floormod
 multiply = renamed(ops.multiply, "x y")
 negative = renamed(ops.negative, "x")
+nextafter = renamed(ops.nextafter, "x1 x2")
 not_equal = renamed(ops.not_equal, "x y")
 pow = renamed(ops.power, "x y")
 reciprocal = renamed(ops.reciprocal, "x")

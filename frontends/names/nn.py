@@ -413,52 +413,56 @@ def separable_conv2d(
 
 
 @takes_name
-def conv2d_transpose(
+def conv_transpose(
     input: Any,
     filters: Any,
     output_shape: Any,
     strides: Any,
     padding: str = "SAME",
-    data_format: str = "NHWC",
+    data_format: str | None = None,
     dilations: Any = None,
 ) -> Any:
-    """The gradient of `conv2d` with respect to its input.
+    """The gradient of `convolution` with respect to its input.
 
     Args:
-        input: Images.
-        filters: ``(height, width, filters, channels)``.
-        output_shape: The result's shape; what is not divisible by the strides is added behind.
+        input: ``(batch, ..., channels)``, or as ``data_format`` says.
+        filters: ``(..., filters, channels)``.
+        output_shape: The result's shape.
         strides: Steps of the window.
         padding: ``"SAME"`` or ``"VALID"``.
-        data_format: ``"NHWC"`` or ``"NCHW"``.
+        data_format: Such as ``"NHWC"`` or ``"NCHW"``.
         dilations: Distances between the window's elements.
+
+    Raises:
+        ShapeError: A convolution of something of that shape does not give the input's shape.
     """
+    x, window = ops.convert_to_tensor(input), known_sizes(filters, "conv_transpose")
+    rank = len(window) - 2
     first, layout = _layout(data_format)
-    steps = _spatial(strides, 2, first, "strides")
-    rates = _spatial(1 if dilations is None else dilations, 2, first, "dilations")
-    x = ops.convert_to_tensor(input)
+    steps = _spatial(strides, rank, first, "strides")
+    rates = _spatial(1 if dilations is None else dilations, rank, first, "dilations")
     full = ops.conv_transpose(x, filters, steps, "valid", None, layout, rates)
-    sizes = _sizes_of(output_shape)
-    start = 2 if first else 1
-    window, made = known_sizes(filters, "conv2d_transpose"), known_sizes(full, "conv2d_transpose")
-    given = known_sizes(x, "conv2d_transpose", start, start + 2)
-    cut, widths = [slice(None)] * 4, [(0, 0)] * 4
-    for i in range(2):
+    sizes, start = _sizes_of(output_shape), 2 if first else 1
+    given, made = known_sizes(x, "conv_transpose"), known_sizes(full, "conv_transpose")
+    cut, widths = [slice(None)] * (rank + 2), [(0, 0)] * (rank + 2)
+    for i in range(rank):
         axis, size = start + i, sizes[start + i]
         reach = rates[i] * (window[i] - 1) + 1
-        positions = (
-            -(-size // steps[i]) if padding == "SAME" else -(-(size - reach + 1) // steps[i])
-        )
-        if positions != given[i]:
+        seen = size if padding == "SAME" else size - reach + 1
+        positions = -(-seen // steps[i])
+        if positions != given[axis]:
             raise ShapeError(
-                f"conv2d_transpose: a convolution of {size} pixels has {positions} positions, but "
-                f"the input has {given[i]} along axis {axis}"
+                f"conv_transpose: a convolution of {size} pixels has {positions} positions, but "
+                f"the input has {given[axis]} along axis {axis}"
             )
         added = max((positions - 1) * steps[i] + reach - size, 0) if padding == "SAME" else 0
         before = added // 2
         cut[axis] = slice(before, before + size)
         widths[axis] = (0, max(before + size - made[axis], 0))
     return ops.get_item(ops.pad(full, widths), tuple(cut))
+
+
+conv1d_transpose = conv2d_transpose = conv3d_transpose = conv_transpose
 
 
 def _sizes_of(shape: Any) -> list[int]:

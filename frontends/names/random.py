@@ -39,7 +39,9 @@ def _generator(seed: int, seeding: int) -> SeedGenerator:
 
 def op_seed(seed: Any) -> Any:
     """What `keras.random` takes for an operation's ``seed``: another draw in each call."""
-    return None if seed is None else _generator(int(seed), times_seeded())
+    if seed is None or isinstance(seed, Tensor):  # a tensor is a stateless function's key
+        return seed
+    return _generator(int(seed), times_seeded())
 
 
 def _shape(shape: Any) -> Any:
@@ -117,11 +119,36 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int64", seed: Any =
     return keras_random.categorical(logits, int(num_samples), name_of(dtype), op_seed(seed))
 
 
+@takes_name
+def gamma(
+    shape: Any, alpha: Any, beta: Any = None, dtype: Any = "float32", seed: Any = None
+) -> Any:
+    """Numbers with a gamma distribution: so many for each pair of parameters.
+
+    Args:
+        shape: How many for each: the first axes of the result.
+        alpha: Its shape, a tensor whose axes follow.
+        beta: Its inverse scale; 1 by default.
+        dtype: A floating-point type.
+        seed: An integer that names a sequence of draws.
+    """
+    kind = name_of(dtype)
+    shapes = ops.convert_to_tensor(alpha, kind)
+    rates = ops.ones_like(shapes) if beta is None else ops.convert_to_tensor(beta, kind)
+    shapes = shapes + ops.zeros_like(rates)  # broadcast
+    whole = (*_shape(shape), *shapes.shape)
+    return ops.true_divide(keras_random.gamma(whole, shapes, kind, op_seed(seed)), rates)
+
+
 # ------------------------------------------------------------------------------- without state
 
 
-def _key(seed: Any) -> Tensor:
-    """Two integers as the generator's key."""
+def stateless_key(seed: Any) -> Tensor:
+    """Two integers as the generator's key.
+
+    Raises:
+        ValueError: It is something else.
+    """
     words = np.asarray(seed.numpy() if isinstance(seed, Tensor) else seed, np.int64)
     if words.shape != (2,):
         raise ValueError(f"a stateless function's seed is two integers; received {seed}")
@@ -133,7 +160,7 @@ def stateless_normal(
     shape: Any, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32"
 ) -> Any:
     """The same as `normal`, with the same numbers for the same seed of two integers."""
-    return _normal(shape, mean, stddev, dtype, _key(seed))
+    return _normal(shape, mean, stddev, dtype, stateless_key(seed))
 
 
 @takes_name
@@ -141,7 +168,9 @@ def stateless_truncated_normal(
     shape: Any, seed: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = "float32"
 ) -> Any:
     """The same as `truncated_normal`, with the same numbers for the same seed."""
-    return keras_random.truncated_normal(_shape(shape), mean, stddev, name_of(dtype), _key(seed))
+    return keras_random.truncated_normal(
+        _shape(shape), mean, stddev, name_of(dtype), stateless_key(seed)
+    )
 
 
 @takes_name
@@ -149,13 +178,13 @@ def stateless_uniform(
     shape: Any, seed: Any, minval: Any = 0, maxval: Any = None, dtype: Any = "float32"
 ) -> Any:
     """The same as `uniform`, with the same numbers for the same seed of two integers."""
-    return _uniform(shape, minval, maxval, dtype, _key(seed))
+    return _uniform(shape, minval, maxval, dtype, stateless_key(seed))
 
 
 @takes_name
 def stateless_categorical(logits: Any, num_samples: int, seed: Any, dtype: Any = "int64") -> Any:
     """The same as `categorical`, with the same numbers for the same seed of two integers."""
-    return keras_random.categorical(logits, int(num_samples), name_of(dtype), _key(seed))
+    return keras_random.categorical(logits, int(num_samples), name_of(dtype), stateless_key(seed))
 
 
 # --------------------------------------------------------------------------------- generators

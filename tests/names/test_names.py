@@ -77,9 +77,12 @@ ELSEWHERE = {
     "tf.Assert", "tf.function", "tf.print", "tf.name_scope", "tf.group", "tf.control_dependencies",
     "tf.executing_eagerly", "tf.inside_function", "tf.is_symbolic_tensor", "tf.as_dtype",
     "tf.dtypes.as_dtype", "tf.nn.dropout", "tf.custom_gradient", "tf.recompute_grad",
-    "tf.checkpoint", "tf.grad", "tf.hessian", "tf.jacobian", "tf.jvp", "tf.value_and_grad",
-    "tf.vjp", "tf.vmap",
+    "tf.checkpoint", "tf.grad", "tf.init_scope", "tf.hessian", "tf.jacobian", "tf.jvp",
+    "tf.value_and_grad", "tf.vjp", "tf.vmap",
 }  # fmt: skip
+
+
+OTHER_PLACES = ("tf.debugging.", "tf.random.", "tf.image.random_", "tf.image.stateless_random_")
 
 
 @pytest.mark.parametrize("name", sorted(public_functions()))
@@ -87,7 +90,7 @@ def test_every_function_is_documented_and_tried(name):
     function = eval(name)
     assert len(function.__doc__ or "") > 5
     tried = "\n".join(expressions())
-    if name in ELSEWHERE or name.startswith(("tf.debugging.", "tf.random.", "tf.image.random_")):
+    if name in ELSEWHERE or name.startswith(OTHER_PLACES):
         return
     if name.startswith("tf.assert_"):
         return
@@ -173,6 +176,12 @@ def test_shapes():
     assert repr(shape) == "TensorShape([None, 3])"
     with pytest.raises(ShapeError):
         shape.assert_is_compatible_with((1, 2))
+
+
+def test_what_differs_from_tensorflow():
+    assert tf.add([1, 2], [1.5, 2.5]).dtype == tf.float32  # TensorFlow refuses to
+    assert tf.divide(tf.constant(1), 2).dtype == tf.float32  # TensorFlow: float64
+    assert tf.sqrt(4).numpy() == 2  # TensorFlow refuses to
 
 
 # ---------------------------------------------------------------------- in compiled functions
@@ -276,6 +285,8 @@ def test_scopes():
         with tf.name_scope("outer") as name, tf.control_dependencies([x]):
             assert name == "outer/"
             assert tf.inside_function()
+            with tf.init_scope():
+                assert tf.executing_eagerly()
             assert not tf.executing_eagerly()
             assert tf.is_symbolic_tensor(x)
             assert tf.get_static_value(x) is None
@@ -434,6 +445,9 @@ def test_what_is_drawn():
     x = DRAWS["dropout"]().numpy()
     assert set(x) == {0, np.float32(1 / 0.75)}
     assert 0.2 < (x == 0).mean() < 0.3
+    x = tf.random.gamma([2000], [[1.0], [4.0]], [1.0, 2.0]).numpy()
+    assert x.shape == (2000, 2, 2)
+    np.testing.assert_allclose(x.mean(0), [[1, 0.5], [4, 2]], rtol=0.1)
     wide = tf.random.normal((3, 2), mean=[0.0, 100.0], stddev=0.0)
     assert wide.numpy().tolist() == [[0, 100]] * 3
     with pytest.raises(ValueError, match="maxval"):
@@ -448,12 +462,28 @@ STATELESS = {
 }
 
 
+for _name in ("brightness", "contrast", "crop", "flip_left_right", "hue", "saturation"):
+    STATELESS[_name] = lambda seed, name=_name: getattr(tf.image, f"stateless_random_{name}")(
+        tf.reshape(tf.range(36.0), (3, 4, 3)) / 36,
+        *{
+            "brightness": (0.4,),
+            "contrast": (0.2, 3.0),
+            "crop": ((1, 1, 3),),
+            "flip_left_right": (),
+            "hue": (0.4,),
+            "saturation": (0.2, 3.0),
+        }[name],
+        seed=seed,
+    )
+
+
 @pytest.mark.parametrize("name", STATELESS)
 def test_stateless(name):
     draw = STATELESS[name]
     first = draw([1, 2]).numpy()
     np.testing.assert_array_equal(draw(tf.constant([1, 2])).numpy(), first)
-    assert not np.array_equal(draw([2, 1]).numpy(), first)
+    others = [draw([seed, 1]).numpy() for seed in range(5)]
+    assert any(not np.array_equal(other, first) for other in others)
     with pytest.raises(ValueError, match="two integers"):
         draw(3)
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 import types
 import urllib.parse
 import urllib.request
@@ -52,6 +53,9 @@ def recorded(tmp_path_factory):
     )
     model = small_model(keras)
     history = fit(model, [board]).history
+    with graphc.summary.create_file_writer(folder / "train") as writer, writer.as_default(step=1):
+        graphc.summary.text("notes", "a **good** run")
+        graphc.summary.audio("tones", np.zeros((2, 80, 1), "float32"), 8000)
     return folder, model, history
 
 
@@ -176,8 +180,8 @@ def server(recorded):
         with urllib.request.urlopen(f"{url}data/{path}?{urllib.parse.urlencode(query)}") as answer:
             return answer.read()
 
-    while b"validation" not in get("runs"):  # it reads the folder in a thread of its own
-        pass
+    while b"tones" not in get("plugin/audio/tags"):  # it reads the folder in a thread of its own
+        time.sleep(0.05)
     return get
 
 
@@ -188,6 +192,14 @@ def test_what_tensorboard_serves(server):
     assert {"classes/kernel/histogram", "classes/kernel/gradient/histogram"} <= set(histograms)
     assert "classes/kernel/histogram" in json.loads(server("plugin/distributions/tags"))["train"]
     assert "features/kernel/image" in json.loads(server("plugin/images/tags"))["train"]
+    images = server("plugin/images/images", run="train", tag="features/kernel/image", sample=0)
+    assert [image["step"] for image in json.loads(images)] == [0, 1]
+    assert (
+        "a <strong>good</strong> run"
+        in json.loads(server("plugin/text/text", run="train", tag="notes"))[0]["text"]
+    )
+    (sound,) = json.loads(server("plugin/audio/audio", run="train", tag="tones", sample=1))
+    assert sound["contentType"] == "audio/wav"
     info = json.loads(server("plugin/graphs/info"))["train"]
     assert info["run_graph"]
     assert info["tags"]["keras"]["conceptual_graph"]
