@@ -38,7 +38,7 @@ class Stage:
 
 
 def stages(program: Program) -> Iterator[Stage]:
-    """The program after each pass of the CPU backend, fusion being the last.
+    """The program after each pass of the CPU backend.
 
     Args:
         program: What would be compiled.

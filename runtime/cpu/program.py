@@ -127,8 +127,8 @@ class CpuExecutable(Executable):
             ):
                 context.set(slot, number)
             self._call(self._run, context)
-            context.restore_batch()
         finally:
+            context.restore_batch()
             self._leave(context)
         return totals
 

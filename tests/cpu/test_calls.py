@@ -154,3 +154,24 @@ def test_a_bound_call_outlives_what_it_was_made_from() -> None:
     assert_equal(call(), expected)
     with pytest.raises(ShapeError):
         executable().bind({**data, "x": np.zeros((4, 3), np.float32)}, state)
+
+
+def test_an_interrupted_run_leaves_the_sizes_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, state = inputs_for(PROGRAM, {"batch": 8})
+    own = CpuExecutable(PROGRAM, 1)
+    expected = own.run(data, copied(state))
+    call = own._call
+
+    def interrupted(function: object, context: object) -> None:
+        call(function, context)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(own, "_call", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        own.run_steps(data, copied(state), 8, 1)
+    with pytest.raises(KeyboardInterrupt):
+        own.run_steps(data, copied(state), 5, 2)  # ends with a batch of 3
+    monkeypatch.undo()
+    assert_equal(own.run(data, copied(state)), expected)
+    five = {name: array[:5] for name, array in data.items()}
+    assert own.run(five, copied(state))["logits"].shape == (5, 2)
