@@ -190,12 +190,27 @@ def test_slice_update(real_keras, start):
     assert_same(traced(full, X, rows, batch=True), [theirs])
 
 
+@pytest.mark.parametrize("start", [[0, 0], [1, 2], [2, 9], [-2, -1], [-9, 1]])
+def test_slice_from_anywhere(real_keras, start):
+    theirs = np.asarray(real_keras.ops.slice(X, start, (2, 2)))
+    assert_same(at_once(lambda x: ops.slice(x, start, (2, 2)), X), [theirs])
+    places = np.array(start, "int32")
+    moved = lambda x, p: ops.slice(x, p, (2, 2))  # noqa: E731
+    assert_same(at_once(moved, X, places), [theirs])
+    assert_same(traced(moved, X, places, backend="cpu"), [theirs])
+    expected = np.isin(X, theirs).astype("float32")
+    (mine,) = gradients(lambda x: ops.slice(x, places, (2, 2)), X)
+    np.testing.assert_array_equal(mine, expected)
+
+
 @pytest.mark.parametrize(
     "call, error, text",
     [
         (lambda: ops.scatter_update(X, PLACES, NEW, "sum"), ValueError, "`reduction` should be"),
         (lambda: ops.scatter_update(X, PLACES[0], NEW), ShapeError, r"should be integers \(n, k\)"),
         (lambda: ops.scatter_update(X, PLACES, NEW[:2]), ShapeError, r"have shape \(6,\)"),
+        (lambda: ops.slice(X, [0], (1, 1)), ShapeError, "2 axes need as many starts"),
+        (lambda: ops.slice(X, [0, 0], (4, 1)), ShapeError, "axis 0 of shape .* has no 4"),
         (lambda: ops.slice_update(X, [0], NEW), ShapeError, "2 axes need as many starts"),
         (lambda: ops.slice_update(X, [0, 0], floats(4, 1)), ShapeError, "updates do not fit"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import operator
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from graphc.eager import Tensor, apply, apply_function, as_tensor, operate
 from graphc.eager.tensor import promoted
 from graphc.errors import ShapeError
-from graphc.ir import dims
+from graphc.ir import Value, dims
 from graphc.ir.dims import Dim
 from graphc.keras.ops.arguments import (
     completed_shape,
@@ -23,12 +22,17 @@ from graphc.keras.ops.arguments import (
     shape_of,
 )
 from graphc.keras.ops.recording import operation
+from graphc.ops.choice import Where
+from graphc.ops.elementwise import Max, Min, cast
+from graphc.ops.family import like
 from graphc.ops.gather import Gather
 from graphc.ops.movement import (
     Concat,
     Expand,
+    Iota,
     Pad,
     Reverse,
+    Size,
     Transpose,
     narrow,
 )
@@ -231,14 +235,55 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Tensor]:
 
 @operation
 def slice(inputs: Any, start_indices: Any, shape: Any) -> Tensor:
-    """The part of a shape that begins at some position."""
+    """The part of a shape that begins at some position.
+
+    Args:
+        inputs: A tensor.
+        start_indices: Where the part begins: an integer, or a scalar tensor, for each axis. As in
+            Keras on JAX, one that is negative counts from the end, and one from which the part
+            would not fit is moved.
+        shape: The shape of the part.
+
+    Raises:
+        ShapeError: The part is larger than the tensor.
+    """
     tensor = as_tensor(inputs)
     sizes = shape_of(shape, "slice")
-    key = []
-    for start, size in zip(start_indices, sizes, strict=True):
-        first = dim_of(start, "slice")
-        key.append(builtins.slice(first, first + size))
-    return tensor[tuple(key)]
+    starts = start_indices
+    if not isinstance(starts, (list, tuple)):
+        starts = [starts[axis] for axis in range(tensor.ndim)]
+    if not len(starts) == len(sizes) == tensor.ndim:
+        raise ShapeError(
+            f"slice: {tensor.ndim} axes need as many starts and sizes. Received: "
+            f"inputs.shape={tensor.shape}, start_indices={start_indices}, shape={shape}"
+        )
+    for axis, (start, size) in enumerate(zip(starts, sizes, strict=True)):
+        tensor = _part(tensor, axis, start, size)
+    return tensor
+
+
+def _part(x: Tensor, axis: int, start: Any, size: Dim) -> Tensor:
+    """So many elements along an axis, from a place that is moved to where they fit."""
+    whole = x.dims[axis]
+    if isinstance(whole, int) and isinstance(size, int) and size > whole:
+        raise ShapeError(f"slice: axis {axis} of shape {x.shape} has no {size} elements")
+    if not getattr(start, "is_symbolic", False):
+        first = start if isinstance(start, dims.SymbolicDim) else int(start)
+        if isinstance(first, int) and isinstance(whole, int) and isinstance(size, int):
+            first = min(max(first + whole if first < 0 else first, 0), whole - size)
+        return apply_function(lambda value: narrow(value, axis, first, first + size), x)
+
+    def gather(value: Value, begin: Value) -> Value:
+        graph = value.graph
+        last = graph.apply(Size((axis,), "int32"), value)
+        place = cast(begin, "int32")
+        place = Where()(place < 0, place + last, place)
+        line = graph.apply(Iota((size,), 0, "int32"))
+        room = last - graph.apply(Size((0,), "int32"), line)
+        place = Max()(Min()(place, room), like(place, 0))
+        return Gather(axis)(value, line + place)
+
+    return apply_function(gather, x, as_tensor(start))
 
 
 @operation
