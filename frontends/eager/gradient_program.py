@@ -119,8 +119,9 @@ class _Wiring:
                 self.tensors.append(weight)
 
     def _number(self, tensor: Tensor) -> int:
-        number = self.numbers.setdefault(id(tensor), len(self.tensors))
-        if number == len(self.tensors):
+        number = self.numbers.get(id(tensor))
+        if number is None:
+            number = self.numbers[id(tensor)] = len(self.tensors)
             self.tensors.append(tensor)
         return number
 

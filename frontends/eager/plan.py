@@ -58,11 +58,14 @@ class Plan:
         graph: The same.
         operands: For each result that is nothing but an operand: which; None for the others.
         differentiable: The results that a gradient can pass through.
+        number_dtypes: Of an operator: for each operand the type that a number of Python takes in
+            its place; None for tensors.
     """
 
     def __init__(self, graph: Graph, single: bool = False):
         self.graph = graph
         self.single = single
+        self.number_dtypes: tuple[str | None, ...] = ()
         inputs = {value: number for number, value in enumerate(graph.inputs)}
         results = list(graph.outputs.values())
         self.operands = tuple(inputs.get(value) for value in results)

@@ -69,7 +69,8 @@ class GradientTape:
         self._tracked: set[int] = set()
         self._watched: list[Tensor] = []
         self._variables: dict[int, Variable] = {}
-        self._reads: dict[int, list[Tensor]] = {}
+        #: What was read of each variable, by identity: the same tensor may be read twice.
+        self._reads: dict[int, dict[int, Tensor]] = {}
         #: Tensors with elements that were used in a traced graph, and their values there.
         self._embedded: dict[int, tuple[Tensor, Value]] = {}
         self._graph: Graph | None = None
@@ -131,7 +132,7 @@ class GradientTape:
                 return
             self._variables[key] = variable
         if is_inexact(value.dtype):
-            self._reads.setdefault(key, []).append(value)
+            self._reads.setdefault(key, {})[id(value)] = value
             self._tracked.add(id(value))
 
     def tracks(self, tensor: Tensor) -> bool:
@@ -334,7 +335,7 @@ class GradientTape:
         """A target; of a variable what was read last."""
         if isinstance(target, Variable):
             reads = self._reads.get(id(target))
-            return reads[-1] if reads else target.as_tensor()
+            return list(reads.values())[-1] if reads else target.as_tensor()
         tensor = as_tensor(target)
         if not is_inexact(tensor.dtype):
             warnings.warn(
@@ -347,7 +348,7 @@ class GradientTape:
     def _places(self, source: Any) -> list[Tensor]:
         """The tensors that a source is: a variable is all that was read of it."""
         if isinstance(source, Variable):
-            return self._reads.get(id(source), [])
+            return list(self._reads.get(id(source), {}).values())
         if not isinstance(source, Tensor):
             raise ValueError(
                 f"Passed in object {source!r} of type {type(source).__name__!r} as a source, not a "
@@ -406,7 +407,7 @@ class GradientTape:
 
     def _reached(self) -> set[Value]:
         """The values of the traced graph that depend on what is watched."""
-        reads = [tensor for tensors in self._reads.values() for tensor in tensors]
+        reads = [tensor for tensors in self._reads.values() for tensor in tensors.values()]
         reached = {x.value for x in (*self._watched, *reads) if x.is_symbolic}
         reached.update(value for _, value in self._embedded.values())
         for node in self._nodes():

@@ -242,8 +242,6 @@ def promoted(*operands: Any) -> list[Tensor]:
 
 #: The plans of ops, functions and operators, by these and the types of their operands.
 _plans: Cache[tuple[Any, ...], Plan] = Cache(8192)
-#: The element types that Python's numbers take in an operator, by the same keys.
-_number_dtypes: Cache[tuple[Any, ...], tuple[str | None, ...]] = Cache(8192)
 _NUMBERS = frozenset([float, int, bool])
 #: The ops of one operand that operators stand for.
 _UNARY = {"negative": "Neg", "absolute": "Abs", "logical_not": "Not", "round": "Round"}
@@ -415,7 +413,7 @@ def operate(name: str, *operands: Any) -> Any:
         if plan is None:
             return _operate(name, operands)
     if numbers:
-        for place, dtype in enumerate(_number_dtypes[whole]):
+        for place, dtype in enumerate(plan.number_dtypes):
             if dtype is not None:
                 tensor = tensors[place] = _number(tensors[place], dtype)
                 arrays[place] = tensor.data
@@ -438,13 +436,14 @@ def _plan_operator(name: str, key: tuple[Any, ...], operands: list[Any]) -> Plan
         return None
     strong = [x.dtype for x in operands if isinstance(x, Tensor)]
     dtype = promote(strong, [kind for kind in kinds if kind])
-    _number_dtypes.keep(key, tuple(dtype if kind else None for kind in kinds))
     tensors = [_number(x, dtype) if kind else x for x, kind in zip(operands, kinds, strict=True)]
 
     def compute(*values: Value) -> Value:
         return _operate(name, tuple(map(Tensor, values))).value
 
-    return _plans.keep(key, make_plan(name, compute, tensors))
+    plan = make_plan(name, compute, tensors)
+    plan.number_dtypes = tuple(dtype if kind else None for kind in kinds)
+    return _plans.keep(key, plan)
 
 
 def _number(x: float, dtype: str) -> Tensor:

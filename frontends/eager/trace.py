@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from graphc import autodiff
 from graphc.eager.current import Entry, computing_at_once, current_trace, enter, leave
-from graphc.eager.tensor import Tensor, as_tensor, cast
+from graphc.eager.tensor import Tensor, as_tensor
 from graphc.errors import DimensionMismatchError, ShapeError
 from graphc.ir import Graph, Location, TensorType, Value, dims
 from graphc.program import Program
@@ -80,6 +80,10 @@ class Trace:
         if id(variable) in self._writes:
             return self._writes[id(variable)][1]
         return Tensor(self._input_of(variable))
+
+    def has_written(self, variable: Variable) -> bool:
+        """Whether the variable has a new value already."""
+        return id(variable) in self._writes
 
     def write(self, variable: Variable, value: Tensor) -> None:
         """Record that the variable has a new value from here on."""
@@ -182,7 +186,7 @@ def checked_update(variable: Variable, value: object) -> Tensor:
     Raises:
         ShapeError: The shape is another one.
     """
-    tensor = cast(as_tensor(value), variable.dtype)
+    tensor = as_tensor(value, variable.dtype)
     if tensor.dims != variable.type.shape:
         raise ShapeError(
             f'variable "{variable.path}" has shape {variable.type.shape} and cannot be assigned '

@@ -10,10 +10,11 @@ import numpy as np
 from graphc.eager.current import current_tapes
 from graphc.eager.elements import Elements
 from graphc.eager.promotion import standard_dtype
-from graphc.eager.tensor import Tensor, as_tensor, get_item, operate, update_item
+from graphc.eager.tensor import Tensor, apply, as_tensor, get_item, operate, update_item
 from graphc.eager.trace import checked_update, current_trace, note_creation
 from graphc.errors import ShapeError
 from graphc.ir import TensorType, dtype_name, numpy_dtype, type_of
+from graphc.ops.barrier import StopGradient
 
 
 class Variable(Elements):
@@ -98,7 +99,11 @@ class Variable(Elements):
             return self.replacement
         trace = current_trace()
         value = trace.read(self) if trace else Tensor(self.array.copy())
-        for tape in current_tapes():
+        tapes = current_tapes()
+        if tapes and trace and trace.has_written(self):
+            # To a tape a variable is what is read, whichever way its value came about.
+            value = apply(StopGradient(), value)
+        for tape in tapes:
             tape.read(self, value)
         return value
 

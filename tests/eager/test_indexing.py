@@ -175,17 +175,18 @@ def test_values_that_do_not_fit_a_part():
     np.testing.assert_array_equal(variable.numpy(), 0)
 
 
-def test_assignment_through_a_part_has_gradients():
+def test_an_assigned_part_is_a_new_value_to_a_tape():
     variable, x = Variable(np.arange(4.0)), as_tensor(3.0)
 
-    @function
     def step(x):
-        with GradientTape() as tape:
+        with GradientTape(persistent=True) as tape:
             tape.watch(x)
             variable[1].assign(ops.cast(x, "float64") ** 2)
-            y = ops.sum(variable * np.arange(4.0))
-        return y, tape.gradient(y, x)
+            y = ops.sum(variable * variable)
+        return y, tape.gradient(y, variable), tape.gradient(y, x)
 
-    y, dx = step(x)
-    assert float(y) == 9 + 4 + 9
-    assert float(dx) == 6.0
+    for way in (step, function(step)):
+        y, dv, dx = way(x)
+        assert float(y) == 81 + 4 + 9
+        np.testing.assert_array_equal(dv.numpy(), [0, 18, 4, 6])
+        assert dx is None
