@@ -18,9 +18,8 @@ from graphc.eager.tensor import Tensor, as_tensor, public_shape
 from graphc.eager.trace import Trace, unify
 from graphc.eager.variable import Variable
 from graphc.errors import DimensionMismatchError, ShapeError
-from graphc.ir import Graph, TensorType, dims
+from graphc.ir import Graph, TensorType, dims, extract
 from graphc.ops.call import Call
-from graphc.passes.dead import drop_dead
 from graphc.program import Program
 
 #: The name of the backend for functions of this package that are quick in NumPy.
@@ -154,11 +153,9 @@ class ConcreteFunction:
     @cached_property
     def _results_only(self) -> Graph:
         """The graph without the new values of variables."""
-        graph = Graph(self.name)
-        inputs = {value.name: graph.input(value.name, value.type) for value in self.graph.inputs}
-        made = graph.inline(self.graph, inputs)
-        graph.outputs = {name: made[name] for name in self._results}
-        return drop_dead(graph)
+        inputs = {value.name: value for value in self.graph.inputs}
+        results = {name: self.graph.outputs[name] for name in self._results}
+        return extract(self.graph, self.name, inputs, results)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it on arguments like those it was traced for.

@@ -28,6 +28,7 @@ from graphc.keras.engine.input_spec import InputSpec
 from graphc.keras.engine.keras_tensor import KerasTensor
 from graphc.keras.engine.layer import Layer
 from graphc.keras.engine.model import Model
+from graphc.keras.engine.remat import RematScope, remat
 from graphc.keras.engine.sequential import Sequential
 from graphc.keras.initializers import Initializer
 from graphc.keras.losses import Loss
@@ -47,6 +48,7 @@ __all__ = [
     "Model",
     "Optimizer",
     "Regularizer",
+    "RematScope",
     "Sequential",
     "Variable",
     "activations",
@@ -65,6 +67,7 @@ __all__ = [
     "preprocessing",
     "random",
     "regularizers",
+    "remat",
     "saving",
     "tree",
     "utils",

@@ -6,6 +6,7 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from graphc.eager.variable import Variable
 from graphc.errors import ShapeError
 from graphc.ir import is_float
 from graphc.keras import constraints, initializers, regularizers, tree
-from graphc.keras.engine import call_context
+from graphc.keras.engine import call_context, remat
 from graphc.keras.engine.dtype_policy import DTypePolicy, get_policy
 from graphc.keras.engine.input_spec import check_inputs
 from graphc.keras.engine.keras_tensor import (
@@ -102,6 +103,7 @@ class Layer(Parts):
         self.dtype_policy: DTypePolicy = get_policy(dtype)
         self.autocast = autocast
         self.built = False
+        self._remat_scope = remat.current_scope()
         self.supports_masking = False
         self.input_spec: Any = None
         self._trainable = bool(trainable)
@@ -200,11 +202,11 @@ class Layer(Parts):
         training = self._resolve_training(kwargs)
         trace = current_trace()
         with call_context.entered(training) as context:
-            if trace is None:
-                outputs = self.call(*args, **kwargs)
-            else:
-                with trace.scope(self.name):
+            with nullcontext() if trace is None else trace.scope(self.name):
+                if self._remat_scope is None:
                     outputs = self.call(*args, **kwargs)
+                else:
+                    outputs = self._remat_scope.call(self, context, args, kwargs)
             if outputs is None:
                 raise ValueError(
                     f'the call method of {type(self).__name__} "{self.name}" returned None; '
