@@ -43,6 +43,7 @@ from graphc.keras.ops.reduction import min as reduce_min
 from graphc.keras.ops.reduction import sum as reduce_sum
 from graphc.keras.ops.segments import combined
 from graphc.ops.gather import ScatterAdd
+from graphc.ops.search import SearchSorted
 from graphc.ops.sort import Sort
 
 __all__ = [
@@ -210,31 +211,7 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Tenso
         )
     if line.dtype == "bool":
         line, wanted = cast(line, "int32"), cast(wanted, "int32")
-    size = line.dims[0]
-    # Bisection: the place lies between low and high, each step halves what is between.
-    steps = size.bit_length() if isinstance(size, int) else 31
-    low = full_like(wanted, 0, "int32")
-    high = low + size_tensor(size, "int32")
-    for _ in range(steps):
-        open_ = operate("less", low, high)
-        middle = operate("floor_divide", low + high, 2)
-        element = take(line, where(open_, middle, 0)) if size != 0 else wanted
-        goes_right = operate("logical_and", open_, _before(element, wanted, side))
-        low, high = (
-            where(goes_right, middle + 1, low),
-            where(operate("logical_and", open_, logical_not(goes_right)), middle, high),
-        )
-    return low
-
-
-def _before(element: Tensor, value: Tensor, side: str) -> Tensor:
-    """Whether an element belongs in front of a value; NaN is larger than all numbers."""
-    relation = "less" if side == "left" else "less_equal"
-    plain = operate(relation, element, value)
-    if not is_float(element.dtype):
-        return plain
-    number = logical_not(isnan(element)) if side == "left" else True
-    return where(isnan(value), number, plain)
+    return apply(SearchSorted(side == "right"), line, wanted)
 
 
 @operation
