@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import ShapeError
-from graphc.ir import Node, Sample, TensorType, Value, zeros_like
+from graphc.ir import Node, Sample, TensorType, Value, is_complex, zeros_like
 from graphc.ir.dims import Dim
 from graphc.ops.choice import Where
+from graphc.ops.complex import Imag, Real
 from graphc.ops.control import scan
 from graphc.ops.elementwise import Abs
 from graphc.ops.family import like
@@ -29,6 +30,7 @@ from graphc.ops.matrix import (
     swap,
     take_rows,
     triangle,
+    wide,
 )
 from graphc.ops.movement import Concat, Iota, Transpose, expand_to, narrow, reshape_to
 from graphc.ops.reduce import ArgMax, ReduceSum
@@ -47,6 +49,8 @@ class LU(MatrixOp):
     from the square part.
     """
 
+    takes_complex: ClassVar[bool] = True
+
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType, TensorType]:
         self.check(a)
         *batch, rows, _ = a.shape
@@ -56,11 +60,12 @@ class LU(MatrixOp):
     def evaluate(self, a: np.ndarray) -> tuple[np.ndarray, ...]:
         *batch, rows, columns = a.shape
         count = math.prod(batch)
-        lu = a.astype(np.float64).reshape(count, rows, columns)
+        lu = wide(a).reshape(count, rows, columns)
         pivots = np.zeros((count, min(rows, columns)), np.int32)
         order = np.tile(np.arange(rows, dtype=np.int32), (count, 1))
         for i in range(min(rows, columns)):
-            pivots[:, i] = i + np.argmax(np.abs(lu[:, i:, i]), axis=1)
+            size = np.abs(lu[:, i:, i].real) + np.abs(lu[:, i:, i].imag)
+            pivots[:, i] = i + np.argmax(size, axis=1)
             for rows_of in (lu, order):
                 _exchange(rows_of, i, pivots[:, i])
             below, divisor = lu[:, i + 1 :, i], lu[:, i, i, None]
@@ -114,7 +119,7 @@ class LU(MatrixOp):
         def step(carries: list[Value], parts: list[Value], _: list[Value]) -> Any:
             (lu, order), (number,) = carries, parts
             places = reshape_to(positions(lu.graph, rows, -1), (rows,))
-            size = Abs()(column(lu, number))
+            size = _size(column(lu, number))
             size = Where()(GreaterOrEqual()(places, number), size, like(size, -1))
             pivot = ArgMax(size.rank - 1)(size)
             here, there = Equal()(places, number), Equal()(places, as_column(pivot))
@@ -168,8 +173,7 @@ class Solve(MatrixOp):
         return b
 
     def evaluate(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        wide = np.complex128 if a.dtype.kind == "c" else np.float64
-        x = each_matrix(np.linalg.solve, a.astype(wide), b.astype(wide))
+        x = each_matrix(np.linalg.solve, wide(a), wide(b))
         return np.asarray(x).astype(b.dtype)
 
     def gradient(self, node: Node, dx: Value) -> Sequence[Value]:
@@ -201,6 +205,11 @@ class Solve(MatrixOp):
             a = rng.normal(size=shape) + 2 * np.eye(shape[-1])
             b = rng.normal(size=(*shape[:-1], columns))
             yield Sample(cls(), (a.astype(dtype), b.astype(dtype)))
+
+
+def _size(x: Value) -> Value:
+    """How large pivots are; of complex ones the sum of the parts, as in LAPACK."""
+    return Abs()(Real()(x)) + Abs()(Imag()(x)) if is_complex(x.dtype) else Abs()(x)
 
 
 def _exchange(rows: np.ndarray, first: int, second: np.ndarray) -> None:

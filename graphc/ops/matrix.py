@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError, UnsupportedError
-from graphc.ir import COMPLEXES, Graph, Op, TensorType, Value
+from graphc.ir import COMPLEXES, Graph, Op, TensorType, Value, is_complex
 from graphc.ir.dims import Dim, product, shape_text
 from graphc.ops.choice import Where
+from graphc.ops.complex import Conj
 from graphc.ops.elementwise import Abs, Div, Mul, Sqrt, cast
 from graphc.ops.family import like
 from graphc.ops.gather import Gather
@@ -59,6 +60,16 @@ class MatrixOp(Op):
             f"{self.name} in a compiled program needs matrices of known size, not "
             f"{shape_text(x.shape)}; only the axes before the last two may be open"
         )
+
+
+def wide(array: np.ndarray) -> np.ndarray:
+    """A copy in double precision."""
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def adjoint(x: Value) -> Value:
+    """The transposed matrices; complex ones are conjugated as well."""
+    return swap(Conj()(x)) if is_complex(x.dtype) else swap(x)
 
 
 def swap(x: Value) -> Value:

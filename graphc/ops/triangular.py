@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from graphc.errors import ShapeError
-from graphc.ir import Node, Sample, TensorType, Value, zeros_like
+from graphc.ir import Node, Sample, TensorType, Value, is_complex, zeros_like
 from graphc.ops.choice import Where
+from graphc.ops.complex import Conj, Real
 from graphc.ops.control import scan
-from graphc.ops.elementwise import Sqrt
+from graphc.ops.elementwise import Sqrt, cast
 from graphc.ops.family import like
 from graphc.ops.linalg import matmul
 from graphc.ops.logic import Equal, GreaterOrEqual
 from graphc.ops.matrix import (
     MatrixOp,
+    adjoint,
     as_column,
     as_row,
     diagonal_mask,
@@ -29,6 +31,7 @@ from graphc.ops.matrix import (
     steps_last,
     swap,
     triangle,
+    wide,
 )
 from graphc.ops.movement import Iota, reshape_to
 from graphc.ops.reduce import ReduceSum
@@ -49,6 +52,7 @@ class TriangularSolve(MatrixOp):
     lower: bool = True
     transpose: bool = False
     unit: bool = False
+    takes_complex: ClassVar[bool] = True
 
     def infer(self, a: TensorType, b: TensorType) -> TensorType:
         self.check(a, b, square=True)
@@ -57,7 +61,7 @@ class TriangularSolve(MatrixOp):
         return b
 
     def evaluate(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        a64, x = a.astype(np.float64), b.astype(np.float64)
+        a64, x = wide(a), wide(b)
         a64 = np.swapaxes(a64, -1, -2) if self.transpose else a64
         size = a.shape[-1]
         forwards = self.lower != self.transpose
@@ -125,52 +129,63 @@ class TriangularSolve(MatrixOp):
 class Cholesky(MatrixOp):
     """The lower triangular ``l`` with ``l @ l.T = (a + a.T) / 2``.
 
-    Where that is not positive definite, the triangle is NaN.
+    Of complex matrices the transposed ones are conjugated. Where that is not positive definite, the
+    triangle is NaN.
 
     Its gradient is that of Murray, "Differentiation of the Cholesky decomposition" (2016).
     """
+
+    takes_complex: ClassVar[bool] = True
 
     def infer(self, a: TensorType) -> TensorType:
         self.check(a, square=True)
         return a
 
     def evaluate(self, a: np.ndarray) -> np.ndarray:
-        wide = a.astype(np.float64)
-        factor = each_matrix(np.linalg.cholesky, (wide + np.swapaxes(wide, -1, -2)) / 2)
+        x = wide(a)
+        factor = each_matrix(np.linalg.cholesky, (x + np.conj(np.swapaxes(x, -1, -2))) / 2)
         return np.tril(factor).astype(a.dtype)
 
     def gradient(self, node: Node, dl: Value) -> Sequence[Value]:
         factor = node.output
-        inner = triangle(matmul(swap(factor), dl), lower=True)
+        if is_complex(dl.dtype):  # the published formula is that of conjugated cotangents
+            (da,) = self._gradient(factor, Conj()(dl))
+            return (Conj()(da),)
+        return self._gradient(factor, dl)
+
+    def _gradient(self, factor: Value, dl: Value) -> Sequence[Value]:
+        inner = triangle(matmul(adjoint(factor), dl), lower=True)
         on_diagonal = diagonal_mask(inner.graph, inner.shape[-2], inner.shape[-1])
         inner = Where()(on_diagonal, inner * 0.5, inner)
-        half = TriangularSolve(transpose=True)(factor, inner)
-        whole = TriangularSolve(transpose=True)(factor, swap(half))
-        return ((whole + swap(whole)) * 0.5,)
+        upper = TriangularSolve(lower=False)
+        half = upper(adjoint(factor), inner)
+        whole = upper(adjoint(factor), adjoint(half))
+        return ((whole + adjoint(whole)) * 0.5,)
 
     def decompose(self, a: Value) -> Value:
         """A column of the result in each step."""
         if 0 in a.shape:
             return zeros_like(a)
-        symmetric = (a + swap(a)) * 0.5
+        symmetric = (a + adjoint(a)) * 0.5
         size = a.shape[-1]
         numbers = a.graph.apply(Iota((size,), 0, "int32"))
 
         def step(carries: list[Value], parts: list[Value], _: list[Value]) -> Any:
             (factor,) = carries
             own, number = parts
-            done = matmul(factor, as_column(row(factor, number)))
+            done = matmul(factor, adjoint(as_row(row(factor, number))))
             rest = own - reshape_to(done, own.shape)
             places = reshape_to(positions(own.graph, size, -1), (size,))
             here = Equal()(places, number)
             pivot = ReduceSum((rest.rank - 1,), keep=True)(Where()(here, rest, like(rest, 0)))
+            pivot = Real()(pivot) if is_complex(pivot.dtype) else pivot
             root = Where()(pivot > 0.0, Sqrt()(pivot), like(pivot, np.nan))
+            root = cast(root, rest.dtype)
             found = Where()(GreaterOrEqual()(places, number), rest / root, like(rest, 0))
             now = Equal()(positions(own.graph, size, -1), number)
             return [Where()(now, as_column(found), factor)], [found]
 
-        # Rows of a symmetric matrix are its columns, so they are steps as they are.
-        _, (columns,) = scan(step, [zeros_like(a)], [steps_first(symmetric), numbers])
+        _, (columns,) = scan(step, [zeros_like(a)], [steps_first(swap(symmetric)), numbers])
         factor = swap(steps_last(columns))
         # 0, or NaN if a pivot was none; that is spread to all of the triangle.
         diagonal = as_column(diagonal_of(factor))

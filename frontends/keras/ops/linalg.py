@@ -18,11 +18,12 @@ import numpy as np
 from graphc.eager import Tensor, apply, as_tensor, cast, transforms
 from graphc.eager.tensor import promoted
 from graphc.errors import ShapeError
-from graphc.ir import is_complex
+from graphc.ir import is_complex, part_dtype
 from graphc.ir.dims import Dim, Shape, broadcast_shapes
 from graphc.keras.ops.arguments import counted, float_tensor, many_axes, reshaped
+from graphc.keras.ops.complex import conjugate
 from graphc.keras.ops.creation import eye
-from graphc.keras.ops.elementwise import absolute, log, not_equal, power, sign, sqrt
+from graphc.keras.ops.elementwise import absolute, divide_no_nan, log, not_equal, power, sign, sqrt
 from graphc.keras.ops.indexing import diagonal
 from graphc.keras.ops.movement import (
     broadcast_to,
@@ -105,7 +106,12 @@ def cholesky(x: Any, upper: bool = False) -> Tensor:
             "Cholesky decomposition failed: the input is not a positive definite matrix. "
             f"Received input with shape {factor.shape}"
         )
-    return cast(swapaxes(factor, -2, -1) if upper else factor, _given(x))
+    return cast(_adjoint(factor) if upper else factor, _given(x))
+
+
+def _adjoint(x: Tensor) -> Tensor:
+    """The transposed matrices, conjugated."""
+    return conjugate(swapaxes(x, -2, -1))
 
 
 @operation
@@ -121,7 +127,7 @@ def cholesky_inverse(x: Any, upper: bool = False) -> Tensor:
     """
     factor = _matrix(x, "cholesky_inverse", square=True)
     inverse = apply(TriangularSolve(lower=not upper), factor, _identity(factor))
-    turned = swapaxes(inverse, -2, -1)
+    turned = _adjoint(inverse)
     product = matmul(inverse, turned) if upper else matmul(turned, inverse)
     return cast(product, _given(x))
 
@@ -216,13 +222,18 @@ def slogdet(x: Any) -> tuple[Tensor, Tensor]:
     """Sign and natural logarithm of the absolute value of the determinant of square matrices.
 
     Returns:
-        Two tensors of shape ``(...)``: 1, -1, or 0 for a singular matrix, whose logarithm is
-        -infinity.
+        Two tensors of shape ``(...)``: 1, -1 (or a complex number of that size), or 0 for a
+        singular matrix, whose logarithm is -infinity.
     """
     matrix = _matrix(x, "slogdet", square=True)
     signs, diagonals = _signed_diagonal(matrix)
-    found = signs * prod(sign(diagonals), -1), reduce_sum(log(absolute(diagonals)), -1)
-    return cast(found[0], _given(x)), cast(found[1], _given(x))
+    sizes = absolute(diagonals)
+    if is_complex(matrix.dtype):
+        turns = divide_no_nan(diagonals, cast(sizes, matrix.dtype))
+    else:
+        turns = sign(diagonals)
+    logarithm = reduce_sum(log(sizes), -1)
+    return cast(signs * prod(turns, -1), _given(x)), cast(logarithm, part_dtype(_given(x)))
 
 
 @operation
