@@ -275,6 +275,19 @@ def test_sizes_that_depend_on_data_can_be_given():
     ]
 
 
+def test_nothing_has_no_distinct_elements():
+    nothing = np.zeros((0, 2), "int32")
+    flags = {"return_index": True, "return_inverse": True, "return_counts": True}
+    for axis, shape in ((None, (0,)), (0, (0, 2))):
+        values, index, inverse, counts = ops.unique(nothing, axis=axis, **flags)
+        assert values.shape == shape
+        assert inverse.shape == ((0, 2) if axis is None else (0,))
+        assert index.shape == counts.shape == (0,)
+    values, counts = ops.unique(nothing, size=2, fill_value=7, return_counts=True)
+    assert values.numpy().tolist() == [7, 7]
+    assert counts.numpy().tolist() == [0, 0]
+
+
 @pytest.mark.parametrize(
     "call, error, text",
     [

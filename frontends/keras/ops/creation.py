@@ -153,14 +153,20 @@ def linspace(
     return (cast(line, kind), step) if retstep else cast(line, kind)
 
 
+def _computed_in(low: Tensor, high: Tensor) -> str:
+    """At once double precision costs nothing; in a program it is used where it is asked for."""
+    in_program = low.is_symbolic or high.is_symbolic
+    return "float32" if in_program and low.dtype != "float64" else "float64"
+
+
 def _spaced(
     low: Tensor, high: Tensor, num: int, endpoint: bool, axis: int
 ) -> tuple[Tensor, Tensor]:
+    """Evenly spaced numbers along a new axis, and the distance between neighbours."""
     count = operator.index(num)
     if count < 0:
         raise ShapeError(f"linspace: `num` should not be negative. Received: {num}")
-    wide = "float64" if low.dtype == "float64" or not (low.is_symbolic or high.is_symbolic) else (
-        "float32")  # fmt: skip
+    wide = _computed_in(low, high)
     low, high = cast(low, wide), cast(high, wide)
     parts = count - 1 if endpoint else count
     shape = operate("add", low, high).dims
@@ -213,8 +219,7 @@ def geomspace(
     """
     low, high = (float_tensor(end) for end in promoted(start, stop))
     kind = low.dtype if dtype is None else resolved_dtype(dtype)
-    if not (low.is_symbolic or high.is_symbolic):
-        low, high = cast(low, "float64"), cast(high, "float64")
+    low, high = (cast(end, _computed_in(low, high)) for end in (low, high))
     sign = apply(Sign(), low)
     exponents, _ = _spaced(log(low * sign), log(high * sign), num, endpoint, axis)
     place = one_axis(axis, exponents.ndim, "geomspace")

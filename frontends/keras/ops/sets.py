@@ -16,8 +16,8 @@ from graphc.eager.tensor import promoted
 from graphc.errors import DataDependentControlFlowError
 from graphc.ir.dims import product
 from graphc.keras.ops.arguments import counted, one_axis, reshaped
-from graphc.keras.ops.creation import full_like
-from graphc.keras.ops.elementwise import clip, where
+from graphc.keras.ops.creation import full_like, zeros
+from graphc.keras.ops.elementwise import clip, minimum, where
 from graphc.keras.ops.indexing import take
 from graphc.keras.ops.movement import concatenate, moveaxis
 from graphc.keras.ops.recording import operation
@@ -149,14 +149,20 @@ def unique(
     else:
         place = one_axis(axis, tensor.ndim, "unique")
         slices = moveaxis(tensor, place, 0)
+    found = slices.dims[0]
+    if found == 0:  # as if there were one, which does not count
+        slices = zeros((1, *slices.dims[1:]), slices.dtype)
+        present = as_tensor(0)
+    else:
+        present = size_tensor(found, "int32")
     order, first = _sorted_slices(slices)
     group = cumsum(cast(first, "int32")) - 1
-    count = group[-1] + 1 if slices.dims[0] != 0 else as_tensor(0)
+    count = minimum(group[-1] + 1, present)
     length = _size(size, count, "unique")
     starts = _starts(first, length)
     there = operate("less", counted(length, "int32"), count)
-    index = take(order, where(there, starts, 0)) if slices.dims[0] != 0 else starts
-    values = take(slices, index, 0) if slices.dims[0] != 0 else slices
+    index = take(order, where(there, starts, 0))
+    values = take(slices, index, 0)
     if fill_value is not None:
         mask = reshaped(there, (length, *[1] * (values.ndim - 1)))
         values = where(mask, values, as_tensor(fill_value, values.dtype))
@@ -164,10 +170,11 @@ def unique(
     if return_index:
         results.append(index)
     if return_inverse:
-        inverse = apply(ScatterAdd(0, slices.dims[0]), order, group)
+        inverse = apply(ScatterAdd(0, slices.dims[0]), order, group)[:found]
         results.append(reshaped(inverse, tensor.dims) if axis is None else inverse)
     if return_counts:
-        results.append(combined(ScatterAdd, length, group, full_like(group, 1)))
+        counts = combined(ScatterAdd, length, group, full_like(group, 1))
+        results.append(where(there, counts, 0))
     return results[0] if len(results) == 1 else tuple(results)
 
 
@@ -177,8 +184,6 @@ def _sorted_slices(x: Tensor) -> tuple[Tensor, Tensor]:
     columns = reshaped(x, (size, product(x.dims[1:])))
     width = columns.dims[1]
     order = counted(size, "int32")
-    if size == 0:
-        return order, cast(order, "bool")
     # From the last column to the first, each time keeping the order of equals.
     for column in range(int(width) - 1, -1, -1):
         order = take(order, argsort(take(columns[:, column], order)))
