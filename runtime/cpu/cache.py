@@ -103,12 +103,15 @@ def entry_name(key: str, target: Target | None) -> str:
 @lru_cache(maxsize=1)
 def _compiler_state() -> str:
     """Which compiler this is, to the file: one that was edited must not find its old results."""
-    folders = (Path(graphc.__file__).parent, Path(__file__).parent.parent)
+    root = Path(graphc.__file__).parent
+    folders = (root, root / "ir", root / "ops", root / "passes", Path(__file__).parent)
     entries = []
     for folder in folders:
-        for path in sorted(folder.rglob("*.py")):
-            status = path.stat()
-            entries.append(f"{path.name} {status.st_size} {status.st_mtime_ns}")
+        with os.scandir(folder) as files:
+            for file in sorted(files, key=lambda file: file.name):
+                if file.name.endswith(".py"):
+                    status = file.stat()
+                    entries.append(f"{file.name} {status.st_size} {status.st_mtime_ns}")
     return "\n".join(entries)
 
 
