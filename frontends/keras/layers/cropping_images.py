@@ -142,10 +142,11 @@ class CenterCrop(_Sized):
 
 @public("keras.layers")
 class RandomCrop(_Sized):
-    """A part of images at a random place in training, else the middle.
+    """A part of images at a random place in training, the same place for the whole batch.
 
-    The place is the same for the whole batch. Of images that are too small the middle with the
-    right ratio is made larger.
+    Outside of training, and where images are too small, they are resized: the largest part in the
+    middle that has the right ratio. (So Keras's documentation has it; its code gives images back
+    as they are.)
 
     Args:
         height: Rows of the result.
@@ -174,7 +175,7 @@ class RandomCrop(_Sized):
         images = self.images(inputs)
         sizes = self.known_sizes(images)
         if not training or sizes[0] < self.height or sizes[1] < self.width:
-            return self.middle(images)
+            return self.resized(images, crop_to_aspect_ratio=True)
         for axis, size, part in zip(
             self.axes(images.ndim), sizes, (self.height, self.width), strict=True
         ):

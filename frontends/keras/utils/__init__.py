@@ -9,6 +9,7 @@ from graphc.keras.utils.numerical_utils import normalize, to_categorical
 from graphc.keras.utils.progbar import Progbar
 from graphc.keras.utils.py_dataset import PyDataset, Sequence
 from graphc.keras.utils.sequence_utils import pad_sequences
+from graphc.keras.utils.timeseries_dataset_utils import timeseries_dataset_from_array
 
 __all__ = [
     "Progbar",
@@ -21,6 +22,7 @@ __all__ = [
     "pad_sequences",
     "print_msg",
     "set_random_seed",
+    "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
