@@ -11,12 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from graphc.eager import Tensor, as_tensor
+from graphc.eager import Tensor
 from graphc.errors import ShapeError
 from graphc.keras import ops
 from graphc.keras import random as keras_random
-from graphc.keras.ops.recording import operation
-from graphc.names.adapt import missing_name, public_names, published, takes_name
+from graphc.names.adapt import (
+    composed,
+    missing_name,
+    public_names,
+    published,
+    takes_name,
+    tensor_of,
+)
 from graphc.names.dtypes import as_dtype
 from graphc.names.random import op_seed, stateless_key
 from graphc.names.shape import known_sizes
@@ -37,7 +43,7 @@ class ResizeMethod:
 
 
 def _picture(image: Any) -> Tensor:
-    x = as_tensor(image)
+    x = tensor_of(image)
     if x.ndim not in (3, 4):
         raise ShapeError(
             f"pictures are (height, width, channels) or (batch, height, width, channels); "
@@ -53,8 +59,7 @@ def _draw(seed: Any, low: float, high: float) -> Any:
 # --------------------------------------------------------------------------------- geometry
 
 
-@takes_name
-@operation
+@composed
 def resize(
     images: Any,
     size: Any,
@@ -109,8 +114,7 @@ def transpose(image: Any) -> Any:
     return ops.swapaxes(image, -3, -2)
 
 
-@takes_name
-@operation
+@composed
 def crop_to_bounding_box(
     image: Any, offset_height: int, offset_width: int, target_height: int, target_width: int
 ) -> Tensor:
@@ -131,8 +135,7 @@ def crop_to_bounding_box(
     return x[..., offset_height:bottom, offset_width:right, :]
 
 
-@takes_name
-@operation
+@composed
 def pad_to_bounding_box(
     image: Any, offset_height: int, offset_width: int, target_height: int, target_width: int
 ) -> Tensor:
@@ -202,8 +205,7 @@ def central_crop(image: Any, central_fraction: float) -> Any:
     return crop_to_bounding_box(x, above, left, rows - 2 * above, columns - 2 * left)
 
 
-@takes_name
-@operation
+@composed
 def extract_patches(images: Any, sizes: Any, strides: Any, rates: Any, padding: str) -> Tensor:
     """Windows of pictures, each flat along the last axis.
 
@@ -227,8 +229,7 @@ def extract_patches(images: Any, sizes: Any, strides: Any, rates: Any, padding: 
 # ----------------------------------------------------------------------------------- colours
 
 
-@takes_name
-@operation
+@composed
 def convert_image_dtype(image: Any, dtype: Any, saturate: bool = False) -> Tensor:
     """Pixels of another type: floats go from 0 to 1, integers from 0 to their largest number.
 
@@ -237,7 +238,7 @@ def convert_image_dtype(image: Any, dtype: Any, saturate: bool = False) -> Tenso
         dtype: The type wanted.
         saturate: Whether floats out of that range are first moved into it.
     """
-    x, kind = as_tensor(image), as_dtype(dtype)
+    x, kind = tensor_of(image), as_dtype(dtype)
     given = as_dtype(x.dtype)
     if given == kind:
         return x
@@ -259,21 +260,19 @@ def convert_image_dtype(image: Any, dtype: Any, saturate: bool = False) -> Tenso
 
 def _in_floats(image: Any, change: Any) -> Any:
     """A change of floats from 0 to 1, on pixels of any type."""
-    x = as_tensor(image)
+    x = tensor_of(image)
     if as_dtype(x.dtype).is_floating:
         return change(x)
     return convert_image_dtype(change(convert_image_dtype(x, "float32")), x.dtype, saturate=True)
 
 
-@takes_name
-@operation
+@composed
 def adjust_brightness(image: Any, delta: Any) -> Tensor:
     """A number added to every pixel, of floats from 0 to 1."""
     return _in_floats(image, lambda x: x + ops.cast(delta, x.dtype))
 
 
-@takes_name
-@operation
+@composed
 def adjust_contrast(images: Any, contrast_factor: Any) -> Tensor:
     """``(x - mean) * factor + mean`` with the mean of each channel of each picture."""
 
@@ -284,15 +283,13 @@ def adjust_contrast(images: Any, contrast_factor: Any) -> Tensor:
     return _in_floats(_picture(images), change)
 
 
-@takes_name
-@operation
+@composed
 def adjust_gamma(image: Any, gamma: float = 1, gain: float = 1) -> Tensor:
     """``gain * x ^ gamma``."""
     return _in_floats(image, lambda x: gain * x**gamma)
 
 
-@takes_name
-@operation
+@composed
 def adjust_saturation(image: Any, saturation_factor: Any) -> Tensor:
     """Colours stronger or paler, by way of hue, saturation and value."""
 
@@ -304,8 +301,7 @@ def adjust_saturation(image: Any, saturation_factor: Any) -> Tensor:
     return _in_floats(image, change)
 
 
-@takes_name
-@operation
+@composed
 def adjust_hue(image: Any, delta: Any) -> Tensor:
     """Colours turned on their wheel; 1 is once around."""
 
@@ -328,8 +324,7 @@ def hsv_to_rgb(images: Any) -> Any:
     return ops.image.hsv_to_rgb(images, data_format="channels_last")
 
 
-@takes_name
-@operation
+@composed
 def rgb_to_grayscale(images: Any) -> Tensor:
     """``0.2989 red + 0.5870 green + 0.1140 blue``, with one channel."""
 
@@ -346,8 +341,7 @@ def grayscale_to_rgb(images: Any) -> Any:
     return ops.repeat(images, 3, -1)
 
 
-@takes_name
-@operation
+@composed
 def per_image_standardization(image: Any) -> Tensor:
     """``(x - mean) / max(deviation, 1 / sqrt(pixels))`` for each picture."""
     x = ops.cast(_picture(image), "float32")
@@ -407,15 +401,13 @@ def yuv_to_rgb(images: Any) -> Any:
 # ------------------------------------------------------------------------------------ at random
 
 
-@takes_name
-@operation
+@composed
 def random_flip_left_right(image: Any, seed: Any = None) -> Tensor:
     """Pictures in a mirror, each with probability 1/2."""
     return _flip_some(_picture(image), -2, seed)
 
 
-@takes_name
-@operation
+@composed
 def random_flip_up_down(image: Any, seed: Any = None) -> Tensor:
     """Pictures upside down, each with probability 1/2."""
     return _flip_some(_picture(image), -3, seed)
@@ -427,36 +419,31 @@ def _flip_some(x: Tensor, axis: int, seed: Any) -> Tensor:
     return ops.where(draw < 0.5, ops.flip(x, axis), x)
 
 
-@takes_name
-@operation
+@composed
 def random_brightness(image: Any, max_delta: float, seed: Any = None) -> Tensor:
     """`adjust_brightness` by a number between plus and minus ``max_delta``."""
     return adjust_brightness(image, _draw(seed, -max_delta, max_delta))
 
 
-@takes_name
-@operation
+@composed
 def random_contrast(image: Any, lower: float, upper: float, seed: Any = None) -> Tensor:
     """`adjust_contrast` by a factor between ``lower`` and ``upper``."""
     return adjust_contrast(image, _draw(seed, lower, upper))
 
 
-@takes_name
-@operation
+@composed
 def random_saturation(image: Any, lower: float, upper: float, seed: Any = None) -> Tensor:
     """`adjust_saturation` by a factor between ``lower`` and ``upper``."""
     return adjust_saturation(image, _draw(seed, lower, upper))
 
 
-@takes_name
-@operation
+@composed
 def random_hue(image: Any, max_delta: float, seed: Any = None) -> Tensor:
     """`adjust_hue` by a number between plus and minus ``max_delta``."""
     return adjust_hue(image, _draw(seed, -max_delta, max_delta))
 
 
-@takes_name
-@operation
+@composed
 def random_crop(value: Any, size: Any, seed: Any = None) -> Tensor:
     """A block of a size, anywhere in a tensor.
 
@@ -468,7 +455,7 @@ def random_crop(value: Any, size: Any, seed: Any = None) -> Tensor:
     Raises:
         ShapeError: The block is larger than the tensor.
     """
-    x = as_tensor(value)
+    x = tensor_of(value)
     sizes, whole = [int(n) for n in size], known_sizes(x, "random_crop")
     if len(sizes) != x.ndim or any(n > have for n, have in zip(sizes, whole, strict=True)):
         raise ShapeError(f"random_crop: {sizes} does not fit a tensor of shape {x.shape}")
@@ -511,11 +498,10 @@ def psnr(a: Any, b: Any, max_val: Any) -> Any:
     return 20 * ops.log10(ops.cast(max_val, "float32")) - 10 * ops.log10(error)
 
 
-@takes_name
-@operation
+@composed
 def sobel_edges(image: Any) -> Tensor:
     """How fast each channel changes downwards and to the right, along a new last axis."""
-    x = ops.pad(as_tensor(image), ((0, 0), (1, 1), (1, 1), (0, 0)), "reflect")
+    x = ops.pad(tensor_of(image), ((0, 0), (1, 1), (1, 1), (0, 0)), "reflect")
     down = x[:, 2:] - x[:, :-2]
     right = x[:, :, 2:] - x[:, :, :-2]
     rows = down[:, :, :-2] + 2 * down[:, :, 1:-1] + down[:, :, 2:]
@@ -547,18 +533,16 @@ def ssim(
     return ops.image.ssim(img1, img2, max_val, filter_size, filter_sigma, k1, k2)
 
 
-@takes_name
-@operation
+@composed
 def image_gradients(image: Any) -> tuple[Tensor, Tensor]:
     """Differences of neighbouring rows, and of neighbouring columns; zeros at the end."""
-    x = as_tensor(image)
+    x = tensor_of(image)
     rows = ops.pad(x[:, 1:] - x[:, :-1], ((0, 0), (0, 1), (0, 0), (0, 0)))
     columns = ops.pad(x[:, :, 1:] - x[:, :, :-1], ((0, 0), (0, 0), (0, 1), (0, 0)))
     return rows, columns
 
 
-@takes_name
-@operation
+@composed
 def total_variation(images: Any) -> Tensor:
     """The sum of the absolute differences of neighbouring pixels of each picture."""
     x = _picture(images)

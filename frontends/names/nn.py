@@ -9,13 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphc.eager import Tensor, as_tensor
+from graphc.eager import Tensor
 from graphc.errors import ShapeError
 from graphc.keras import ops
 from graphc.keras import random as keras_random
-from graphc.keras.ops.arguments import float_tensor
-from graphc.keras.ops.recording import operation
-from graphc.names.adapt import missing_name, public_names, renamed, takes_name
+from graphc.names.adapt import (
+    composed,
+    float_tensor_of,
+    missing_name,
+    public_names,
+    renamed,
+    takes_name,
+    tensor_of,
+)
 from graphc.names.math import (  # noqa: F401 (names of this module, too)
     in_top_k,
     l2_normalize,
@@ -60,8 +66,7 @@ def crelu(features: Any, axis: int = -1) -> Any:
 # ------------------------------------------------------------------------------------ losses
 
 
-@takes_name
-@operation
+@composed
 def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1) -> Tensor:
     """``-sum(labels * log(softmax(logits)))`` along an axis.
 
@@ -70,14 +75,13 @@ def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1) 
         logits: Scores of the same shape.
         axis: The axis of the classes.
     """
-    scores = float_tensor(logits)
+    scores = float_tensor_of(logits)
     return ops.negative(
         ops.sum(ops.cast(labels, scores.dtype) * ops.log_softmax(scores, axis), axis)
     )
 
 
-@takes_name
-@operation
+@composed
 def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any) -> Tensor:
     """``-log(softmax(logits)[label])`` of each row.
 
@@ -88,7 +92,7 @@ def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any) -> Tensor
     Raises:
         ShapeError: There is not one label for each row.
     """
-    scores, classes = float_tensor(logits), as_tensor(labels)
+    scores, classes = float_tensor_of(logits), tensor_of(labels)
     if scores.ndim != classes.ndim + 1:
         raise ShapeError(
             "sparse_softmax_cross_entropy_with_logits: labels have one axis less than logits; "
@@ -98,28 +102,25 @@ def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any) -> Tensor
     return ops.negative(ops.sum(chosen * ops.log_softmax(scores, -1), -1))
 
 
-@takes_name
-@operation
+@composed
 def sigmoid_cross_entropy_with_logits(labels: Any, logits: Any) -> Tensor:
     """``max(x, 0) - x * z + log(1 + exp(-|x|))`` for logits x and labels z, elementwise."""
-    scores = float_tensor(logits)
+    scores = float_tensor_of(logits)
     targets = ops.cast(labels, scores.dtype)
     return ops.relu(scores) - scores * targets + ops.softplus(ops.negative(ops.absolute(scores)))
 
 
-@takes_name
-@operation
+@composed
 def weighted_cross_entropy_with_logits(labels: Any, logits: Any, pos_weight: Any) -> Tensor:
     """`sigmoid_cross_entropy_with_logits` with the positive part multiplied by ``pos_weight``."""
-    scores = float_tensor(logits)
+    scores = float_tensor_of(logits)
     targets = ops.cast(labels, scores.dtype)
     weight = 1 + (pos_weight - 1) * targets
     tail = ops.softplus(ops.negative(ops.absolute(scores))) + ops.relu(ops.negative(scores))
     return (1 - targets) * scores + weight * tail
 
 
-@takes_name
-@operation
+@composed
 def log_poisson_loss(targets: Any, log_input: Any, compute_full_loss: bool = False) -> Tensor:
     """``exp(c) - z * c`` for log-rates c and targets z, elementwise.
 
@@ -128,7 +129,7 @@ def log_poisson_loss(targets: Any, log_input: Any, compute_full_loss: bool = Fal
         log_input: Logarithms of the expected counts.
         compute_full_loss: Whether to add Stirling's formula for ``log(z!)``.
     """
-    z, c = float_tensor(targets), float_tensor(log_input)
+    z, c = float_tensor_of(targets), float_tensor_of(log_input)
     loss = ops.exp(c) - z * c
     if not compute_full_loss:
         return loss
@@ -178,8 +179,7 @@ def moments(x: Any, axes: Any, shift: Any = None, keepdims: bool = False) -> tup
     return ops.moments(x, axes, keepdims)
 
 
-@takes_name
-@operation
+@composed
 def batch_normalization(
     x: Any, mean: Any, variance: Any, offset: Any, scale: Any, variance_epsilon: float
 ) -> Tensor:
@@ -202,8 +202,7 @@ def batch_normalization(
     return ops.add(ops.multiply(x, factor), shift)
 
 
-@takes_name
-@operation
+@composed
 def local_response_normalization(
     input: Any, depth_radius: int = 5, bias: float = 1, alpha: float = 1, beta: float = 0.5
 ) -> Tensor:
@@ -216,7 +215,7 @@ def local_response_normalization(
         alpha: A number.
         beta: A number.
     """
-    x = float_tensor(input)
+    x = float_tensor_of(input)
     widths = [(0, 0)] * (x.ndim - 1) + [(depth_radius, depth_radius)]
     squares = ops.pad(ops.square(x), widths)
     count = x.dims[-1]
@@ -508,28 +507,27 @@ max_pool1d = max_pool2d = max_pool3d = max_pool
 avg_pool1d = avg_pool2d = avg_pool3d = avg_pool
 
 
-@takes_name
-@operation
+@composed
 def depth_to_space(input: Any, block_size: int, data_format: str = "NHWC") -> Tensor:
     """Channels moved into blocks of ``block_size`` by ``block_size`` pixels."""
-    x = _channels_last(as_tensor(input), data_format)
-    batch, height, width, channels = x.dims
-    rest = ops.reshape(x, (batch, height, width, block_size, block_size, -1))
-    wide = ops.transpose(rest, (0, 1, 3, 2, 4, 5))
-    y = ops.reshape(wide, (batch, height * block_size, width * block_size, -1))
+    x = _channels_last(tensor_of(input), data_format)
+    height, width, channels = known_sizes(x, "depth_to_space", 1)
+    rest = channels // block_size**2
+    wide = ops.reshape(x, (-1, height, width, block_size, block_size, rest))
+    wide = ops.transpose(wide, (0, 1, 3, 2, 4, 5))
+    y = ops.reshape(wide, (-1, height * block_size, width * block_size, rest))
     return ops.transpose(y, (0, 3, 1, 2)) if data_format == "NCHW" else y
 
 
-@takes_name
-@operation
+@composed
 def space_to_depth(input: Any, block_size: int, data_format: str = "NHWC") -> Tensor:
     """Blocks of ``block_size`` by ``block_size`` pixels moved into channels."""
-    x = _channels_last(as_tensor(input), data_format)
-    batch, height, width, channels = x.dims
+    x = _channels_last(tensor_of(input), data_format)
+    height, width, channels = known_sizes(x, "space_to_depth", 1)
     rows, columns = height // block_size, width // block_size
-    blocks = ops.reshape(x, (batch, rows, block_size, columns, block_size, channels))
+    blocks = ops.reshape(x, (-1, rows, block_size, columns, block_size, channels))
     deep = ops.transpose(blocks, (0, 1, 3, 2, 4, 5))
-    y = ops.reshape(deep, (batch, rows, columns, block_size * block_size * channels))
+    y = ops.reshape(deep, (-1, rows, columns, block_size * block_size * channels))
     return ops.transpose(y, (0, 3, 1, 2)) if data_format == "NCHW" else y
 
 

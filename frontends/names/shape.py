@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from graphc.eager import as_tensor
 from graphc.errors import ShapeError
+from graphc.names.adapt import tensor_of
 
 
 def known_sizes(x: Any, function: str, first: int = 0, last: int | None = None) -> tuple[int, ...]:
@@ -22,12 +22,12 @@ def known_sizes(x: Any, function: str, first: int = 0, last: int | None = None) 
     Raises:
         ShapeError: One of them is known only when a program runs.
     """
-    shape = as_tensor(x).shape[first:last]
+    shape = tensor_of(x).shape[first:last]
     known = tuple(size for size in shape if size is not None)
     if len(known) < len(shape):
         raise ShapeError(
             f"{function}: needs to know the sizes of its operand, which has shape "
-            f"{as_tensor(x).shape} here; give the inputs their sizes"
+            f"{tensor_of(x).shape} here; give the inputs their sizes"
         )
     return known
 

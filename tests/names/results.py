@@ -16,10 +16,11 @@ from tests.names.cases import VALUES, expressions
 STORED = Path(__file__).with_name("tensorflow.npz")
 
 
-def evaluate(tf: Any, expression: str) -> list[np.ndarray]:
-    """The results of a case as arrays, structures flat."""
+def evaluate(tf: Any, expression: str, inputs: Any = None) -> list[np.ndarray]:
+    """The results of a case as arrays, structures flat; for `VALUES`, or for stored inputs."""
     used = set(re.findall(r"\w+", expression))
-    values = {name: tf.constant(VALUES[name]) for name in VALUES.keys() & used}
+    given = VALUES if inputs is None else inputs
+    values = {name: tf.constant(given[name]) for name in VALUES.keys() & used}
     return _flat(eval(expression, {"tf": tf, **values}))
 
 
@@ -66,6 +67,12 @@ def stored() -> dict[str, list[np.ndarray]]:
     return results
 
 
+def stored_inputs() -> dict[str, np.ndarray]:
+    """What TensorFlow was given: the same whatever NumPy's generator gives today."""
+    with np.load(STORED) as file:
+        return {name: file[f"v_{name}"] for name in VALUES}
+
+
 def store() -> None:
     """Compute all cases with TensorFlow, and write what comes out."""
     import tensorflow as tf
@@ -77,6 +84,7 @@ def store() -> None:
         counts[expression] = len(found)
         arrays += found
     named = {f"r{n}": array for n, array in enumerate(arrays)}
+    named |= {f"v_{name}": array for name, array in VALUES.items()}
     np.savez_compressed(STORED, cases=np.array(json.dumps(counts)), **named)
 
 
