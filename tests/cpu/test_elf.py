@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from llvmlite import binding
 
 from graphc.program import Program
-from graphc.runtime.cpu import compiler, jit
+from graphc.runtime.cpu import compiler, elf, jit
 from graphc.runtime.cpu.elf import ElfLibrary, UnsupportedObjectError, is_supported
 from graphc.runtime.cpu.library import Library
 from graphc.runtime.cpu.program import CpuExecutable
@@ -109,6 +110,46 @@ def test_functions_outlive_their_library() -> None:
         del library
         gc.collect()
     assert {function(6) for function in functions} == {21}
+
+
+def near_object(text: str) -> bytes:
+    """The object of a module in which addresses are distances of 32 bits, as compilers prefer."""
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    target = binding.Target.from_triple(HOST.triple)
+    machine = target.create_target_machine(cpu=HOST.cpu, reloc="pic", codemodel="default")
+    module = binding.parse_assembly(text, context=binding.create_context())
+    module.triple, module.data_layout = HOST.triple, str(machine.target_data)
+    return machine.emit_object(module)
+
+
+def test_references_of_32_bits() -> None:
+    alone = FUNCTIONS.replace(
+        "declare i64 @labs(i64)",
+        "define internal i64 @labs(i64 %x) noinline"
+        " {\n  %y = call i64 @llvm.abs.i64(i64 %x, i1 0)\n  ret i64 %y\n}",
+    )
+    code = near_object(alone)
+    sections = elf._parse(code)
+    kinds = {
+        int(kind)
+        for section in sections.sections[sections.sections["type"] == 4]
+        for kind in sections.table(section, elf._RELOCATION)["type"]
+    }
+    assert {1, 2} <= kinds
+    assert outcomes(ElfLibrary(code)) == outcomes(ElfLibrary(jit.emit_object(FUNCTIONS, HOST)))
+
+
+@pytest.mark.parametrize("distance", (2**31 + 4, -(2**31) - 5, 2**40))
+def test_what_is_out_of_reach_is_refused(distance: int) -> None:
+    entries = np.array([(0, 2, 0, 0)], elf._RELOCATION)
+    image = np.zeros(8, np.uint8)
+    near = np.array([2**41 + 2**31 - 1], np.uint64)
+    elf._relocate(image, 2**41, 0, entries, near)
+    assert image[:4].view(np.int32)[0] == 2**31 - 1
+    far = np.array([2**41 + distance], np.uint64)
+    with pytest.raises(UnsupportedObjectError, match="further than 32 bits reach"):
+        elf._relocate(image, 2**41, 0, entries, far)
 
 
 def programs() -> list[Program]:
