@@ -101,6 +101,15 @@ def _positions(tensor: Any) -> list[Any]:
     return [tensor]
 
 
+def holds_open_size(template: Key) -> bool:
+    """Whether the key has a size that is known only when a program runs."""
+    for item in template:
+        bounds = (item.start, item.stop) if isinstance(item, Part) else (item,)
+        if any(isinstance(bound, dims.SymbolicDim) for bound in bounds):
+            return True
+    return False
+
+
 def numpy_key(template: Key, places: Sequence[np.ndarray]) -> tuple[Any, ...]:
     """The key as NumPy takes it.
 

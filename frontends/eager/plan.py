@@ -171,6 +171,8 @@ class _Writer:
         results = [self._name(value) for value in self.graph.outputs.values()]
         self._forget_early(results)
         arguments = ", ".join(f"x{i}" for i in range(len(self.graph.inputs)))
+        if self.single and self.lines == [f"v0 = f1({arguments})"]:
+            return self.scope["f1"]  # a single call of NumPy needs no function around it
         returned = results[0] if self.single else f"({''.join(f'{name}, ' for name in results)})"
         source = "\n    ".join([f"def run({arguments}):", *self.lines, f"return {returned}"])
         exec(compile(source, f"<plan of {self.graph.name}>", "exec"), self.scope)

@@ -110,6 +110,11 @@ def contraction(
     back = tuple(order.index(letter) for letter in result)
     in_place = back == tuple(range(len(back)))
 
+    if not (left or right) and in_place and len(shape) == len(batch) + 2:
+        if wide == narrow:
+            return np.matmul
+        return lambda a, b: np.matmul(a.astype(wide), b.astype(wide)).astype(narrow)
+
     def compute(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         a, b = a.astype(wide, copy=False), b.astype(wide, copy=False)
         product = np.matmul(left(a) if left else a, right(b) if right else b)

@@ -20,6 +20,7 @@ from graphc.eager.elements import Elements
 from graphc.eager.indexing import (
     Key,
     get_item_value,
+    holds_open_size,
     numpy_key,
     parse_key,
     update_item_value,
@@ -243,6 +244,8 @@ def promoted(*operands: Any) -> list[Tensor]:
 #: The plans of ops, functions and operators, by these and the types of their operands.
 _plans: Cache[tuple[Any, ...], Plan] = Cache(8192)
 _NUMBERS = frozenset([float, int, bool])
+#: What NumPy takes between brackets as it is.
+_BASIC = frozenset([int, slice, type(None), type(Ellipsis)])
 #: The ops of one operand that operators stand for.
 _UNARY = {"negative": "Neg", "absolute": "Abs", "logical_not": "Not", "round": "Round"}
 #: What arithmetic on bools is, and what takes them as 0 and 1.
@@ -514,11 +517,17 @@ def get_item(x: Tensor, key: Any) -> Tensor:
         DataDependentControlFlowError: A mask that is not known yet.
     """
     data = x.data
-    if type(key) is int and type(data) is np.ndarray and not current_tapes() and data.ndim:
-        if -data.shape[0] <= key < data.shape[0]:
+    items = key if type(key) is tuple else (key,)
+    if type(data) is np.ndarray and _BASIC.issuperset(map(type, items)) and not current_tapes():
+        try:
             return Tensor(np.asarray(data[key]))
+        except (IndexError, TypeError, ValueError):
+            pass  # told better below
     template, places = parse_key(key, as_tensor)
-    if isinstance(data, Value) or any(isinstance(place.data, Value) for place in places):
+    trace = current_trace()
+    if trace is not None and holds_open_size(template):
+        x = Tensor(embedded(trace.graph, x))
+    if any(isinstance(tensor.data, Value) for tensor in (x, *places)):
         return _apply_symbolic(lambda *v: get_item_value(*v, key=template), (x, *places))
     return _get_known_item(x, template, places)
 

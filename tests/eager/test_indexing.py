@@ -131,6 +131,21 @@ def test_tensors_are_positions_too():
         np.testing.assert_array_equal(part.numpy(), x.numpy()[key])
 
 
+def test_a_known_table_is_cut_to_an_open_size():
+    table = as_tensor(np.arange(10.0))
+
+    @function
+    def cut(x):
+        rows = ops.shape(x)[0]
+        return table[:rows] * x, table[rows - 1]
+
+    for rows in (2, 3, 5, 7):
+        x = np.random.default_rng(rows).normal(size=rows)
+        part, last = cut(x)
+        np.testing.assert_allclose(part.numpy(), np.arange(rows) * x)
+        assert float(last) == rows - 1
+
+
 def test_a_mask_of_a_program_names_what_to_do():
     with pytest.raises(DataDependentControlFlowError, match=r"keras\.ops\.where\(mask, x, 0\)"):
         function(lambda x: x[x > 0])(np.ones(3))
