@@ -137,3 +137,44 @@ def test_errors():
         args = (1.0,) if name == "gamma" else (1.0, 0.5)
         with pytest.raises(DTypeError, match=f"keras.random.{name} requires a floating point"):
             getattr(random, name)((2,), *args, dtype="int32")
+
+
+X = np.linspace(-1, 1, 12).astype("float32").reshape(4, 3)
+DRAWS = {
+    "normal": lambda seed: random.normal((4, 3), seed=seed),
+    "uniform": lambda seed: random.uniform((4, 3), seed=seed),
+    "truncated_normal": lambda seed: random.truncated_normal((4, 3), seed=seed),
+    "randint": lambda seed: random.randint((4, 3), 0, 1000, seed=seed),
+    "categorical": lambda seed: random.categorical(X, 5, seed=seed),
+    "dropout": lambda seed: random.dropout(X, 0.5, seed=seed),
+    "shuffle": lambda seed: random.shuffle(X, seed=seed),
+    "gamma": lambda seed: random.gamma((4, 3), 0.7, seed=seed),
+    "beta": lambda seed: random.beta((4, 3), 0.7, 2.0, seed=seed),
+    "binomial": lambda seed: random.binomial((4, 3), 30, 0.3, seed=seed),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_every_kind_of_seed_in_every_place(name):
+    draw = DRAWS[name]
+    fixed = np.asarray(draw(5))
+    np.testing.assert_array_equal(draw(5), fixed)
+    generator = random.SeedGenerator(5)
+    eager = [np.asarray(draw(generator)) for _ in range(3)]
+    np.testing.assert_array_equal(eager[0], fixed)
+    assert (eager[0] != eager[1]).any() and (eager[1] != eager[2]).any()
+    other = random.SeedGenerator(5)
+    with Trace("draws") as trace:
+        results = {"fixed": draw(5), "first": draw(other), "second": draw(other)}
+        results["free"] = draw(None)
+        results = {key: value for key, value in results.items() if value.is_symbolic}
+        program, variables = trace.program(results)
+    executable = runtime.compile(program, "reference")
+    state = {key: variable.array for key, variable in variables.items()}
+    runs = [{k: v.copy() for k, v in executable.run({}, state).items()} for _ in range(2)]
+    np.testing.assert_array_equal(runs[0]["first"], eager[0])
+    np.testing.assert_array_equal(runs[0]["second"], eager[1])
+    np.testing.assert_array_equal(runs[1]["first"], eager[2])
+    assert (runs[0]["free"] != runs[1]["free"]).any()
+    if "fixed" in results:
+        np.testing.assert_array_equal(runs[1]["fixed"], fixed)
