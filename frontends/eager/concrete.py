@@ -108,18 +108,15 @@ class ConcreteFunction:
 
     def accepts(self, shapes: Sequence[tuple[int, ...]]) -> bool:
         """Whether arrays of these shapes may be given."""
-        bindings: dict[str, int] = {}
+        bindings: dict[str, dims.Dim] = {}
         for type, shape in zip(self.input_types, shapes, strict=True):
             for dim, size in zip(type.shape, shape, strict=True):
-                if not isinstance(dim, int):
-                    if size == 1 and not self._takes_ones:
-                        return False
-                    names = dims.symbols(dim)
-                    if len(names) == 1 and dim == dims.symbol(*names):
-                        dim = bindings.setdefault(*names, size)
-                    else:
-                        dim = dims.substitute(dim, bindings)  # type: ignore[arg-type]
-                if dim != size:
+                if size == 1 and not (self._takes_ones or isinstance(dim, int)):
+                    return False
+                name = dims.only_symbol(dim)
+                if name is not None:
+                    bindings.setdefault(name, size)
+                if dims.substitute(dim, bindings) != size:
                     return False
         return True
 
@@ -130,7 +127,7 @@ class ConcreteFunction:
         if tapes:
             # In the order of the graph's inputs; tapes take note that the variables are read.
             operands = [*tensors, *[variable.as_tensor() for variable in self.variables]]
-        data = {n: tensor.data for n, tensor in zip(self._names, tensors, strict=True)}
+        data: dict[str, Any] = {n: x.data for n, x in zip(self._names, tensors, strict=True)}
         arrays = self.executable.run(data, self._state)
         results = [Tensor(arrays[name]) for name in self._results]
         if any(tape.tracks(tensor) for tape in tapes for tensor in operands):

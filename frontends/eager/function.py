@@ -32,7 +32,7 @@ from graphc.eager.structure import Flattener, map_leaves
 from graphc.eager.tensor import as_tensor
 from graphc.eager.trace import watching_creations
 from graphc.ir import TensorType
-from graphc.ir.dims import Dim, symbol
+from graphc.ir.dims import Dim, known, symbol
 from graphc.program import Program
 
 __all__ = ["PLANNED", "Function", "TensorSpec", "function"]
@@ -109,10 +109,9 @@ def function(
     unknown = [name for name in options if not name.startswith("experimental_")]
     if unknown:
         raise TypeError(f"function() takes no argument {', '.join(map(repr, unknown))}")
-    settings = {"input_signature": input_signature, "backend": backend, "threads": threads}
     if func is None:
-        return lambda decorated: Function(decorated, **settings)
-    return Function(func, **settings)
+        return lambda decorated: Function(decorated, input_signature, backend, threads)
+    return Function(func, input_signature, backend, threads)
 
 
 class Function:
@@ -139,7 +138,7 @@ class Function:
             python_function = python_function.python_function
         if not callable(python_function):
             raise TypeError(f"function() needs something to call, not {python_function!r}")
-        self.python_function = python_function
+        self.python_function: Callable[..., Any] = python_function
         self.input_signature = None if input_signature is None else tuple(input_signature)
         self._backend = backend
         self._threads = threads
@@ -217,7 +216,7 @@ class Function:
             family = self._family(arguments, flat)
             if self.input_signature is not None and not family.concretes:
                 family.try_declared(_shapes_of(self.input_signature))
-            return family.find(tuple(tensor.data.shape for tensor in flat.tensors))
+            return family.find(tuple([known(tensor.dims) for tensor in flat.tensors]))
 
     def _family(self, arguments: Arguments, flat: Flattener) -> _Family:
         key = flat.without_sizes()
@@ -410,7 +409,7 @@ class _Family:
             for axis in range(len(shape))
         }
         changing = {place for place, sizes in histories.items() if len(set(sizes)) > 1}
-        found = []
+        found: list[tuple[list[tuple[Dim, ...]], set[Any]]] = []
         for places in (changing - self._closed, changing & self._open):
             if places and places not in [other for _, other in found]:
                 found.append((_opened(shapes, histories, places), places))
@@ -436,7 +435,7 @@ def _opened(
         symbols.setdefault(histories[place], symbol(f"size{len(symbols)}"))
     return [
         tuple(
-            symbols[histories[i, axis]] if (i, axis) in places else size  # type: ignore[misc]
+            symbols[histories[i, axis]] if (i, axis) in places else size
             for axis, size in enumerate(shape)
         )
         for i, shape in enumerate(shapes)

@@ -246,6 +246,12 @@ def symbols(dim: Dim) -> set[str]:
     return names
 
 
+def only_symbol(dim: Dim) -> str | None:
+    """The name of the symbol that ``dim`` is; None if it is a number or an expression."""
+    names = symbols(dim)
+    return next(iter(names)) if len(names) == 1 and dim == symbol(*names) else None
+
+
 def substitute(dim: Dim, bindings: Mapping[str, Dim]) -> Dim:
     """``dim`` with symbols replaced; symbols without a binding stay.
 

@@ -150,9 +150,9 @@ def bound(body: Graph, types: Sequence[TensorType]) -> Graph:
     bindings: dict[str, dims.Dim] = {}
     for want, given in zip(wanted, types, strict=False):
         for dim, size in zip(want.shape, given.shape, strict=False):
-            names = () if isinstance(dim, int) else dims.symbols(dim)
-            if len(names) == 1 and dim == dims.symbol(*names):
-                bindings.setdefault(*names, size)
+            name = dims.only_symbol(dim)
+            if name is not None:
+                bindings.setdefault(name, size)
     changed = {name: size for name, size in bindings.items() if size != dims.symbol(name)}
     if len(wanted) != len(types):
         raise ShapeError(f'"{body.name}" takes {len(wanted)} operands, not {len(types)}')

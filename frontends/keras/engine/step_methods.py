@@ -37,7 +37,6 @@ class StepMethods:
     name: str
     optimizer: Any
     compilation: Compilation | None
-    trained_variables: list[Any]
 
     def train_step(self, data: Any) -> Mapping[str, Any]:
         """One step of training; may be overridden.
@@ -54,7 +53,7 @@ class StepMethods:
         with GradientTape() as tape:
             loss, logs = self._forward(data, training=True)
             scaled = self.optimizer.scale_loss(loss)
-        variables = self.trained_variables
+        variables = self.trained_variables  # type: ignore[attr-defined]
         self.optimizer.build(variables)
         gradients = tape.gradient(scaled, variables)
         pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]

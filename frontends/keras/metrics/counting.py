@@ -110,7 +110,7 @@ def _weights(predicted: Tensor, sample_weight: Any, dtype: str) -> Tensor:
 def _keep_largest(x: Tensor, k: int) -> Tensor:
     """All but the k largest elements along the last axis made hugely negative."""
     _, places = ops.top_k(x, k)
-    kept = ops.sum(ops.one_hot(places, x.dims[-1], dtype=x.dtype), axis=-2)  # type: ignore[arg-type]
+    kept = ops.sum(ops.one_hot(places, x.dims[-1], dtype=x.dtype), axis=-2)
     return x * kept + NEGATIVE * (1 - kept)
 
 

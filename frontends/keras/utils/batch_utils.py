@@ -44,5 +44,6 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
             "data has to come as x, (x,), (x, y) or (x, y, sample_weight); "
             f"received {len(data)} parts"
         )
-    x, y, sample_weight = (*data, *(None,) * (3 - len(data)))
+    missing: tuple[Any, ...] = (None, None)
+    x, y, sample_weight = (*data, *missing)[:3]
     return x, y, sample_weight
