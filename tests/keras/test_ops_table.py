@@ -21,7 +21,7 @@ from graphc.ir import numpy_dtype
 from graphc.keras import ops, tree
 from graphc.keras.engine import recorded_function
 from tests.keras.computing import arrays_of, assert_same, at_once, traced
-from tests.keras.ops_cases import TABLE, Case
+from tests.keras.ops_cases import TABLE, Case, floats
 
 DTYPES = (
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64"
@@ -421,3 +421,34 @@ def test_is_saved_as_the_class_that_keras_has(real_keras, name):
 
 #: Parameters that are functions: models with these cannot be saved.
 FUNCTIONS = {"f", "fun", "true_fn", "false_fn", "kwargs"}
+
+
+def test_a_model_of_operations_opens_in_keras_and_in_onnxruntime(real_keras, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    x = keras.Input((6,))
+    pieces = [
+        ops.cumsum(x, axis=1),
+        ops.sort(x),
+        ops.nanmax(x, axis=1, keepdims=True),
+        ops.nanmedian(x, axis=1, keepdims=True),
+        ops.top_k(x, 2)[0],
+        ops.diff(x, n=2),
+        ops.fmod(x, ops.abs(x) + 1.0),
+        ops.cbrt(x),
+        ops.erfc(x),
+        ops.sinc(x),
+        ops.trapezoid(x, axis=1)[:, None],
+        ops.take_along_axis(x, ops.argsort(x), axis=1),
+        ops.cast(ops.isin(ops.round(x), [1.0, 2.0]), "float32"),
+    ]
+    model = keras.Model(x, ops.concatenate(pieces, axis=1))
+    data = floats(4, 6)
+    expected = model.predict(data, verbose=0)
+    model.save(tmp_path / "model.keras")
+    theirs = real_keras.saving.load_model(tmp_path / "model.keras")
+    mine = keras.models.load_model(tmp_path / "model.keras")
+    model.export(str(tmp_path / "model.onnx"), verbose=False)
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    (exported,) = session.run(None, {session.get_inputs()[0].name: data})
+    for received in (np.asarray(theirs(data)), mine.predict(data, verbose=0), exported):
+        np.testing.assert_allclose(received, expected, rtol=1e-5, atol=1e-6)
