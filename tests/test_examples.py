@@ -17,6 +17,8 @@ RUNS = {
     "sequences.py": (["--rows=60", "--epochs=1"], "GRU: 0."),
     "custom_parts.py": (["--rows=100", "--epochs=2"], "epoch 2: validation/training ="),
     "from_scratch.py": (["--points=200"], "step 39: loss 0.02"),
+    "training_loop.py": (["--epochs=2"], "traced 2 times"),
+    "autoencoder.py": (["--epochs=2"], "in the end"),
     "transfer.py": (["--epochs=2"], "8 or 9: "),
     "save_and_export.py": (["--epochs=2"], "the same bits: True"),
 }
