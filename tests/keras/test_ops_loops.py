@@ -125,13 +125,23 @@ def test_scan_over_structures_as_keras(real_keras):
         assert_same(arrays_of(mine), [np.asarray(x) for x in real_keras.tree.flatten(theirs)])
 
 
-def test_loops_of_no_steps():
-    """In programs, where the body still says what comes out."""
+@pytest.mark.parametrize("way", [at_once, traced])
+def test_loops_of_no_steps(real_keras, way):
+    """The body still says what comes out."""
     empty = np.zeros((0, 2), "float32")
-    final, rows = traced(lambda x: ops.scan(lambda c, r: (c + 1.0, r * 2), 5.0, x), empty)
-    assert final == 5 and rows.shape == (0, 2)
-    assert_same(traced(lambda x: ops.map(lambda r: r[0], x), empty), [np.zeros(0, "float32")])
-    assert_same(traced(lambda x: ops.fori_loop(3, 1, lambda i, y: y * 2, x), empty), [empty])
+
+    def function(module):
+        def step(carry, row):
+            return carry + 1.0, {"row": row * 2, "n": module.sum(row) + carry}
+
+        return lambda x: module.scan(step, np.float32(5.0), x)
+
+    theirs = real_keras.tree.flatten(function(real_keras.ops)(empty))
+    assert_same(way(function(ops), empty), [np.asarray(x) for x in theirs])
+    assert_same(way(lambda x: ops.map(lambda r: r[0], x), empty), [np.zeros(0, "float32")])
+    assert_same(way(lambda x: ops.fori_loop(3, 1, lambda i, y: y * 2, x), empty), [empty])
+    none = lambda x: ops.scan(lambda c, _: (c * 2, c), x, length=0)  # noqa: E731
+    assert_same(way(none, empty[:, 0]), [empty[:, 0], np.zeros((0, 0), "float32")])
 
 
 # ---------------------------------------------------------------------------------------- updates

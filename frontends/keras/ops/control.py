@@ -9,14 +9,14 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from graphc.eager import Tensor, Variable, apply, as_tensor, current_trace
+from graphc.eager import Tensor, Trace, Variable, apply, as_tensor, current_trace
 from graphc.eager.bodies import Body, joined_captures, trace_body, with_state
 from graphc.eager.vectorized import vmap
 from graphc.errors import ShapeError
 from graphc.ir import Graph, TensorType
 from graphc.ir.dims import SymbolicDim
 from graphc.keras import tree
-from graphc.keras.ops.arguments import counted, one_axis
+from graphc.keras.ops.arguments import counted, filled_tensor, one_axis
 from graphc.keras.ops.movement import concatenate, flip, moveaxis, reshape, stack
 from graphc.keras.ops.recording import operation
 from graphc.ops import control as graph_ops
@@ -145,12 +145,12 @@ def scan(
         structures[:] = [after, result]
         return [*_tensors(after), *_tensors(result)]
 
-    if graph is None:
+    if graph is not None:
+        final, stacks = _trace_scan(graph, step, carries, sequences, steps, bool(reverse))
+    elif steps:
         final, stacks = _run_scan(step, carries, sequences, steps, reverse)
     else:
-        final, stacks = _trace_scan(graph, step, carries, sequences, steps, bool(reverse))
-    if not structures:  # there was no step
-        return init, None
+        final, stacks = carries, _no_steps(step, carries, sequences)
     return (
         tree.pack_sequence_as(structures[0], final),
         tree.pack_sequence_as(structures[1], stacks),
@@ -212,6 +212,16 @@ def _run_scan(
         rows.append(row)
     stacks = [stack(column) for column in zip(*rows, strict=True)]
     return carries, [flip(column, 0) for column in stacks] if reverse else stacks
+
+
+def _no_steps(
+    step: Callable[..., list[Tensor]], carries: list[Tensor], sequences: list[Tensor]
+) -> list[Tensor]:
+    """The results of no steps: empty, but of the shapes and types that a step would give."""
+    types = [t.type for t in carries] + [t.type.with_shape(t.dims[1:]) for t in sequences]
+    with Trace("scan") as trace:
+        body = trace_body(trace.graph, "step", step, types, may_assign=True)
+    return [filled_tensor((0, *x.dims), 0, x.dtype) for x in body.results[len(carries) :]]
 
 
 @operation
