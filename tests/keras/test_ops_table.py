@@ -231,6 +231,20 @@ def test_vectorize(real_keras):
         function(ops)(arrays[0])
 
 
+@pytest.mark.parametrize("kth", [0, 2, -1])
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_argpartition_divides_at_a_place(kth, axis):
+    """Which of the smaller elements comes first is left open."""
+    x = floats(4, 5)
+    order = ops.argpartition(x, kth, axis).numpy()
+    line = x.ravel() if axis is None else x
+    parted = np.take_along_axis(line, order, axis or 0)
+    np.testing.assert_array_equal(np.sort(parted, axis or 0), np.sort(line, axis or 0))
+    middle = np.take(parted, [kth], axis or 0)
+    before, after = np.split(parted, [kth % parted.shape[axis or 0]], axis or 0)
+    assert (before <= middle).all() and (after >= middle).all()
+
+
 def test_making_without_values():
     """What is in it is nobody's business; shape and dtype are."""
     for made, dtype in (
