@@ -14,6 +14,7 @@ import inspect
 import itertools
 import threading
 import types
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
@@ -27,6 +28,7 @@ from graphc.eager.concrete import (
     trace_function,
 )
 from graphc.eager.current import current_trace
+from graphc.eager.location import user_line_text
 from graphc.eager.spec import TensorSpec
 from graphc.eager.structure import Flattener, map_leaves
 from graphc.eager.tensor import as_tensor
@@ -39,6 +41,9 @@ __all__ = ["PLANNED", "Function", "TensorSpec", "function"]
 
 #: How many kinds of arguments a function finds without a closer look.
 _KEPT_SHORTCUTS = 1024
+
+#: After how many kinds of arguments, sizes aside, somebody should know.
+MANY_KINDS = 8
 
 Sizes = tuple[tuple[int, ...], ...]
 
@@ -77,7 +82,8 @@ def function(
     tuples, dicts and dataclasses of them are data; Python numbers, strings and so on are part of
     the kind; other objects count by their identity and are kept alive. Variables that are assigned
     to are updated when the compiled function runs; Python's side effects (``print``, appending to a
-    list) happen when it is traced.
+    list) happen when it is traced. Tensors that the function closes over are constants to it, also
+    for a tape that watches them: give them as arguments.
 
     Args:
         func: The function; left out where the decorator is given arguments.
@@ -223,9 +229,21 @@ class Function:
         if self.input_signature is not None:
             arguments = self.input_signature, {}  # its names are the user's
         if key not in self._families:
+            if len(self._families) == MANY_KINDS:
+                self._warn_of_many_kinds()
             dtypes = [tensor.dtype for tensor in flat.tensors]
             self._families[key] = _Family(self, _placeholders(arguments), dtypes, flat.kept)
         return self._families[key]
+
+    def _warn_of_many_kinds(self) -> None:
+        place = user_line_text()
+        warnings.warn(
+            f"{place + ': ' if place else ''}{self._name}() was compiled for {MANY_KINDS} kinds of "
+            "arguments and is compiled for another one now. Each value of a Python number, and "
+            "each object, is a kind of its own: give numbers that change as tensors "
+            "(keras.ops.convert_to_tensor), and make functions once, outside of loops",
+            stacklevel=2,
+        )
 
     def _trace(
         self, arguments: Arguments, tensor_types: Sequence[TensorType], takes_ones: bool

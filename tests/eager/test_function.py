@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import gc
 import pickle
+import warnings
 import weakref
 from collections import OrderedDict, namedtuple
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from graphc.eager import Tensor, Variable, as_tensor
-from graphc.eager.function import Function, function
+from graphc.eager.function import MANY_KINDS, Function, function
 from graphc.eager.spec import TensorSpec
 from graphc.errors import DataDependentControlFlowError, ShapeError
 from graphc.keras import ops
@@ -67,6 +68,18 @@ def test_python_numbers_are_told_apart_by_value(value):
     f(x, value)
     assert f.experimental_get_tracing_count() == (1 if np.isnan(value) else 2)
     assert first.shape == (2,)
+
+
+def test_many_kinds_of_arguments_are_worth_a_warning():
+    f = function(lambda x, n: x * n)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for n in range(MANY_KINDS):
+            f(array(2), n)
+        for n in range(2, 20):
+            f(array(n), 0)
+    with pytest.warns(UserWarning, match=r"test_function.py:\d+: <lambda>\(\) was compiled for 8"):
+        f(array(2), 100)
 
 
 def test_defaults_and_names_make_no_difference():
