@@ -37,7 +37,7 @@ class _Silence(threading.local):
     """
 
     def __init__(self) -> None:
-        context = contextvars.copy_context()
+        context = contextvars.Context()
         context.run(np.seterr, all="ignore")
         #: Calls a function in the context; the function must not come back here.
         self.run = context.run

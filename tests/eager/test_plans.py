@@ -1,5 +1,6 @@
 """Plans: what is computed once and kept, what is not, and that both give the same."""
 
+import threading
 import warnings
 
 import numpy as np
@@ -280,3 +281,32 @@ def test_arrays_among_the_operands():
     array[...] = 0
     np.testing.assert_array_equal(reshaped.numpy(), X.reshape(4, 3))
     np.testing.assert_array_equal(total.numpy(), X + X)
+
+
+def test_threads_compute_and_record_for_themselves():
+    x = as_tensor(X.astype("float64"))
+    found = {}
+
+    def work(number):
+        with GradientTape() as tape:
+            tape.watch(x)
+            y = x
+            for _ in range(50):
+                y = ops.tanh(y * float(number))
+            total = ops.sum(y / (y - y))
+        found[number] = (np.isnan(total.numpy()), tape.gradient(y, x).numpy())
+
+    with GradientTape() as outside:
+        outside.watch(x)
+        threads = [threading.Thread(target=work, args=(number,)) for number in (1, 2, 3, 4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        z = x * 2.0
+    assert (outside.gradient(z, x).numpy() == 2).all()
+    for number in (1, 2, 3, 4):
+        infinite, gradient = found[number]
+        work(number)
+        assert infinite
+        np.testing.assert_array_equal(found[number][1], gradient)
