@@ -164,7 +164,8 @@ class Function:
     # ------------------------------------------------------------------------------------ calling
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if current_trace() is not None:  # part of what is being traced
+        if current_trace() is not None or config.functions_at_once:
+            # Part of what is being traced, or somebody wants to look into it.
             return self.python_function(*args, **kwargs)
         if kwargs or len(args) != self._plain_count:
             args, kwargs = self._canonical(args, kwargs)

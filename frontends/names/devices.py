@@ -67,6 +67,16 @@ def _get_threads() -> int:
     return config.threads or 0
 
 
+def run_functions_eagerly(run_eagerly: bool) -> None:
+    """Say whether functions decorated with `graphc.function` run as plain Python, to debug them."""
+    config.functions_at_once = run_eagerly
+
+
+def functions_run_eagerly() -> bool:
+    """Whether functions decorated with `graphc.function` run as plain Python."""
+    return config.functions_at_once
+
+
 experimental = SimpleNamespace(
     set_memory_growth=_set_memory_growth,
     enable_op_determinism=_enable_op_determinism,
@@ -81,8 +91,10 @@ __all__ = [
     "LogicalDevice",
     "PhysicalDevice",
     "experimental",
+    "functions_run_eagerly",
     "get_visible_devices",
     "list_logical_devices",
     "list_physical_devices",
+    "run_functions_eagerly",
     "threading",
 ]

@@ -11,6 +11,7 @@ from collections import OrderedDict, namedtuple
 import numpy as np
 import pytest
 
+from graphc.config import config
 from graphc.eager import Tensor, Variable, as_tensor
 from graphc.eager.function import MANY_KINDS, Function, function
 from graphc.eager.spec import TensorSpec
@@ -437,6 +438,15 @@ def test_random_numbers_go_on():
     other = keras.random.SeedGenerator(7)
     for _ in range(3):
         np.testing.assert_allclose(f(), keras.random.normal((3,), seed=other), rtol=1e-6)
+
+
+def test_functions_may_run_as_plain_python(monkeypatch):
+    monkeypatch.setattr(config, "functions_at_once", True)
+    seen = []
+    f = function(lambda x: seen.append(float(ops.sum(x))) or x * 2)
+    for _ in range(2):
+        np.testing.assert_array_equal(f(as_tensor(array(2))), array(2) * 2)
+    assert seen == [3, 3] and f.experimental_get_tracing_count() == 0
 
 
 def test_side_effects_of_python_happen_once(capsys):
