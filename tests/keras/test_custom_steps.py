@@ -548,3 +548,18 @@ def test_losses_of_layers_called_by_themselves():
     kept = model.losses
     model.fit(X, verbose=0)
     assert len(model.losses) == 1 and model.losses[0] is kept[0]
+
+
+def test_metrics_that_a_call_adds():
+    class Watched(ours.layers.Layer):
+        def call(self, inputs):
+            self.add_metric(ops.max(inputs), name="largest")
+            return inputs
+
+    model = ours.Sequential([ours.Input((4,)), Watched(), ours.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    history = model.fit(X, Y, batch_size=25, epochs=2, verbose=0, shuffle=False).history
+    expected = (X[:25].max() + X[25:].max()) / 2
+    assert history["largest"] == pytest.approx([expected] * 2)
+    scores = model.evaluate(X, Y, batch_size=50, return_dict=True, verbose=0)
+    assert scores["largest"] == pytest.approx(X.max())

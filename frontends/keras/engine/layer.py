@@ -32,6 +32,7 @@ from graphc.keras.engine.keras_tensor import (
 )
 from graphc.keras.engine.naming import automatic_name
 from graphc.keras.engine.parts import Parts
+from graphc.keras.metrics.reduction import Mean
 
 
 class Layer(Parts):
@@ -414,6 +415,23 @@ class Layer(Parts):
         """Add a scalar (or several) to the loss that training minimizes; to be called in `call`."""
         for value in tree.flatten(loss):
             call_context.add_loss(as_tensor(value))
+
+    def add_metric(
+        self, value: Any, name: str | None = None, aggregation: str | None = None
+    ) -> None:
+        """Show the mean of a value over the batches of an epoch, as in Keras 2; for `call`.
+
+        Args:
+            value: A tensor.
+            name: What it is called in logs.
+            aggregation: Accepted as in Keras 2.
+        """
+        name = name or f"{self.name}_metric"
+        added = self.__dict__.setdefault("_added_metrics", {})
+        if name not in added:
+            with computing_at_once():
+                added[name] = Mean(name=name)
+        added[name].update_state(value)
 
     # ------------------------------------------------------------------------------- properties
 
