@@ -7,7 +7,7 @@ import math
 from graphc.ir import Graph, Node, Value, dims
 from graphc.ops.control import Scan, WhileLoop
 from graphc.ops.conv import Conv, ConvKernelGradient, ConvTranspose
-from graphc.ops.elementwise import Erf
+from graphc.ops.elementwise import Erf, Pow
 from graphc.ops.linalg import Einsum
 from graphc.ops.pool import (
     AveragePool,
@@ -61,6 +61,8 @@ def _effort_of(node: Node) -> float:
         return 10 * sum(map(_effort_of_body, op.bodies))
     if isinstance(op, _SLOW_FUNCTIONS):
         return 250.0 * results
+    if isinstance(op, Pow):
+        return 20.0 * results
     if isinstance(op, Threefry):
         return 60.0 * results
     if not op.has_rule("evaluate") and op.has_rule("decompose"):

@@ -392,6 +392,8 @@ def operate(name: str, *operands: Any) -> Any:
         kind = type(x)
         if kind in _NUMBERS:
             key.append(kind)
+            if name == "power":
+                key.append(x)  # squares are not computed like other powers
             arrays.append(x)
             numbers = True
             continue
@@ -442,7 +444,14 @@ def _plan_operator(name: str, key: tuple[Any, ...], operands: list[Any]) -> Plan
     tensors = [_number(x, dtype) if kind else x for x, kind in zip(operands, kinds, strict=True)]
 
     def compute(*values: Value) -> Value:
-        return _operate(name, tuple(map(Tensor, values))).value
+        inputs = list(map(Tensor, values))
+        if name == "power":
+            graph = values[0].graph
+            inputs = [
+                Tensor(graph.constant(x.data)) if kind else value
+                for x, kind, value in zip(tensors, kinds, inputs, strict=True)
+            ]
+        return _operate(name, tuple(inputs)).value
 
     plan = make_plan(name, compute, tensors)
     plan.number_dtypes = tuple(dtype if kind else None for kind in kinds)
