@@ -27,6 +27,7 @@ class Tan(_Circular):
     """The tangent of x in radians."""
 
     function: ClassVar[str] = "tan"
+    takes_complex: ClassVar[bool] = True
     domain: ClassVar[tuple[float, float]] = (-1.2, 1.2)
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:

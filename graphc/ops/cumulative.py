@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import FLOATS, Node, Op, Sample, TensorType, Value, is_float
+from graphc.ir import FLOATS, Node, Op, Sample, TensorType, Value, is_complex, is_float
 from graphc.ir.dims import shape_text
 from graphc.ops.control import scan
 from graphc.ops.elementwise import Add, Max, Mul, cast
@@ -39,6 +39,8 @@ class Cumulative(Op):
     axis: int
     exclusive: bool = False
     reverse: bool = False
+    #: Whether it takes complex numbers, too.
+    takes_complex: ClassVar[bool] = False
     #: The elementwise op that combines two elements.
     combine: ClassVar[type[Op]]
     #: NumPy's function of two operands that does the same.
@@ -49,7 +51,7 @@ class Cumulative(Op):
         raise NotImplementedError
 
     def infer(self, x: TensorType) -> TensorType:
-        if x.dtype not in NUMBERS:
+        if x.dtype not in NUMBERS and not (self.takes_complex and is_complex(x.dtype)):
             raise DTypeError(f"takes numbers, not {x.dtype}")
         if not 0 <= self.axis < x.rank:
             raise ShapeError(f"axis {self.axis} is none of {shape_text(x.shape)}")
@@ -108,6 +110,7 @@ class Cumulative(Op):
 class CumSum(Cumulative):
     """The sum of the elements up to each along an axis."""
 
+    takes_complex: ClassVar[bool] = True
     combine: ClassVar[type[Op]] = Add
     function: ClassVar[np.ufunc] = np.add
 
@@ -132,6 +135,7 @@ class CumSum(Cumulative):
 class CumProd(Cumulative):
     """The product of the elements up to each along an axis."""
 
+    takes_complex: ClassVar[bool] = True
     combine: ClassVar[type[Op]] = Mul
     function: ClassVar[np.ufunc] = np.multiply
 

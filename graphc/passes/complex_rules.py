@@ -12,6 +12,7 @@ from graphc.ir import Op, Value, is_complex, part_dtype, zeros_like
 from graphc.ops import barrier, complex, elementwise, gather, logic, movement
 from graphc.ops.choice import Where
 from graphc.ops.circular import Atan2, Tan
+from graphc.ops.cumulative import CumSum
 from graphc.ops.elementwise import Abs, Cast, Cos, Exp, Expm1, Log, Sin, Sqrt, Tanh
 from graphc.ops.elimination import Solve
 from graphc.ops.family import like
@@ -57,6 +58,7 @@ def rule(*ops: type[Op]) -> Callable[[Rule], Rule]:
     movement.Transpose,
     gather.Gather,
     gather.ScatterAdd,
+    CumSum,
     ReduceMean,
     ReduceSum,
     Where,
@@ -267,6 +269,13 @@ def hyperbolic_tangent(op: Op, x: Pair) -> Pair:
     t, u = Tanh()(x.real), Tan()(x.imaginary)
     one = like(t, 1)
     return divide(elementwise.Div(), Pair(t, u), Pair(one + zeros_like(t), t * u))
+
+
+@rule(Tan)
+def tangent(op: Op, x: Pair) -> Pair:
+    """``-i tanh(i x)``."""
+    found = hyperbolic_tangent(Tanh(), Pair(-x.imaginary, x.real))
+    return Pair(found.imaginary, -found.real)
 
 
 @rule(elementwise.Pow)

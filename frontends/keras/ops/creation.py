@@ -12,7 +12,7 @@ from graphc.config import config
 from graphc.eager import Tensor, apply, apply_function, as_tensor, cast, operate
 from graphc.eager.tensor import promoted
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import dims, is_integer, numpy_dtype
+from graphc.ir import dims, is_complex, is_integer, numpy_dtype, part_dtype
 from graphc.keras.ops.arguments import (
     counted,
     dim_of,
@@ -156,6 +156,8 @@ def linspace(
 def _computed_in(low: Tensor, high: Tensor) -> str:
     """At once double precision costs nothing; in a program it is used where it is asked for."""
     in_program = low.is_symbolic or high.is_symbolic
+    if is_complex(low.dtype):
+        return low.dtype if in_program else "complex128"
     return "float32" if in_program and low.dtype != "float64" else "float64"
 
 
@@ -172,7 +174,7 @@ def _spaced(
     shape = operate("add", low, high).dims
     place = one_axis(axis, len(shape) + 1, "linspace")
     line = [count if a == place else 1 for a in range(len(shape) + 1)]
-    fractions = reshaped(Tensor((np.arange(count) / max(parts, 1)).astype(wide)), line)
+    fractions = reshaped(Tensor((np.arange(count) / max(parts, 1)).astype(part_dtype(wide))), line)
     first, last = (expand_dims(broadcast_to(end, shape), place) for end in (low, high))
     # From both ends, so that each of them is met exactly.
     numbers = where(

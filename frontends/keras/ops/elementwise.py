@@ -274,6 +274,8 @@ def tanh(x: Any) -> Tensor:
 def sinh(x: Any) -> Tensor:
     """The hyperbolic sine."""
     tensor = float_tensor(x)
+    if is_complex(tensor.dtype):
+        return operate("multiply", -1j, sin(operate("multiply", 1j, tensor)))
     grown = expm1(absolute(tensor))
     # (e^x - 1) + (e^x - 1)/e^x, halved: no cancellation near 0.
     size = 0.5 * (grown + where(isinf(grown), grown, grown / (grown + 1.0)))

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from graphc.eager import Tensor, as_tensor, cast, operate
-from graphc.ir import is_float
+from graphc.ir import is_complex, is_float, is_inexact, part_dtype
 from graphc.keras.ops.arguments import float_tensor, resolved_dtype
-from graphc.keras.ops.elementwise import isnan, logical_not, sqrt, where
+from graphc.keras.ops.elementwise import absolute, isnan, logical_not, sqrt, where
 from graphc.keras.ops.recording import operation
 from graphc.keras.ops.reduction import all as reduce_all
 from graphc.keras.ops.reduction import argmax, argmin, cumprod, cumsum, prod
@@ -24,7 +24,7 @@ __all__ = [
 
 def _filled(x: Any, number: float) -> Tensor:
     tensor = as_tensor(x)
-    return where(isnan(tensor), number, tensor) if is_float(tensor.dtype) else tensor
+    return where(isnan(tensor), number, tensor) if is_inexact(tensor.dtype) else tensor
 
 
 @operation
@@ -98,8 +98,10 @@ def _mean(x: Tensor, counted: Tensor, axis: Any, keepdims: bool) -> Tensor:
 
 
 def _computed(x: Any) -> tuple[Tensor, str]:
-    """Floats to compute with, and the type of the result."""
+    """Floats (or complex numbers) to compute with, and the type of the result."""
     tensor = float_tensor(x)
+    if is_complex(tensor.dtype):
+        return tensor, tensor.dtype
     wide = tensor.dtype if tensor.dtype == "float64" else "float32"
     return cast(tensor, resolved_dtype(wide)), tensor.dtype
 
@@ -117,6 +119,8 @@ def nanvar(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     tensor, dtype = _computed(x)
     counted = logical_not(isnan(tensor))
     distance = operate("subtract", tensor, _mean(tensor, counted, axis, keepdims=True))
+    if is_complex(dtype):
+        distance, dtype = absolute(distance), part_dtype(dtype)
     return cast(_mean(distance * distance, counted, axis, keepdims), dtype)
 
 

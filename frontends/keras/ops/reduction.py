@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from graphc.eager import Tensor, apply, as_tensor, cast, operate
-from graphc.ir import is_float
+from graphc.ir import is_complex, is_float
 from graphc.keras.ops.arguments import float_tensor, many_axes, one_axis, reshaped, resolved_dtype
 from graphc.keras.ops.elementwise import (
+    absolute,
     exp,
     isinf,
     log,
@@ -77,6 +78,7 @@ def var(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The variance along the axes: the mean of squared distances from the mean."""
     tensor = float_tensor(x)
     distance = tensor - mean(tensor, axis, keepdims=True)
+    distance = absolute(distance) if is_complex(tensor.dtype) else distance
     return mean(distance * distance, axis, keepdims)
 
 
