@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from graphc.errors import UnsupportedError
-from graphc.ir import Node, Sample, TensorType, Value, zeros_like
+from graphc.ir import Node, Sample, TensorType, Value, is_complex, zeros_like
 from graphc.ops.choice import Where
 from graphc.ops.complex import WHOLES, Real
 from graphc.ops.elementwise import Abs
@@ -27,6 +27,7 @@ from graphc.ops.matrix import (
     scaled,
     sign_of_columns,
     swap,
+    wide,
 )
 from graphc.ops.movement import Reverse, reshape_to
 from graphc.ops.reduce import ReduceMax, ReduceSum
@@ -49,8 +50,8 @@ class Eigh(MatrixOp):
         return a.with_shape(a.shape[:-1]), a
 
     def evaluate(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        wide = a.astype(np.float64)
-        w, v = each_matrix(_eigh, (wide + np.swapaxes(wide, -1, -2)) / 2)
+        x = wide(a)
+        w, v = each_matrix(_eigh, (x + np.swapaxes(x, -1, -2)) / 2)
         return w.astype(a.dtype), (v * column_signs(v)).astype(a.dtype)
 
     def gradient(self, node: Node, dw: Value | None, dv: Value | None) -> Sequence[Value]:
@@ -112,19 +113,20 @@ class Eig(MatrixOp):
     """
 
     interpreted_only: ClassVar[bool] = True
+    takes_complex: ClassVar[bool] = True
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:
         self.check(a, square=True)
-        v = a.with_dtype(WHOLES[a.dtype])
+        v = a.with_dtype(WHOLES.get(a.dtype, a.dtype))
         return v.with_shape(a.shape[:-1]), v
 
     def evaluate(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        dtype = WHOLES[a.dtype.name]
-        w, v = each_matrix(_eig, a.astype(np.float64))
+        dtype = WHOLES.get(a.dtype.name, a.dtype.name)
+        w, v = each_matrix(_eig, wide(a))
         return w.astype(dtype), v.astype(dtype)
 
     def gradient(self, node: Node, dw: Value | None, dv: Value | None) -> Sequence[Value | None]:
-        """``da = v^-T diag(dw) v^T``, of which the real part counts."""
+        """``da = v^-T diag(dw) v^T``; of real matrices the real part counts."""
         if dv is not None:
             raise UnsupportedError(
                 "the eigenvectors of matrices that are not symmetric have no gradient; that of the "
@@ -133,7 +135,8 @@ class Eig(MatrixOp):
         if dw is None:
             return (None,)
         turned = swap(node.outputs[1])
-        return (Real()(Solve()(turned, as_column(dw) * turned)),)
+        da = Solve()(turned, as_column(dw) * turned)
+        return (da if is_complex(node.inputs[0].dtype) else Real()(da),)
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:

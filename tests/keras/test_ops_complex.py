@@ -246,10 +246,9 @@ def test_eigenvalues_of_any_matrix(shape, dtype):
     np.testing.assert_allclose(np.sort_complex(w), np.sort_complex(np.linalg.eigvals(a)), rtol=1e-4)
 
 
-def test_gradients_of_eigenvalues(double_precision):
+@pytest.mark.parametrize("a", [RNG.normal(size=(4, 4)), numbers(3, 3)], ids=["real", "complex"])
+def test_gradients_of_eigenvalues(double_precision, a):
     import jax
-
-    a = RNG.normal(size=(4, 4))
 
     def loss(o, values):
         return o.sum(o.real(values * values * values) + o.imag(values) ** 2)
