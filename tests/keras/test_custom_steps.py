@@ -563,3 +563,25 @@ def test_metrics_that_a_call_adds():
     assert history["largest"] == pytest.approx([expected] * 2)
     scores = model.evaluate(X, Y, batch_size=50, return_dict=True, verbose=0)
     assert scores["largest"] == pytest.approx(X.max())
+
+
+def test_methods_of_models_may_be_decorated():
+    class Decorated(ComputeLoss):
+        @tf.function
+        def call(self, inputs, training=False):
+            return super().call(inputs) * (2.0 if training else 1.0)
+
+        @tf.function
+        def train_step(self, data):
+            return super().train_step(data)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float32)])
+        def serve(self, rows):
+            return {"rows": self(rows)}
+
+    model = Decorated()
+    assert set(fitted(model)) == {"loss", "mae"}
+    np.testing.assert_allclose(model.serve(X)["rows"], model.predict(X, verbose=0), rtol=1e-5)
+    np.testing.assert_allclose(model(X, training=True), 2 * np.asarray(model(X)), rtol=1e-6)
+    assert len(model.variables) == 2 and [layer.name for layer in model.layers]
+    assert set(model.train_step((tf.constant(X), tf.constant(Y)))) == {"loss", "compile_metrics"}
