@@ -18,7 +18,7 @@ from graphc.eager.cache import Cache
 from graphc.eager.plan import KEPT_BYTES, Plan
 from graphc.eager.structure import Slot, filler
 from graphc.eager.tensor import Tensor, as_tensor, run_plan
-from graphc.eager.trace import Trace
+from graphc.eager.trace import Trace, current_trace
 from graphc.ir import Graph, Value, is_float
 
 #: A plan, and what puts its results into the structure that the function returns; None for what
@@ -90,6 +90,12 @@ def call_operation(
     plan, fill = call
     results = run_plan(plan, tensors)
     return results if fill is None else fill(results)
+
+
+def refuse_plan() -> None:
+    """Say, inside an operation, that it depends on elements: then it runs as it is written."""
+    if isinstance(current_trace(), _Planning):
+        raise _NotPlannableError
 
 
 def _add(item: Any, key: list[Any], tensors: list[Tensor]) -> bool:

@@ -202,6 +202,17 @@ def test_programs_with_complex_state_and_rows():
         np.testing.assert_allclose(last["size"], np.abs(data[8:]).sum(), rtol=1e-5)
 
 
+def test_models_of_complex_numbers():
+    from graphc import keras
+
+    inputs = keras.Input((3,), dtype="complex64")
+    model = keras.Model(inputs, [ops.abs(inputs), inputs * 2j])
+    z = numbers(5, 3)
+    size, turned = model.predict(z, batch_size=2, verbose=0)
+    np.testing.assert_allclose(size, np.abs(z), rtol=1e-6)
+    np.testing.assert_allclose(turned, z * 2j, rtol=1e-6)
+
+
 def test_loops_over_complex_numbers():
     def function(z):
         last, _ = ops.scan(lambda c, x: (c * x, c), z[0], z[1:])

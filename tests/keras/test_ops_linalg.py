@@ -280,8 +280,10 @@ def test_singular_matrices_give_no_numbers():
 
 def test_a_matrix_that_is_not_positive_definite():
     x = np.array([[1.0, 2.0], [2.0, 1.0]])
-    with pytest.raises(ValueError, match="not a positive definite"):
-        ops.cholesky(x)
+    for operand in (x, ops.convert_to_tensor(x), x.tolist()):
+        for _ in range(2):
+            with pytest.raises(ValueError, match="not a positive definite"):
+                ops.cholesky(operand)
     (result,) = traced(ops.cholesky, x, backend="cpu")
     np.testing.assert_array_equal(result, [[np.nan, 0], [np.nan, np.nan]])
 

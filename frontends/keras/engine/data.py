@@ -126,7 +126,7 @@ def _leaves(structure: Any) -> Iterator[Any]:
 
 
 def to_array(value: Any, what: str) -> np.ndarray:
-    """A C-contiguous array of numbers; float64 becomes `floatx`.
+    """A C-contiguous array of numbers; float64 becomes `floatx`, and complex128 as narrow as that.
 
     Raises:
         DTypeError: The elements are no numbers.
@@ -139,7 +139,7 @@ def to_array(value: Any, what: str) -> np.ndarray:
             f"{what} is a list of rows of different lengths; pad them to one length, for example "
             "with keras.utils.pad_sequences"
         ) from None
-    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+    if array.dtype.kind not in "biufc" and array.dtype.name != "bfloat16":
         raise _no_numbers(value, array, what)
     if array.ndim == 0:
         raise ShapeError(
@@ -148,6 +148,8 @@ def to_array(value: Any, what: str) -> np.ndarray:
     array = native(array)
     if array.dtype == np.float64:
         array = array.astype(numpy_dtype(config.floatx))
+    if array.dtype == np.complex128 and config.floatx != "float64":
+        array = array.astype(np.complex64)
     return np.ascontiguousarray(array)
 
 

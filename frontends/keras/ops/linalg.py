@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from graphc.eager import Tensor, apply, as_tensor, cast, transforms
+from graphc.eager.dispatch import refuse_plan
 from graphc.eager.tensor import promoted
 from graphc.errors import ShapeError
 from graphc.ir import is_complex, part_dtype
@@ -100,6 +101,7 @@ def cholesky(x: Any, upper: bool = False) -> Tensor:
     Example:
         >>> keras.ops.cholesky([[4.0, 2.0], [2.0, 3.0]])
     """
+    refuse_plan()  # whether there is an error depends on the elements
     factor = apply(Cholesky(), _matrix(x, "cholesky", square=True))
     if not factor.is_symbolic and np.isnan(factor.numpy()).any():
         raise ValueError(
