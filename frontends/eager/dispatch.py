@@ -28,7 +28,7 @@ Call = tuple[Plan, "Callable[..., Any] | None"] | None
 _calls: Cache[tuple[Any, ...], Call] = Cache(8192)
 #: How many plans each function has. One that is given ever new numbers is planned no more.
 _planned: dict[Any, int] = {}
-_MOST_PLANS = 256
+_MOST_PLANS = 1024
 
 #: In a key: here stands an array of NumPy.
 _ARRAY = object()
