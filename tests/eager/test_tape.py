@@ -12,14 +12,7 @@ from graphc.errors import ShapeError
 from graphc.keras import ops
 
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(autouse=True)
-def in_float64():
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", True)
-    yield
-    jax.config.update("jax_enable_x64", before)
+pytestmark = pytest.mark.usefixtures("in_float64")
 
 
 def close(result, expected, tolerance=1e-9):

@@ -11,7 +11,7 @@ from graphc.eager.transforms import grad, hessian, jacobian, jvp, value_and_grad
 from graphc.errors import DTypeError, ShapeError
 from graphc.keras import ops, tree
 
-jax.config.update("jax_enable_x64", True)
+pytestmark = pytest.mark.usefixtures("in_float64")
 
 
 def array(*shape):
