@@ -353,26 +353,12 @@ MISTAKES = {
         ValueError,
         'do not use reduction="none"',
     ),
-    "custom step": (lambda: custom().fit(X, Y), NotImplementedError, r"Override compute_loss\("),
 }  # fmt: skip
 
 
 def frozen():
     model = linear()
     model.trainable = False
-    model.compile("sgd", "mse")
-    return model
-
-
-def custom():
-    class Model(keras.Model):
-        def train_step(self, data):
-            return {}
-
-        def call(self, inputs):
-            return inputs
-
-    model = Model()
     model.compile("sgd", "mse")
     return model
 
