@@ -66,8 +66,14 @@ class Op:
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        if not cls.__name__.startswith("_"):
-            Op.registry[cls.__name__] = cls
+        if cls.__name__.startswith("_"):
+            return
+        known = Op.registry.setdefault(cls.__name__, cls)
+        if known is not cls:
+            raise TypeError(
+                f'an op "{cls.__name__}" is there already, in {known.__module__}; '
+                "dumps and files know ops by their names"
+            )
 
     @property
     def name(self) -> str:

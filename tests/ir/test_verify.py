@@ -199,7 +199,7 @@ def test_neighbourhood_is_shown() -> None:
 
 def test_broken_subgraph() -> None:
     @dataclass(frozen=True)
-    class Call(Op):
+    class Both(Op):
         body: Graph
         other: Graph
         body_fields: ClassVar[tuple[str, ...]] = ("body", "other")
@@ -210,10 +210,16 @@ def test_broken_subgraph() -> None:
     try:
         broken = sound()
         wrong_type(broken)
-        for op in (Call(broken, sound()), Call(sound(), broken)):
+        for op in (Both(broken, sound()), Both(sound(), broken)):
             graph = Graph("outer")
             op(graph.input("x", VECTOR))
-            with pytest.raises(GraphError, match='of Call is broken: graph "sound": Exp infers'):
+            with pytest.raises(GraphError, match='of Both is broken: graph "sound": Exp infers'):
                 verify(graph)
     finally:
-        del Op.registry["Call"]
+        del Op.registry["Both"]
+
+
+def test_names_of_ops_are_taken_once() -> None:
+    with pytest.raises(TypeError, match='an op "Exp" is there already, in graphc.ops.elementwise'):
+        type("Exp", (Op,), {"__module__": __name__})
+    assert Op.registry["Exp"].__module__ == "graphc.ops.elementwise"
