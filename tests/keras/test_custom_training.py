@@ -135,8 +135,7 @@ CASES = {
     "classes": Case(linear, classes),
     "compute_loss": Case(own_loss, {"optimizer": "sgd"}),
     "compute_metrics": Case(more_metrics, {**SGD, "metrics": ["mae"]}, fit={"batch_size": 25}),
-    # No score: Keras's own evaluation of this model gives another number at each call.
-    "add_loss": Case(penalty_in_the_model, SGD, fit={"validation_split": 0.2}, score=lambda: None),
+    "add_loss": Case(penalty_in_the_model, SGD, fit={"validation_split": 0.2}),
     "flags": Case(
         linear, {**SGD, "run_eagerly": True, "steps_per_execution": 1, "jit_compile": False}
     ),
