@@ -7,7 +7,8 @@ A plan is plain data, made without emitting anything. Its decisions, in order:
    rows; whichever needs less packing, transposing and padding.
 3. **Tile**: as many rows by vectors as the registers hold without spilling, fitted to the sizes.
 4. **Block**: how far a run along the reduction goes before it is interrupted, so that the vector
-   operand's panel stays in the cache.
+   operand's panel stays in the cache. Where its rows lie so far apart that few of them do, many
+   rows of the first factor pay for packing it; few go through shorter blocks.
 """
 
 from __future__ import annotations
@@ -33,6 +34,17 @@ FACTOR_BYTES = 256 * 1024
 _ROWS_PER_CHUNK = 64
 _ROWS_PER_PACKED_CHUNK = 128
 _ROWS_PER_BLOCKED_CHUNK = 256
+#: Rows from which on copying a panel costs little beside what is computed with it.
+_ROWS_WORTH_PACKING = 128
+#: Steps of a block whose rows lie apart, and of one whose rows do not: each page of memory has to
+#: be found anew, and the processor remembers about a hundred of the latest.
+_SCATTERED_BLOCK = 128
+_NEAR_BLOCK = 256
+_SCATTERED_BYTES = 2048
+#: Addresses so far apart fall into the same set of the second-level cache, which has room for so
+#: many lines of that kind, on any processor of the last ten years.
+_SET_SPAN = 128 * 1024
+_SET_WAYS = 8
 #: Addresses so far apart fall into the same set of the first-level cache...
 _PAGE = 4096
 #: ... and so many of a set's lines, of eight or more, the rows of a tile may take.
@@ -268,22 +280,18 @@ def _tiled(
     most = _rows_side_by_side(row, item_size)
     rows, vectors = _choose_tile(row.size, column.size, lanes, transpose, most, target)
     width = vectors * lanes
-    inner = math.prod(typical(axis.size) for axis in reduction[1:])
-    total = inner * typical(reduction[0].size)
-    pack = column.b not in (0, 1)
+    total = math.prod(typical(axis.size) for axis in reduction)
     lines = tuple(axis for axis in outer if axis.b == 0)
     outer = tuple(axis for axis in outer if axis.b != 0)
+    rows_in_all = math.prod(typical(axis.size) for axis in (*lines, row))
+    scattered = column.b == 1 and total > _rows_that_stay(reduction[-1], item_size)
+    pays = row.a != 1 and rows_in_all >= _ROWS_WORTH_PACKING
+    pack = column.b not in (0, 1) or (scattered and pays)
+    in_place = column.b == 1 and not pack
+    block = _block(row, reduction, width, item_size, in_place, scattered and not pack)
+    blocked = block is not None
     panels_last = not pack and total * typical(column.size) * item_size <= _RESIDENT_BYTES
     masks = target.vector_bits >= 256
-    bytes_a_step = max(1, inner * width * item_size)
-    blocked = total * width * item_size > PANEL_BYTES * 5 // 4
-    block = max(1, PANEL_BYTES // bytes_a_step)
-    if row.a == 1 and len(reduction) == 1:
-        # Each line of the first factor serves several tiles of rows: they have to find it cached.
-        chunk_rows = min(typical(row.size), _ROWS_PER_BLOCKED_CHUNK)
-        shorter = max(1, FACTOR_BYTES // (chunk_rows * item_size))
-        blocked = blocked or total > shorter
-        block = min(block, shorter)
     many = _ROWS_PER_PACKED_CHUNK if pack else _ROWS_PER_CHUNK
     many = _ROWS_PER_BLOCKED_CHUNK if blocked else many
     short = bool(lines) and isinstance(row.size, int) and row.size < many
@@ -300,12 +308,54 @@ def _tiled(
         pack=pack,
         pack_tail=pack or (column.b == 1 and not masks),
         transpose=transpose,
-        block=block if blocked else None,
+        block=block,
         tiles_per_chunk=max(1, many // rows),
         lines_per_chunk=many // row.size if short else None,  # type: ignore[operator]
         panels_last=panels_last,
-        prefetch=not panels_last and column.b == 1,
+        prefetch=not pack and not panels_last and column.b == 1,
     )
+
+
+def _block(
+    row: Axis,
+    reduction: Sequence[Axis],
+    width: int,
+    item_size: int,
+    in_place: bool,
+    scattered: bool,
+) -> int | None:
+    """Steps of the first reduction axis in a block; None where it runs through at once.
+
+    Args:
+        row: as in `Plan`.
+        reduction: the same.
+        width: columns of a full tile.
+        item_size: bytes of an element.
+        in_place: whether a panel's rows are read where they are, as parts of longer rows.
+        scattered: whether they push each other out of the cache there.
+    """
+    inner = math.prod(typical(axis.size) for axis in reduction[1:])
+    total = inner * typical(reduction[0].size)
+    longest = PANEL_BYTES // (width * item_size)
+    blocked = scattered or total > longest * 5 // 4
+    if in_place and blocked:
+        near = typical(reduction[-1].b) * item_size < _SCATTERED_BYTES
+        longest = min(longest, _NEAR_BLOCK if near else _SCATTERED_BLOCK)
+    if row.a == 1 and len(reduction) == 1:
+        # Each line of the first factor serves several tiles of rows: they have to find it cached.
+        chunk_rows = min(typical(row.size), _ROWS_PER_BLOCKED_CHUNK)
+        shorter = max(1, FACTOR_BYTES // (chunk_rows * item_size))
+        blocked = blocked or total > shorter
+        longest = min(longest, shorter)
+    return max(1, longest // max(inner, 1)) if blocked else None
+
+
+def _rows_that_stay(axis: Axis, item_size: int) -> int:
+    """How many rows of the vector operand the second-level cache can hold together.
+
+    Rows whose distance is a large power of two compete for a few of its sets.
+    """
+    return _SET_WAYS * _SET_SPAN // math.gcd(typical(axis.b) * item_size, _SET_SPAN)
 
 
 def _rows_side_by_side(row: Axis, item_size: int) -> int:

@@ -406,6 +406,25 @@ def test_rows_a_page_apart_do_not_fill_a_set_of_the_cache() -> None:
     assert not plan.pack
 
 
+@pytest.mark.parametrize("run_time", [False, True])
+@pytest.mark.parametrize("staged", [False, True])
+def test_rows_that_push_each_other_out_of_the_cache(run_time: bool, staged: bool) -> None:
+    # Rows 4096 bytes apart: many rows of the first factor pay for a copy, few go in short blocks.
+    many = check_einsum(
+        "mk,kn->mn", {"m": 200, "k": 700, "n": 1024}, run_time=run_time, staged=staged
+    )
+    few = check_einsum(
+        "mk,kn->mn", {"m": 30, "k": 700, "n": 1024}, run_time=run_time, staged=staged
+    )
+    if not run_time:
+        assert many.native.plan.pack
+        assert not few.native.plan.pack
+        assert few.native.plan.block is not None
+        near = check_einsum("mk,kn->mn", {"m": 200, "k": 700, "n": 1000}).native.plan
+        assert not near.pack
+        assert near.block is None
+
+
 def test_large_factors_are_asked_for_in_time() -> None:
     for sizes in ({"m": 30, "k": 700, "n": 300}, {"m": 20, "k": 4500, "n": 200}):
         for run_time in (False, True):
