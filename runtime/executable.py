@@ -10,6 +10,7 @@ import numpy as np
 
 from graphc.ir import Graph, SymbolicDim, dims, numpy_dtype
 from graphc.program import Program
+from graphc.shuffle import Shuffle
 
 BATCH = "batch"
 
@@ -79,7 +80,7 @@ class Executable(ABC):
         batch_size: int,
         steps: int,
         begin: int = 0,
-        order: np.ndarray | None = None,
+        order: np.ndarray | Shuffle | None = None,
         results: Mapping[str, np.ndarray] | None = None,
     ) -> dict[str, np.ndarray]:
         """A run of steps over consecutive batches of rows.

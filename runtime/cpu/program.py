@@ -21,6 +21,7 @@ from graphc.runtime.cpu.pool import ThreadPool
 from graphc.runtime.cpu.slots import BATCH_SIZE, BEGIN, ORDER, ROWS, STEPS
 from graphc.runtime.cpu.target import Target
 from graphc.runtime.executable import BATCH, Executable
+from graphc.shuffle import Shuffle
 
 #: How many sizes of inputs an executable keeps memory for.
 KEPT_CONTEXTS = 4
@@ -46,6 +47,9 @@ class CpuExecutable(Executable):
         self._run = native.library.function("run", [ctypes.c_void_p])
         self._scratch_bytes = native.library.function(
             "scratch_bytes", [ctypes.c_void_p], ctypes.c_int64
+        )
+        self._shuffle = native.library.function(
+            "shuffle", [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
         )
         self._types = _Types(program)
         self._row_results = self.row_results()
@@ -106,7 +110,7 @@ class CpuExecutable(Executable):
         batch_size: int,
         steps: int,
         begin: int = 0,
-        order: np.ndarray | None = None,
+        order: np.ndarray | Shuffle | None = None,
         results: Mapping[str, np.ndarray] | None = None,
     ) -> dict[str, np.ndarray]:
         context, arrays = self._enter(data, state, batch_size)
@@ -114,6 +118,8 @@ class CpuExecutable(Executable):
             rows = context.rows
             if BATCH in self.manifest.symbols:
                 _check_steps(rows, batch_size, steps, begin, order)
+            if isinstance(order, Shuffle):
+                order = order.numbers(self._shuffle)
             by_row = self._row_arrays(results or {}, {**context.bindings, BATCH: rows})
             context.point_data(arrays)
             totals = context.new_results(leave_out=by_row)
@@ -296,7 +302,7 @@ class _Types:
 
 
 def _check_steps(
-    rows: int, batch_size: int, steps: int, begin: int, order: np.ndarray | None
+    rows: int, batch_size: int, steps: int, begin: int, order: np.ndarray | Shuffle | None
 ) -> None:
     if batch_size < 1 or steps < 0 or begin < 0:
         raise ShapeError(
@@ -309,6 +315,10 @@ def _check_steps(
             f"{rows} rows that the data has"
         )
     if order is None:
+        return
+    if isinstance(order, Shuffle):
+        if len(order) != rows:
+            raise ShapeError(f"an order of {len(order)} rows does not fit data of {rows}")
         return
     if order.dtype != np.int64 or order.ndim != 1 or not order.flags.c_contiguous:
         raise DTypeError("the order of rows has to be a contiguous vector of int64")

@@ -21,6 +21,7 @@ from graphc.reference import bind
 from graphc.runtime.executable import BATCH, Executable
 from graphc.runtime.ort.providers import CUDA, explain
 from graphc.runtime.ort.session import Options, Session, place
+from graphc.shuffle import Shuffle
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -72,7 +73,7 @@ class OrtExecutable(Executable):
         batch_size: int,
         steps: int,
         begin: int = 0,
-        order: np.ndarray | None = None,
+        order: np.ndarray | Shuffle | None = None,
         results: Arrays | None = None,
     ) -> dict[str, np.ndarray]:
         sizes = bind(self.program.graph, {**data, **state})

@@ -13,6 +13,7 @@ import numpy as np
 
 from graphc.keras.engine.data import Rows, make_rows, unpack
 from graphc.keras.random_seed import next_seed
+from graphc.shuffle import Shuffle, random_order
 
 DEFAULT_BATCH_SIZE = 32
 
@@ -33,7 +34,7 @@ class Run:
     batch_size: int
     begin: int
     steps: int
-    order: np.ndarray | None = None
+    order: np.ndarray | Shuffle | None = None
 
 
 class RowsFeed:
@@ -64,7 +65,7 @@ class RowsFeed:
         self._shuffle = shuffle
         self._generator = np.random.Generator(np.random.Philox(next_seed())) if shuffle else None
         self._begin = 0
-        self._order: np.ndarray | None = None
+        self._order: np.ndarray | Shuffle | None = None
 
     def epoch(self) -> Iterator[Run]:
         """The steps of an epoch."""
@@ -80,12 +81,12 @@ class RowsFeed:
         """Begin with the first rows again."""
         self._begin = 0
 
-    def _new_order(self) -> np.ndarray | None:
+    def _new_order(self) -> np.ndarray | Shuffle | None:
         if self._generator is None:
             return None
         count = self.rows.count
         if self._shuffle != "batch":
-            return self._generator.permutation(count)
+            return random_order(count, self._generator)
         numbers = np.arange(count)
         whole = count // self.batch_size * self.batch_size
         self._generator.shuffle(numbers[:whole].reshape(-1, self.batch_size))

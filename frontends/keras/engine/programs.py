@@ -21,6 +21,7 @@ from graphc.ir import TensorType, dims, numpy_dtype
 from graphc.keras import tree
 from graphc.keras.engine.keras_tensor import KerasTensor
 from graphc.program import Program
+from graphc.shuffle import Shuffle
 
 #: A structure (list, tuple, dict) with a `TensorType` in place of each array.
 Types = Any
@@ -87,7 +88,7 @@ class CompiledProgram:
         batch_size: int,
         steps: int,
         begin: int,
-        order: np.ndarray | None,
+        order: np.ndarray | Shuffle | None,
         results: Mapping[str, np.ndarray],
     ) -> dict[str, np.ndarray]:
         """Run steps over rows; see `Executable.run_steps`."""
