@@ -76,7 +76,10 @@ def compare(name: str, peers: list[str], threads: int, rounds: int) -> dict[str,
     ``"of peak"`` is graphc's share of the processor's multiply-adds.
     """
     workload = BY_NAME[name]
-    count = workload.calls if isinstance(workload, Prediction) else workload.steps
+    if isinstance(workload, Prediction):
+        count = workload.calls
+    else:
+        count = workload.steps * workload.epochs
     workers = []
     result: dict[str, Any] = {}
     for peer in peers:

@@ -196,8 +196,9 @@ def train(workload: Workload, peer: str, threads: int) -> Callable[[], None]:
     state = {"carry": (start, (zeros, zeros), jnp.asarray(0)), "key": jax.random.key(0)}
 
     def run() -> None:
-        state["key"], key = jax.random.split(state["key"])
-        state["carry"], losses = epoch(state["carry"], key)
+        for _ in range(workload.epochs):
+            state["key"], key = jax.random.split(state["key"])
+            state["carry"], losses = epoch(state["carry"], key)
         jax.block_until_ready(losses)
 
     return run

@@ -75,7 +75,7 @@ def train(workload: Workload, peer: str, threads: int) -> Callable[[], None]:
     inputs, targets = ([workload.wide_data(), x], [y, y]) if workload.wide else (x, y)
 
     def run() -> None:
-        model.fit(inputs, targets, batch_size=workload.batch, epochs=1, verbose=0)
+        model.fit(inputs, targets, batch_size=workload.batch, epochs=workload.epochs, verbose=0)
 
     return run
 

@@ -98,6 +98,10 @@ def train(workload: Workload, peer: str, threads: int) -> Callable[[], None]:
     wide = torch.from_numpy(workload.wide_data()) if workload.wide else None
 
     def run() -> None:
+        for _ in range(workload.epochs):
+            run_epoch()
+
+    def run_epoch() -> None:
         order = torch.randperm(len(x))
         for step in range(workload.steps):
             rows = order[step * workload.batch : (step + 1) * workload.batch]

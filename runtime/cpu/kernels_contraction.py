@@ -19,7 +19,7 @@ from graphc.runtime.cpu.loops import typical
 from graphc.runtime.cpu.lower import Lowering, loop_nest, lowers
 
 #: Contractions of at most so many products, in a batch of usual size, are loop nests.
-SMALL_CONTRACTION = 1 << 14
+SMALL_CONTRACTION = 1 << 8
 
 
 @lowers(Fused)
