@@ -372,6 +372,9 @@ def _choose_tile(
     registers = target.vector_registers - (1 if target.has_fma else 2)
     needed = max(1, -(-typical(columns) // lanes))
     widest = 4 if registers > 16 else 3
+    if rows == 1:
+        # The vector operand is read once: the longer the runs of memory, the better.
+        widest = registers * 2 // 3
     best: tuple[float, int, int] | None = None
     for vectors in range(1, min(needed, widest) + 1):
         limit = min((registers - vectors) // vectors, most)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
 
 from graphc.ir import Graph, Node, Value
 from graphc.ir.dims import Dim, SymbolicDim, product
@@ -12,12 +13,22 @@ from graphc.ops.linalg import Einsum
 from graphc.ops.movement import Iota
 from graphc.passes.fuse import Fused, SizeOf
 from graphc.passes.space import Space, analyse
-from graphc.runtime.cpu.contraction import Axis, Contraction, Position, Size, generate
+from graphc.runtime.cpu.contraction import (
+    Axis,
+    Contraction,
+    Native,
+    Position,
+    Size,
+    generate,
+)
+from graphc.runtime.cpu.contraction_plan import evaluate
 from graphc.runtime.cpu.emitter import Emitter, Parameter, Register
 from graphc.runtime.cpu.frame import Frame, View
 from graphc.runtime.cpu.loops import typical
 from graphc.runtime.cpu.lower import Lowering, loop_nest, lowers
 
+#: Where the second factor has at least so many elements, a batch of one row gets code of its own.
+_LARGE_FACTOR = 1 << 14
 #: Contractions of at most so many products, in a batch of usual size, are loop nests.
 SMALL_CONTRACTION = 1 << 8
 
@@ -39,6 +50,29 @@ def lower_fused(lowering: Lowering, node: Node) -> None:
 def _is_small(space: Space) -> bool:
     """Whether plain loops do as well as register tiles, and compile much faster."""
     return math.prod(typical(dim) for dim in space.dims) <= SMALL_CONTRACTION
+
+
+def _for_one_row(contraction: Contraction) -> Contraction | None:
+    """The contraction of a batch of one; None where it is not worth code of its own.
+
+    All the time then goes into reading the second factor, which wants other tiles: one row high,
+    and as wide as the registers allow.
+    """
+    columns, reduction = contraction.columns, contraction.reduction
+    if contraction.outer or len(contraction.rows) != 1 or not any(x.b == 1 for x in columns):
+        return None
+    (rows,) = contraction.rows
+    others = [x for axis in (*columns, *reduction) for x in (axis.size, *axis.strides)]
+    if (
+        not isinstance(rows.size, str)
+        or "*" in rows.size
+        or not all(isinstance(x, int) for x in others)
+    ):
+        return None
+    elements = math.prod(evaluate(axis.size, {}) for axis in (*columns, *reduction))
+    if elements < _LARGE_FACTOR:
+        return None
+    return replace(contraction, rows=(replace(rows, size=1),))
 
 
 @dataclass
@@ -105,17 +139,32 @@ class _ContractionKernel:
         """Generate the contraction, and the kernel that calls it."""
         lowering, names = self.lowering, self.names
         contraction = self._contraction()
-        # Equal layers share one function: it gets addresses and sizes as arguments.
-        native = lowering.contractions.get((contraction, self.body))
-        if native is None:
-            symbol = f"c{len(lowering.contractions)}"
-            native = generate(lowering.module, symbol, contraction, self._epilogue)
-            lowering.contractions[contraction, self.body] = native
+        ways = [self._native(contraction)]
+        alone = _for_one_row(contraction)
+        # Rows come one by one where a model answers, seldom where it learns.
+        learns = any(variable.update for variable in lowering.program.variables)
+        if alone is not None and not learns:
+            ways.append(self._native(alone))
+        rows = contraction.rows[0].size if contraction.rows else 1
         a, b = (self.operands[x] for x in self.node.inputs)
         views = [view for _, view in self.results] + [self.operands[x] for x in self.loaded]
 
+        def in_each_way(frame: Frame, code: Callable[[Native], list[Register]]) -> list[Register]:
+            """What code gives, of the way that the number of rows asks for."""
+            if len(ways) == 1:
+                return code(ways[0])
+            one = frame.e.compare("eq", names.registers(frame)[rows], 1)
+            return frame.e.choose(one, lambda: code(ways[1]), lambda: code(ways[0]))
+
         def units(frame: Frame) -> Register:
-            return native.emit_chunks(frame.e, names.registers(frame))
+            sizes = names.registers(frame)
+            return in_each_way(frame, lambda way: [way.emit_chunks(frame.e, sizes)])[0]
+
+        def scratch(frame: Frame) -> Register:
+            # A run of many steps may end with a single row.
+            sizes = names.registers(frame)
+            needed = [way.emit_scratch_bytes(frame.e, sizes) for way in ways]
+            return reduce(frame.e.maximum, needed)
 
         work = product(self.space.dims)
         reads = list(self.operands.values())
@@ -124,12 +173,26 @@ class _ContractionKernel:
             sizes = names.registers(k.frame)
             pointers = [k.frame.pointer(view) for view in (a, b, *views)]
             pointers += [k.e.constant(0, "pointer") for _ in self.counters]
-            runtime = [k.frame.dim(dim) for dim in self.sizes]
-            runtime += [sizes[name] for name in native.sizes]
-            k.e.call(native.name, None, *pointers, *runtime, k.scratch, k.begin, k.end)
+            given = [k.frame.dim(dim) for dim in self.sizes]
+
+            def call(way: Native) -> list[Register]:
+                runtime = [*given, *(sizes[name] for name in way.sizes)]
+                k.e.call(way.name, None, *pointers, *runtime, k.scratch, k.begin, k.end)
+                return []
+
+            in_each_way(k.frame, call)
         kernel = lowering.kernels[-1]
-        kernel.scratch = lambda frame: native.emit_scratch_bytes(frame.e, names.registers(frame))
+        kernel.scratch = scratch
         kernel.shares = self._shares()
+
+    def _native(self, contraction: Contraction) -> Native:
+        """The function of a contraction; equal layers share one: addresses are its arguments."""
+        known = self.lowering.contractions
+        native = known.get((contraction, self.body))
+        if native is None:
+            native = generate(self.lowering.module, f"c{len(known)}", contraction, self._epilogue)
+            known[contraction, self.body] = native
+        return native
 
     def _contraction(self) -> Contraction:
         node, space = self.node, self.space

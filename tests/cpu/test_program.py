@@ -94,6 +94,33 @@ def test_rows_of_every_size_are_gathered(dtype: str, shape: tuple[int, ...]) -> 
     np.testing.assert_array_equal(y, x[order])
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_row_alone_gets_the_bits_that_it_gets_among_others(bias: bool) -> None:
+    # A batch of one row has kernels of its own where the matrix is large.
+    graph = Graph("predict")
+    x = graph.input("x", TensorType((BATCH, 200), "float32"))
+    kernel = graph.input("kernel", TensorType((200, 333), "float32"))
+    y = Einsum("bi,io->bo")(x, kernel)
+    if bias:
+        y = Relu()(y + graph.input("bias", TensorType((333,), "float32")))
+    graph.outputs = {"y": y}
+    names = ["kernel", "bias"] if bias else ["kernel"]
+    program = Program(graph, [Variable(name) for name in names])
+    assert "c1" in compiler.lower(program, Target.host()).text()
+    data, state = inputs_for(program, {"batch": 9})
+    executable = CpuExecutable(program, 1)
+    whole = executable.run(data, state)["y"]
+    np.testing.assert_allclose(
+        whole, run_reference(program, data, state)[0]["y"], rtol=2e-5, atol=1e-4
+    )
+    for row in range(9):
+        alone = executable.run({"x": data["x"][row : row + 1]}, state)["y"]
+        np.testing.assert_array_equal(alone, whole[row : row + 1])
+    results = {"y": np.empty_like(whole)}
+    executable.run_steps(data, state, 8, 2, results=results)  # eight rows, and one
+    np.testing.assert_array_equal(results["y"], whole)
+
+
 def test_an_order_may_repeat_rows() -> None:
     graph = Graph("rows")
     graph.outputs["y"] = graph.input("x", TensorType((BATCH,), "int64")) * 10
