@@ -51,6 +51,8 @@ class Rows:
         return self._arrays
 
     def _by_place(self) -> dict[str, np.ndarray]:
+        if self.y is None and self.sample_weight is None and self.x.__class__ is np.ndarray:
+            return {"x": self.x}  # a model that answers: every microsecond counts
         parts = self.parts()
         if all(part.__class__ is np.ndarray for part in parts.values()):
             return {name: parts[name] for name in sorted(parts)}
@@ -132,6 +134,9 @@ def to_array(value: Any, what: str) -> np.ndarray:
         DTypeError: The elements are no numbers.
         ShapeError: A single number instead of rows, or rows of different lengths.
     """
+    if value.__class__ is np.ndarray and value.dtype == np.float32:  # as nearly always
+        if value.ndim and value.flags.c_contiguous:
+            return value
     try:
         array = np.asarray(value)
     except ValueError:
@@ -171,16 +176,25 @@ def _holds_text(array: np.ndarray) -> bool:
 
 
 def _check_counts(rows: Rows) -> None:
-    counts: dict[str, int] = {}
-    for part, structure in rows.parts().items():
-        leaves = [structure] if structure.__class__ is np.ndarray else tree.flatten(structure)
-        for index, array in enumerate(leaves):
-            counts[part if len(leaves) == 1 else f"{part}[{index}]"] = array.shape[0]
+    if rows.y is None and rows.sample_weight is None and rows.x.__class__ is np.ndarray:
+        counts = {"x": len(rows.x)}
+    else:
+        counts = _counts(rows)
     if len(set(counts.values())) > 1:
         listing = ", ".join(f"{name} has {count}" for name, count in counts.items())
         raise ShapeError(f"all data needs the same number of samples (rows), but {listing}")
     if not any(counts.values()):
         raise ShapeError("the data is empty: it has 0 samples")
+
+
+def _counts(rows: Rows) -> dict[str, int]:
+    """How many rows each array has."""
+    counts: dict[str, int] = {}
+    for part, structure in rows.parts().items():
+        leaves = [structure] if structure.__class__ is np.ndarray else tree.flatten(structure)
+        for index, array in enumerate(leaves):
+            counts[part if len(leaves) == 1 else f"{part}[{index}]"] = array.shape[0]
+    return counts
 
 
 def _with_class_weight(rows: Rows, class_weight: Any) -> np.ndarray:
