@@ -238,6 +238,7 @@ FUNCTIONS = (
 )
 
 LOGIC = (
+    Rule("stop gradient", "StopGradient(x)", "x"),
     Rule("not not x", "Not(Not(x))", "x"),
     Rule("not equal", "Not(Equal(x, y))", "NotEqual(x, y)"),
     Rule("not different", "Not(NotEqual(x, y))", "Equal(x, y)"),

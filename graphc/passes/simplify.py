@@ -7,6 +7,7 @@ depends on the sign of a zero or of a NaN: ``x + 0`` is x although -0 + 0 is +0.
 
 The canonical form, which later passes and backends can rely on:
 
+* Gradients are in the graph already, so nothing has to stop them: no StopGradient.
 * What depends on constants only is a constant (`graphc.passes.fold`). A constant of equal elements
   is a scalar that is expanded.
 * Constants stand on the right of commutative ops and of comparisons. ``Max`` and ``Min`` keep their

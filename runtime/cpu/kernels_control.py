@@ -3,7 +3,8 @@
 The bodies of scans, conditionals and loops are lowered like the program itself, into kernels of
 their own. What a body sees of its surroundings it reads where it is. What changes from step to step
 are *moving* buffers, whose slots the loop sets before it runs the body: slices and step outputs go
-through the stacked tensors, and each carry has two places that take turns.
+through the stacked tensors. A carry that no kernel of the body reads after its next value was made
+stays in one place; others have two places that take turns.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ from graphc.runtime.cpu.emitter import Register
 from graphc.runtime.cpu.frame import Buffer, Frame, View
 from graphc.runtime.cpu.kernel import Kernel, call_kernel
 from graphc.runtime.cpu.lower import Lowering, lowers
+from graphc.runtime.cpu.schedule import order_updates
 
 
 class _Carries:
-    """Values that go from step to step, each in two places in turn.
+    """Values that go from step to step.
 
     Attributes:
         seen: What the body reads.
-        made: What the body writes; set when it was lowered.
-        homes: The two places of each.
+        made: What the body writes; known when it was lowered.
+        homes: The places of each: one, or two that take turns.
     """
 
     def __init__(self, lowering: Lowering, values: Sequence[Value]):
@@ -32,28 +34,47 @@ class _Carries:
         self.types = [value.type for value in values]
         self.seen = [lowering.moving(type) for type in self.types]
         self.made: list[Buffer] = []
-        self.homes = [[lowering.temporary(type) for _ in range(2)] for type in self.types]
+        self.homes = [[lowering.temporary(type)] for type in self.types]
         with lowering.block() as self.begin:
             for value, buffer in zip(values, self.seen, strict=True):
                 lowering.copy(lowering.view(value), buffer)
 
-    def finish(self, results: Sequence[Value]) -> None:
-        """Write the kernels that copy the last carries into the results."""
+    def finish(
+        self, made: Sequence[Buffer], body: Sequence[Kernel], results: Sequence[Value]
+    ) -> list[Kernel]:
+        """Decide on the places, and write the kernels that copy the last carries into the results.
+
+        Args:
+            made: What the body writes.
+            body: Its kernels.
+            results: The values that the last carries are.
+
+        Returns:
+            The body's kernels in the order in which they have to run.
+        """
         lowering = self.lowering
+        self.made = list(made)
+        order, replaced = order_updates(body, list(zip(self.made, self.seen, strict=True)))
+        for type, home, in_place in zip(self.types, self.homes, replaced, strict=True):
+            if not in_place:
+                home.append(lowering.temporary(type))
         with lowering.block() as self.end:
             for buffer, value in zip(self.seen, results, strict=True):
                 lowering.copy(View.whole(buffer), lowering.view(value).buffer)
+        return [body[number] for number in order]
 
     def emit_begin(self, frame: Frame) -> None:
         """Code that brings the first carries into place."""
-        for seen, made, (first, second) in zip(self.seen, self.made, self.homes, strict=True):
-            _set(frame, seen, frame.base(first))
-            _set(frame, made, frame.base(second))
+        for seen, made, homes in zip(self.seen, self.made, self.homes, strict=True):
+            _set(frame, seen, frame.base(homes[0]))
+            _set(frame, made, frame.base(homes[-1]))
         _call(frame, self.begin)
 
     def emit_turn(self, frame: Frame) -> None:
         """Code that makes what the body wrote what it reads next."""
-        for seen, made in zip(self.seen, self.made, strict=True):
+        for seen, made, homes in zip(self.seen, self.made, self.homes, strict=True):
+            if len(homes) == 1:
+                continue
             old = frame.slot(frame.layout.slot(seen), "pointer")
             new = frame.slot(frame.layout.slot(made), "pointer")
             _set(frame, seen, new)
@@ -96,8 +117,7 @@ def lower_scan(lowering: Lowering, node: Node) -> None:
     seen = [*map(View.whole, carries.seen), *slices, *operands[loop:]]
     with lowering.block() as body:
         made = lowering.body(op.body, seen)
-    carries.made = made[: op.carries]
-    carries.finish(node.outputs[: op.carries])
+    body = carries.finish(made[: op.carries], body, node.outputs[: op.carries])
     steps = op.step_count([value.type for value in node.inputs])
     with lowering.kernel("scan", operands, results, 1, 0) as k:
         e, frame = k.e, k.frame
@@ -157,8 +177,8 @@ def lower_while_loop(lowering: Lowering, node: Node) -> None:
     with lowering.block() as condition:
         (decided,) = lowering.body(op.condition, seen)
     with lowering.block() as body:
-        carries.made = lowering.body(op.body, seen)
-    carries.finish(node.outputs)
+        made = lowering.body(op.body, seen)
+    body = carries.finish(made, body, node.outputs)
     with lowering.kernel("while", operands, results, 1, 0) as k:
         e, frame = k.e, k.frame
         carries.emit_begin(frame)

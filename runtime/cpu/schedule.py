@@ -48,16 +48,32 @@ def make_schedule(
         updates: Pairs of a new value's buffer and its variable's.
         results: Buffers that are read when the step is over.
     """
-    graph = _Order(kernels)
-    schedule = Schedule([])
-    for new, variable in updates:
-        if graph.may_overwrite(new, variable):
+    order, replaced = order_updates(kernels, updates)
+    schedule = Schedule(order)
+    for (new, variable), in_place in zip(updates, replaced, strict=True):
+        if in_place:
             schedule.homes[new.index] = variable.index
         else:
             schedule.copies.append((new, variable))
-    schedule.order = graph.sorted()
     _share_dying(kernels, schedule, results)
     return schedule
+
+
+def order_updates(
+    kernels: Sequence[Kernel], updates: Sequence[tuple[Buffer, Buffer]]
+) -> tuple[list[int], list[bool]]:
+    """An order of kernels in which new values can replace old ones, in the same memory.
+
+    Args:
+        kernels: In an order in which they could run if no memory were shared.
+        updates: Pairs of a new value's buffer and the old one's.
+
+    Returns:
+        Numbers of kernels, and for each update whether it can be made in place.
+    """
+    graph = _Order(kernels)
+    replaced = [graph.may_overwrite(new, old) for new, old in updates]
+    return graph.sorted(), replaced
 
 
 class _Order:

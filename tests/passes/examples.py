@@ -164,6 +164,7 @@ EXAMPLES |= {
     "true where c": unary("Where(%p, True, False)", "%p", P),
     "false where c": unary("Where(%p, False, True)", "Not(%p)", P),
     # Casts.
+    "stop gradient": unary("StopGradient(%x)", "%x"),
     "cast to its own type": (X + '%z = Cast(%x) {dtype="float32"} output out = %z',
                              X + "output out = %x"),
     "cast of a cast": (X + '%w = Cast(%x) {dtype="float64"} %z = Cast(%w) {dtype="float16"}'
