@@ -40,6 +40,10 @@ from graphc.runtime.cpu.target import ITEM_SIZES, Target
 __all__ = ["Axis", "Contraction", "Native", "Position", "Size", "generate", "store"]
 
 
+#: Steps of a block that is never full.
+_ENDLESS = 1 << 40
+
+
 @dataclass(frozen=True)
 class Contraction:
     """What to compute: the axes of each group, and what they hold.
@@ -54,6 +58,9 @@ class Contraction:
         staged: pass sums to the epilogue through memory, so that a long epilogue's code is not
             repeated for every row of a tile.
         noalias: whether nothing that the epilogue writes overlaps the factors.
+        parts: into how many parts the first reduction axis is cut, each with sums of its own, so
+            that threads can share a long sum of few results.
+        part_stride: elements from a part's result to the next one's.
 
     Sizes and strides (in elements) are numbers or products with run-time sizes: `"3*batch"`.
     """
@@ -66,6 +73,8 @@ class Contraction:
     parameters: tuple[Parameter, ...] = ()
     staged: bool = False
     noalias: bool = False
+    parts: int = 1
+    part_stride: int = 0
 
     def __post_init__(self) -> None:
         """Checks that the axes agree on how many operands there are."""
@@ -88,7 +97,10 @@ class Contraction:
     def plan(self, target: Target) -> Plan:
         """How it will be computed on a target."""
         groups = (self.outer, self.rows, self.columns, self.reduction)
-        return make_plan(groups, ITEM_SIZES[self.dtype], target.lanes(self.sum_dtype), target)
+        plan = make_plan(groups, ITEM_SIZES[self.dtype], target.lanes(self.sum_dtype), target)
+        if self.parts > 1 and plan.block is None:
+            plan = replace(plan, block=_ENDLESS)  # a part is a block, at most
+        return plan
 
 
 @dataclass(frozen=True)
@@ -120,9 +132,10 @@ class Native:
             math.prod(evaluate(axis.size, known) for axis in axes)
             for axes in (plan.outer, plan.lines)
         )
+        each = self.contraction.parts * outer * panels
         if plan.lines_per_chunk is None:
-            return outer * panels * lines * -(-tiles // plan.tiles_per_chunk)
-        return outer * panels * (-(-lines // plan.lines_per_chunk) if tiles else 0)
+            return each * lines * -(-tiles // plan.tiles_per_chunk)
+        return each * (-(-lines // plan.lines_per_chunk) if tiles else 0)
 
     def scratch_bytes(self, sizes: Mapping[str, int] | None = None) -> int:
         """Bytes of scratch memory that each thread needs."""
@@ -136,11 +149,7 @@ class Native:
 
     def emit_chunks(self, e: Emitter, sizes: Mapping[str, Register]) -> Register:
         """Code for `chunks`."""
-        count = _Counts(self.plan, Scope(e, sizes))
-        result = e.mul(count.blocks, count.panels)
-        for size in count.outer:
-            result = e.mul(result, size)
-        return result
+        return e.mul(_Counts(self.plan, Scope(e, sizes)).chunks, self.contraction.parts)
 
     def emit_scratch_bytes(self, e: Emitter, sizes: Mapping[str, Register]) -> Register:
         """Code for `scratch_bytes`."""
@@ -189,7 +198,7 @@ def generate(
 
 
 class _Counts:
-    """How the work splits into chunks, as registers; see `Native.chunks`."""
+    """How the work of a part splits into chunks, as registers; see `Native.chunks`."""
 
     def __init__(self, plan: Plan, scope: Scope) -> None:
         e = scope.e
@@ -209,6 +218,9 @@ class _Counts:
             self.row_blocks = e.minimum(self.tiles, 1)
             line_blocks = _ceiling(e, self.line_count, plan.lines_per_chunk)
             self.blocks = e.mul(line_blocks, self.row_blocks)
+        self.chunks = e.mul(self.blocks, self.panels)
+        for size in self.outer:
+            self.chunks = e.mul(self.chunks, size)
 
 
 def _ceiling(e: Emitter, x: Register, step: int) -> Register:
@@ -299,12 +311,32 @@ class _Driver:
             self.panel = e.offset(scratch, self.native._partial_bytes, "int8")
             begin, end = self.arguments["begin"], self.arguments["end"]
             with e.carry(begin, end, 1, [e.index(-1)]) as loop:
-                rest, panel, block = self._split(loop.index)
+                part, number = e.index(0), loop.index
+                if self.contraction.parts > 1:
+                    part, number = self._divide(number, self.counts.chunks)
+                self.range = self._range(part)
+                rest, panel, block = self._split(number)
                 # Panels follow each other slowly, so that a packed one serves many chunks.
                 column_block = e.add(e.mul(rest, self.counts.panels), panel)
                 self.is_new = e.compare("ne", column_block, loop.values[0])
                 loop.values = [column_block]
-                self._chunk(self._locate(rest, panel, block))
+                self._chunk(self._in_part(part, self._locate(rest, panel, block)))
+
+    def _range(self, part: Register) -> tuple[Register, Register]:
+        """Where a part of the first reduction axis begins and ends."""
+        e, parts = self.e, self.contraction.parts
+        steps = self.scope.of(self.plan.reduction[0].size)
+        if parts == 1:
+            return e.index(0), steps
+        ends = (e.mul(steps, part), e.mul(steps, e.add(part, 1)))
+        begin, end = (_quotient(e, x, e.index(parts)) for x in ends)
+        return begin, end
+
+    def _in_part(self, part: Register, chunk: _Chunk) -> _Chunk:
+        """A chunk that writes to the result of a part."""
+        a, b, result, *others = chunk.offsets
+        result = self.e.add(result, self.e.mul(part, self.contraction.part_stride))
+        return replace(chunk, offsets=[a, b, result, *others])
 
     def _split(self, number: Register) -> tuple[Register, Register, Register]:
         """The outer axes' place, the panel and the block of rows that a chunk's number means."""
@@ -387,18 +419,18 @@ class _Driver:
         plan, e = self.plan, self.e
         remaining = e.sub(self.counts.columns, e.mul(chunk.panel, plan.width))
         columns = e.minimum(remaining, plan.width)
-        steps = self.scope.of(plan.reduction[0].size)
+        first, steps = self.range
         if plan.block is None:
-            block = _Block(e.index(0), steps, columns)
+            block = _Block(first, steps, columns)
             if kind.packed:
                 with e.if_(self.is_new):
                     self._pack(chunk, kind, block)
             self._tiles(chunk, kind, block)
             return
         # Without any step the epilogue still runs, on zeros.
-        with e.loop(0, e.maximum(steps, 1), plan.block) as begin:
+        with e.loop(first, e.maximum(steps, e.add(first, 1)), plan.block) as begin:
             after = e.add(begin, plan.block)
-            flags = [e.compare("eq", begin, 0), e.compare("ge", after, steps)]
+            flags = [e.compare("eq", begin, first), e.compare("ge", after, steps)]
             block = _Block(begin, e.minimum(after, steps), columns, flags)
             if kind.packed:
                 self._pack(chunk, kind, block)
@@ -512,6 +544,6 @@ class _Driver:
         if plan.block is not None:
             stride = self.scope.of(plan.reduction[0].b)
             step = e.sub(e.mul(stride, plan.block), plan.width)
-            back = e.mul(e.mul(stride, block.begin), -1)
+            back = e.mul(stride, e.sub(self.range[0], block.begin))
             offset = e.add(offset, e.select(block.flags[1], back, step))
         return e.offset(self.b, offset, self.contraction.dtype)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
-from graphc.ir import Graph, Node, Value
+from graphc.ir import Graph, Node, TensorType, Value
 from graphc.ir.dims import Dim, SymbolicDim, product
+from graphc.ir.graph import extract
 from graphc.ops.linalg import Einsum
 from graphc.ops.movement import Iota
 from graphc.passes.fuse import Fused, SizeOf
@@ -21,12 +22,21 @@ from graphc.runtime.cpu.contraction import (
     Size,
     generate,
 )
-from graphc.runtime.cpu.contraction_plan import evaluate
+from graphc.runtime.cpu.contraction_pack import next_power_of_two
+from graphc.runtime.cpu.contraction_plan import TYPICAL_SIZE, evaluate
+from graphc.runtime.cpu.contraction_plan import typical as typical_size
 from graphc.runtime.cpu.emitter import Emitter, Parameter, Register
 from graphc.runtime.cpu.frame import Frame, View
 from graphc.runtime.cpu.loops import typical
 from graphc.runtime.cpu.lower import Lowering, loop_nest, lowers
+from graphc.runtime.cpu.registers import HALVES
+from graphc.runtime.cpu.split import put_together
 
+#: Sums of at least so many products, of at most so many results, are cut into parts, so that
+#: there are as many chunks as keep a few threads busy.
+_LONG_SUM = 1 << 12
+_FEW_RESULTS = 1 << 16
+_ENOUGH_CHUNKS = 8
 #: Where the second factor has at least so many elements, a batch of one row gets code of its own.
 _LARGE_FACTOR = 1 << 14
 #: Contractions of at most so many products, in a batch of usual size, are loop nests.
@@ -130,6 +140,7 @@ class _ContractionKernel:
         self.counters = [n.output for n in body.nodes if isinstance(n.op, Iota)]
         sizes = [n.op.dim for n in body.nodes if isinstance(n.op, SizeOf)]
         self.sizes = list(dict.fromkeys(sizes))
+        self.parts, self.part_stride = 1, 0
 
     def _used_again(self, value: Value) -> bool:
         used = [x for n in self.body.nodes if n is not self.node for x in n.inputs]
@@ -139,6 +150,10 @@ class _ContractionKernel:
         """Generate the contraction, and the kernel that calls it."""
         lowering, names = self.lowering, self.names
         contraction = self._contraction()
+        parts = self._parts(contraction)
+        if parts > 1:
+            self._write_parts(parts)
+            return
         ways = [self._native(contraction)]
         alone = _for_one_row(contraction)
         # Rows come one by one where a model answers, seldom where it learns.
@@ -169,7 +184,8 @@ class _ContractionKernel:
         work = product(self.space.dims)
         reads = list(self.operands.values())
         writes = [view for _, view in self.results]
-        with lowering.kernel("contraction", reads, writes, units, work) as k:
+        name = "contraction" if self.parts == 1 else "contraction.parts"
+        with lowering.kernel(name, reads, writes, units, work) as k:
             sizes = names.registers(k.frame)
             pointers = [k.frame.pointer(view) for view in (a, b, *views)]
             pointers += [k.e.constant(0, "pointer") for _ in self.counters]
@@ -184,6 +200,43 @@ class _ContractionKernel:
         kernel = lowering.kernels[-1]
         kernel.scratch = scratch
         kernel.shares = self._shares()
+
+    def _parts(self, contraction: Contraction) -> int:
+        """Into how many parts the sums are cut, so that threads can share them; 1 for not at all.
+
+        The number depends on the program only: so the sums are the same bits at any number of
+        threads.
+        """
+        node = self.node
+        results = product(node.output.shape)
+        steps = math.prod(typical_size(axis.size) for axis in contraction.reduction)
+        if not isinstance(results, int) or results > _FEW_RESULTS or steps < _LONG_SUM:
+            return 1
+        if contraction.parts > 1 or node.output.dtype in HALVES:
+            return 1
+        native = Native("", contraction, contraction.plan(self.lowering.module.target))
+        chunks = native.chunks(dict.fromkeys(native.sizes, TYPICAL_SIZE))
+        wanted = next_power_of_two(-(-_ENOUGH_CHUNKS // max(chunks, 1)))
+        return min(wanted, typical_size(contraction.reduction[0].size))
+
+    def _write_parts(self, parts: int) -> None:
+        """A kernel for partial sums, and one that adds those up and does the rest."""
+        lowering, body, node = self.lowering, self.body, self.node
+        partial = TensorType((parts, *node.output.shape), node.output.dtype)
+        whole = View.whole(lowering.temporary(partial))
+        head = View(whole.buffer, whole.shape[1:], whole.strides[1:])
+        factors = {value.name: value for value in node.inputs}
+        first = extract(body, f"{body.name}.parts", factors, {"partial0": node.output})
+        second = put_together(body, [node], [partial], body.outputs)
+        reads = [self.operands[value] for value in factors.values()]
+        space = analyse(first.nodes, [*first.inputs, *first.outputs.values()])
+        kernel = _ContractionKernel(lowering, first, first.nodes[-1], space, reads, [head])
+        kernel.parts, kernel.part_stride = parts, evaluate(whole.strides[0], {})
+        kernel.write()
+        views = {value.name: view for value, view in self.operands.items()}
+        views["partial0"] = whole
+        reads = [views[value.name] for value in second.inputs]
+        loop_nest(lowering, second, reads, [view for _, view in self.results])
 
     def _native(self, contraction: Contraction) -> Native:
         """The function of a contraction; equal layers share one: addresses are its arguments."""
@@ -221,6 +274,8 @@ class _ContractionKernel:
             dtype=x.dtype,
             parameters=tuple(Parameter(self._parameter(dim), "index") for dim in self.sizes),
             staged=len(self.body.nodes) > 6,
+            parts=self.parts,
+            part_stride=self.part_stride,
         )
 
     def _axis(self, loop: int) -> Axis:

@@ -12,13 +12,16 @@ that adds those up and does the rest::
     partial = ReduceSum(Mul(x, x))                   # float32[32, 16]
     y = Sqrt(ReduceSum(partial))
 
+Contractions that sum long are cut in the same way, in `kernels_contraction`: gradients of the
+kernels of convolutions.
+
 How many rows a part has is fixed when the program is compiled. So the sums are the same bits
 whoever computes them, and at any number of threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.ir import Graph, Node, TensorType, Value
@@ -97,7 +100,7 @@ def split(
     partial = [TensorType((count, *node.output.shape), node.output.dtype) for node in sums]
     return Split(
         first=first,
-        second=_second(body, sums, partial, rest),
+        second=put_together(body, sums, partial, rest),
         stored=tuple(stored),
         rest=tuple(rest),
         partial=tuple(partial),
@@ -136,10 +139,17 @@ def _inputs(body: Graph, outputs: Sequence[Value], given: Sequence[Value] = ()) 
     return {value.name: value for value in body.inputs if value in needed}
 
 
-def _second(
-    body: Graph, sums: Sequence[Node], partial: Sequence[TensorType], rest: dict[str, Value]
+def put_together(
+    body: Graph, sums: Sequence[Node], partial: Sequence[TensorType], rest: Mapping[str, Value]
 ) -> Graph:
-    """The body that puts partial results together and computes what depends on them."""
+    """The body that puts partial results together and computes what depends on them.
+
+    Args:
+        body: The whole.
+        sums: The reductions in it whose results come in parts.
+        partial: The types of the parts, along axis 0.
+        rest: The outputs to compute.
+    """
     given = [node.output for node in sums]
     inputs = _inputs(body, list(rest.values()), given)
     totals = {f"total{i}": value for i, value in enumerate(given)}

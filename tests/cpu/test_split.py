@@ -9,6 +9,7 @@ import pytest
 
 from graphc.ir import Graph, TensorType, Value, numpy_dtype, symbol
 from graphc.ops.elementwise import Sqrt
+from graphc.ops.linalg import Einsum
 from graphc.ops.reduce import ReduceMax, ReduceMin, ReduceProd, ReduceSum
 from graphc.program import Program, run_reference
 from graphc.runtime.cpu.program import CpuExecutable
@@ -140,3 +141,23 @@ def test_many_results_and_short_sums_stay_whole() -> None:
 
     assert not any("parts" in x for x in check(program(build((1,)), (64, 9000)), [(64, 9000)]))
     assert not any("parts" in x for x in check(program(build((0,)), (300, 100)), [(300, 100)]))
+
+
+@pytest.mark.parametrize("channels", (3, 16, 24))
+@pytest.mark.parametrize("dtype", ("float32", "float64", "int32", "bfloat16"))
+def test_products_summed_over_all_pixels(channels: int, dtype: str) -> None:
+    # As in the gradient of a kernel: few results, and a sum over all images and pixels of each.
+    def build(x: Value) -> dict[str, Value]:
+        total = Einsum("npqi,npqj->ij")(x, x)
+        return {"total": total, "more": total * 2}
+
+    found = check(program(build, (BATCH, 32, 32, channels), dtype), images(channels), dtype, 0.1)
+    assert any("parts" in name for name in found) == (dtype != "bfloat16")
+
+
+def test_products_of_one_axis() -> None:
+    def build(x: Value) -> dict[str, Value]:
+        return {"y": Einsum("bti,btj->ij")(x, x), "z": Einsum("bti,btj->ji")(x, x * 0.5)}
+
+    found = check(program(build, (BATCH, 200, 70)), [(n, 200, 70) for n in SIZES])
+    assert any("parts" in name for name in found)
