@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from graphc.passes.fuse import Groups
 
 #: Ops that take an instruction or two.
-_CHEAP = frozenset(
+CHEAP = frozenset(
     (
         *("Cast", "Expand", "Add", "Sub", "Mul", "Neg", "Max", "Min", "Relu", "Where"),
         *("Equal", "NotEqual", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"),
@@ -42,7 +42,7 @@ def recompute(groups: Groups) -> None:
     """
     # From the end: then what a moved value is computed from may move after it.
     for node in reversed(list(groups.group)):
-        if node in groups.group and node.op.name in _CHEAP:
+        if node in groups.group and node.op.name in CHEAP:
             _try_to_move(groups, node)
 
 
@@ -90,7 +90,7 @@ def _slice(groups: Groups, node: Node) -> tuple[list[Node], list[Value]] | None:
                 continue
             if x.node is None or groups.group.get(x.node) != home or groups.is_stored(x):
                 leaves[x] = None
-            elif x.node.op.name in _CHEAP:
+            elif x.node.op.name in CHEAP:
                 stack.append(x.node)
             else:
                 return None

@@ -31,6 +31,7 @@ from graphc.errors import UnsupportedError
 from graphc.ir import Graph, Node, Op, TensorType, Value
 from graphc.ir.dims import Dim, Shape, product
 from graphc.passes.fuse import fuse
+from graphc.passes.recompute import CHEAP
 from graphc.program import Program
 from graphc.runtime.cpu.contraction import Contraction, Native
 from graphc.runtime.cpu.emitter import Emitter, Module, Register
@@ -43,6 +44,8 @@ from graphc.runtime.cpu.split import split
 
 LoweringFunction = Callable[["Lowering", Node], None]
 
+#: Cheap operations that an exponential, a root or a quotient takes the time of, roughly.
+_LONG_OPERATION = 16
 #: How each op that is neither fused nor a view becomes kernels.
 LOWERINGS: dict[str, LoweringFunction] = {}
 
@@ -464,7 +467,8 @@ def _write_nest(
     results: Sequence[View],
     plan: LoopPlan,
 ) -> None:
-    work = plan.elements * max(1, sum(1 for node in body.nodes if node.op.elementwise))
+    nodes = [node.op for node in body.nodes if node.op.elementwise]
+    work = plan.elements * max(1, sum(1 if op.name in CHEAP else _LONG_OPERATION for op in nodes))
     with lowering.kernel(body.name, operands, results, plan.units, work) as k:
         Nest(k.frame, body, plan).write(k.begin, k.end)
     lowering.kernels[-1].shares = _shares(body, plan)
