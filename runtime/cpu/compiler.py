@@ -35,6 +35,7 @@ from graphc.runtime.cpu.emitter import Module
 from graphc.runtime.cpu.frame import View
 from graphc.runtime.cpu.lower import LOWERINGS, Lowering
 from graphc.runtime.cpu.profile import write_counters
+from graphc.runtime.cpu.row_wise import write_slot_count
 from graphc.runtime.cpu.schedule import Schedule, make_schedule
 from graphc.runtime.cpu.shuffle import write_shuffle
 from graphc.runtime.cpu.steps import find_rows, write_steps
@@ -125,9 +126,10 @@ def lower(program: Program, target: Target) -> Module:
     write_shuffle(module)
     if config.profile:
         write_counters(module, [f"{x.name}  {x.purpose}" for x in lowering.all_kernels])
-    manifest = make_manifest(lowering, schedule, rows).as_json()
+    manifest = make_manifest(lowering, schedule, rows)
+    write_slot_count(module, manifest.slots)
     with module.function("manifest", [], "pointer") as e:
-        e.ret(module.data("manifest.json", manifest.encode() + b"\0"))
+        e.ret(module.data("manifest.json", manifest.as_json().encode() + b"\0"))
     return module
 
 

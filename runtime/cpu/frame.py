@@ -113,15 +113,22 @@ class Frame:
         layout: The meaning of the slots.
         operands: Where the function finds the numbers of the slots that hold its buffers; None if
             they are written into its code.
+        context: The table; the function's first argument by default.
 
     Attributes:
         table: The slots that have to be there, in order.
     """
 
-    def __init__(self, e: Emitter, layout: Layout, operands: Register | None = None):
+    def __init__(
+        self,
+        e: Emitter,
+        layout: Layout,
+        operands: Register | None = None,
+        context: Register | None = None,
+    ):
         self.e = e
         self.layout = layout
-        self.context = e.arguments[0]
+        self.context = e.arguments[0] if context is None else context
         self.operands = operands
         self.table: list[int] = []
         self._symbols: dict[str, Register] = {}

@@ -17,7 +17,9 @@ from graphc.runtime.cpu.emitter import Register
 from graphc.runtime.cpu.frame import Buffer, Frame, View
 from graphc.runtime.cpu.kernel import Kernel, call_kernel
 from graphc.runtime.cpu.lower import Lowering, lowers
+from graphc.runtime.cpu.row_wise import is_row_by_row, is_row_wise, leads, write_rows
 from graphc.runtime.cpu.schedule import order_updates
+from graphc.runtime.executable import BATCH
 
 
 class _Carries:
@@ -97,7 +99,6 @@ def _call(frame: Frame, kernels: Sequence[Kernel]) -> None:
 def _finish(lowering: Lowering, first_buffer: int) -> None:
     """Mark the kernel just written as one that calls others, with the memory that they need."""
     kernel = lowering.kernels[-1]
-    kernel.serial = True
     kernel.temporaries = [x for x in lowering.buffers[first_buffer:] if x.kind == "arena"]
 
 
@@ -119,27 +120,52 @@ def lower_scan(lowering: Lowering, node: Node) -> None:
         made = lowering.body(op.body, seen)
     body = carries.finish(made[: op.carries], body, node.outputs[: op.carries])
     steps = op.step_count([value.type for value in node.inputs])
-    with lowering.kernel("scan", operands, results, 1, 0) as k:
-        e, frame = k.e, k.frame
+    sliced = [
+        *zip(operands[op.carries : loop], (part.buffer for part in slices), strict=True),
+        *zip(results[op.carries :], made[op.carries :], strict=True),
+    ]
+
+    def write_loop(frame: Frame, whole: Frame, first: Register) -> None:
+        """The loop over steps, for the rows that a context is for, from the first one on."""
+        e = frame.e
         count = frame.dim(steps)
         carries.emit_begin(frame)
         with e.loop(0, count) as turn:
             step = e.sub(e.sub(count, 1), turn) if op.reverse else turn
-            for view, part in zip(operands[op.carries : loop], slices, strict=True):
-                _set(frame, part.buffer, _row(frame, view, step))
-            for view, buffer in zip(results[op.carries :], made[op.carries :], strict=True):
-                _set(frame, buffer, _row(frame, view, step))
+            for view, buffer in sliced:
+                _set(frame, buffer, _slice(whole, view, step, first))
             _call(frame, body)
             carries.emit_turn(frame)
         carries.emit_end(frame)
+
+    kernels = [*carries.begin, *body, *carries.end]
+    views = [*operands[: op.carries], *operands[loop:], *results[: op.carries]]
+    temporaries = [x for x in lowering.buffers[start:] if x.kind == "arena"]
+    independent = (
+        BATCH in lowering.layout.symbols
+        and is_row_wise(op.body)
+        and all(map(is_row_by_row, views))
+        and all(leads(x.type.shape) for x in temporaries)
+        and all(leads(view.shape[1:]) for view, _ in sliced)
+    )
+    if independent:
+        rows = [*temporaries, *(view.buffer for view in views)]
+        work = steps * sum(kernel.work for kernel in body)
+        write_rows(lowering, operands, results, kernels, rows, work, write_loop)
+    else:
+        with lowering.kernel("scan", operands, results, 1, 0) as k:
+            write_loop(k.frame, k.frame, k.e.index(0))
+        lowering.kernels[-1].serial = True
     _finish(lowering, start)
 
 
-def _row(frame: Frame, view: View, step: Register) -> Register:
-    """The address of a slice along the first axis."""
+def _slice(frame: Frame, view: View, step: Register, first: Register) -> Register:
+    """The address of a slice along the first axis, from some row of the second axis on."""
     e = frame.e
-    size = e.mul(frame.dim(view.strides[0]), dtype_size(view.dtype))
-    return e.offset(frame.pointer(view), e.mul(step, size), "int8")
+    offset = e.mul(step, frame.dim(view.strides[0]))
+    if first.number != 0:
+        offset = e.add(offset, e.mul(first, frame.dim(view.strides[1])))
+    return e.offset(frame.pointer(view), e.mul(offset, dtype_size(view.dtype)), "int8")
 
 
 @lowers(Cond)
@@ -161,6 +187,7 @@ def lower_cond(lowering: Lowering, node: Node) -> None:
                 for buffer, view in zip(made, results, strict=True):
                     _set(frame, buffer, frame.pointer(view))
                 _call(frame, kernels)
+    lowering.kernels[-1].serial = True
     _finish(lowering, start)
 
 
@@ -192,4 +219,5 @@ def lower_while_loop(lowering: Lowering, node: Node) -> None:
             _call(frame, body)
             carries.emit_turn(frame)
         carries.emit_end(frame)
+    lowering.kernels[-1].serial = True
     _finish(lowering, start)
