@@ -24,6 +24,7 @@ from graphc.names.adapt import (
 )
 from graphc.names.counting import *  # noqa: F403
 from graphc.names.dtypes import name_of
+from graphc.names.special import *  # noqa: F403
 
 # ------------------------------------------------------------------------------- elementwise
 
