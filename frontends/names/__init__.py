@@ -108,7 +108,6 @@ def _table() -> dict[str, Any]:
         table.update({name: getattr(module, name) for name in names.split()})
     table.update({name: getattr(dtypes, name) for name in dtypes.__all__})
     spaces: dict[str, Any] = {
-        "autodiff": SimpleNamespace(GradientTape=GradientTape),
         "bitwise": bitwise,
         "data": data,
         "debugging": debugging,
