@@ -61,6 +61,10 @@ class NotFoundError(GraphcError, FileNotFoundError):
     """A file that is not there, or a part of one."""
 
 
+class OutOfRangeError(InvalidArgumentError, IndexError):
+    """A number beyond the end of what is counted."""
+
+
 # TensorFlow's names of errors that mean the same.
 DataLossError = FileFormatError
 OpError = GraphcError

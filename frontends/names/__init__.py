@@ -42,6 +42,7 @@ from graphc.names import (
 from graphc.names.adapt import missing_name
 from graphc.names.module import Module
 from graphc.names.shape import TensorShape
+from graphc.names.tensor_array import TensorArray
 
 _CREATION = """
 constant convert_to_tensor ensure_shape eye fill get_static_value identity is_symbolic_tensor
@@ -76,6 +77,7 @@ def _table() -> dict[str, Any]:
         "GradientTape": GradientTape,
         "Module": Module,
         "Tensor": Tensor,
+        "TensorArray": TensorArray,
         "TensorShape": TensorShape,
         "TensorSpec": TensorSpec,
         "UnconnectedGradients": UnconnectedGradients,

@@ -25,7 +25,6 @@ ABSENT = {
     "RaggedTensor": "pad rows to one length (keras.utils.pad_sequences) and mask",
     "Session": "there are no sessions: tensors compute at once, @graphc.function compiles",
     "SparseTensor": "tensors are dense",
-    "TensorArray": "collect a Python list and graphc.stack it, or use keras.ops.scan",
     "autograph": "use graphc.cond and graphc.while_loop for branches and loops on tensors",
     "compat": "graphc has no TensorFlow 1 names",
     "device": "models choose: compile(backend=...)",

@@ -16,10 +16,36 @@ import numpy as np
 
 from graphc.eager import Tensor, Variable, computing_at_once, current_trace
 from graphc.keras import ops, tree
-from graphc.names.adapt import renamed, takes_name
+from graphc.names import tensor_array as arrays
+from graphc.names.adapt import takes_name
 from graphc.names.dtypes import name_of
 
-cond = renamed(ops.cond, "pred true_fn false_fn")
+
+@takes_name
+def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+    """The result of one of two functions; only that one is computed.
+
+    Args:
+        pred: A scalar.
+        true_fn: Called without arguments where it is true. It may use any tensor it sees.
+        false_fn: Called where it is false; returns tensors of the same shapes and dtypes.
+
+    Raises:
+        ShapeError: The functions return different structures, shapes or dtypes.
+    """
+    templates: list[Any] = []
+
+    def branch(function: Callable[[], Any]) -> Callable[[], Any]:
+        def call() -> Any:
+            result = function()
+            if not templates:
+                templates.append(result)
+            return arrays.opened(result)
+
+        return call
+
+    results = ops.cond(pred, branch(true_fn), branch(false_fn))
+    return arrays.closed(templates[0], results)
 
 
 @takes_name
@@ -38,7 +64,7 @@ def while_loop(
     Args:
         cond: Maps the loop's variables to a scalar.
         body: Maps them to their next values, of the same shapes and dtypes.
-        loop_vars: Their first values.
+        loop_vars: Their first values; a `graphc.TensorArray` may be among them.
         shape_invariants: Accepted, and ignored: shapes do not change.
         parallel_iterations: Accepted, and ignored.
         back_prop: Accepted, and ignored.
@@ -48,6 +74,8 @@ def while_loop(
     Example:
         >>> graphc.while_loop(lambda i: i < 10, lambda i: (i + 1,), (graphc.constant(0),))
     """
+    if arrays.holds_arrays(loop_vars):
+        return arrays.while_loop(cond, body, loop_vars, maximum_iterations)
     return ops.while_loop(cond, body, loop_vars, maximum_iterations)
 
 
@@ -207,7 +235,7 @@ def case(
 
 
 def _branch(predicate: Any, then: Callable[[], Any], other: Callable[[], Any]) -> Any:
-    return lambda: ops.cond(predicate, then, other)
+    return lambda: cond(predicate, then, other)
 
 
 @takes_name
