@@ -38,6 +38,7 @@ from graphc.names import (
     nn,
     random,
     signal,
+    train,
 )
 from graphc.names.adapt import missing_name
 from graphc.names.module import Module
@@ -125,6 +126,7 @@ def _table() -> dict[str, Any]:
         "optimizers": optimizers,
         "random": random,
         "signal": signal,
+        "train": train,
         "version": SimpleNamespace(VERSION=__version__),
     }
     return {**table, **spaces}

@@ -46,7 +46,6 @@ ABSENT = {
     "sparse": "tensors are dense",
     "string": "tensors hold numbers; keep text in Python",
     "strings": "tensors hold numbers; keep text in Python",
-    "train": "save weights with model.save_weights, or all with model.save",
     "tpu": "graphc compiles for processors and, with ONNX Runtime, GPUs",
     "xla": "everything in a @graphc.function is compiled",
 }

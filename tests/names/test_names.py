@@ -14,7 +14,18 @@ from graphc import keras
 from graphc.errors import DTypeError, ShapeError
 from tests.names.cases import expressions
 
-MODULES = ("bitwise", "debugging", "dtypes", "image", "linalg", "math", "nn", "random", "signal")
+MODULES = (
+    "bitwise",
+    "debugging",
+    "dtypes",
+    "image",
+    "linalg",
+    "math",
+    "nn",
+    "random",
+    "signal",
+    "train",
+)
 
 
 def test_names_are_loaded_when_first_used():
@@ -81,7 +92,10 @@ ELSEWHERE = {
 }  # fmt: skip
 
 
-OTHER_PLACES = ("tf.debugging.", "tf.random.", "tf.image.random_", "tf.image.stateless_random_")
+OTHER_PLACES = (
+    *("tf.debugging.", "tf.random.", "tf.image.random_", "tf.image.stateless_random_"),
+    "tf.train.",
+)
 
 
 @pytest.mark.parametrize("name", sorted(public_functions()))
