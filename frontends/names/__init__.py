@@ -42,32 +42,34 @@ from graphc.names import (
 )
 from graphc.names.adapt import missing_name
 from graphc.names.module import Module
-from graphc.names.shape import TensorShape
+from graphc.names.shape import TensorShape, broadcast_dynamic_shape, broadcast_static_shape
 from graphc.names.tensor_array import TensorArray
 
 _CREATION = """
 constant convert_to_tensor ensure_shape eye fill get_static_value identity is_symbolic_tensor
 is_tensor linspace newaxis one_hot ones ones_like range rank saturate_cast cast sequence_mask shape
-size stop_gradient zeros zeros_like
+shape_n size stop_gradient zeros zeros_like
 """
 _MOVEMENT = """
-bitcast boolean_mask broadcast_to concat dynamic_partition expand_dims gather gather_nd meshgrid
-pad repeat reshape reverse reverse_sequence roll scatter_nd searchsorted slice split squeeze
-stack strided_slice tensor_scatter_nd_add tensor_scatter_nd_sub tensor_scatter_nd_update tile
-transpose unique unique_with_counts unravel_index unstack where
+bitcast boolean_mask broadcast_to concat dynamic_partition expand_dims gather gather_nd meshgrid pad
+repeat reshape reverse reverse_sequence roll scatter_nd searchsorted slice split squeeze stack
+strided_slice tensor_scatter_nd_add tensor_scatter_nd_max tensor_scatter_nd_min
+tensor_scatter_nd_sub tensor_scatter_nd_update tile transpose unique unique_with_counts
+unravel_index unstack where
 """
 _MATH = """
 abs acos acosh add add_n argmax argmin argsort asin asinh atan atan2 atanh clip_by_global_norm
 clip_by_norm clip_by_value complex cos cosh cumsum divide equal exp floor greater greater_equal
-histogram_fixed_width less less_equal logical_and logical_not logical_or maximum minimum multiply
-negative not_equal pow reduce_all reduce_any reduce_logsumexp reduce_max reduce_mean reduce_min
-reduce_prod reduce_sum round scalar_mul sigmoid sign sin sinh sort sqrt square subtract tan tanh
-truediv truncatediv truncatemod
+histogram_fixed_width histogram_fixed_width_bins less less_equal logical_and logical_not logical_or
+maximum minimum multiply negative not_equal pow realdiv reduce_all reduce_any reduce_logsumexp
+reduce_max reduce_mean reduce_min reduce_prod reduce_sum round scalar_mul sigmoid sign sin sinh sort
+sqrt square subtract tan tanh truediv truncatediv truncatemod
 """
 _LINALG = "einsum matmul norm tensordot eig eigvals"
 _CONTROL = """
-case cond control_dependencies executing_eagerly foldl foldr group identity_n init_scope
-inside_function map_fn name_scope print scan switch_case vectorized_map while_loop
+case cond control_dependencies device executing_eagerly foldl foldr group identity_n init_scope
+inside_function map_fn name_scope no_op numpy_function print py_function scan switch_case tuple
+vectorized_map while_loop
 """
 _DEBUGGING = "Assert assert_equal assert_greater assert_less assert_rank"
 
@@ -83,6 +85,8 @@ def _table() -> dict[str, Any]:
         "TensorSpec": TensorSpec,
         "UnconnectedGradients": UnconnectedGradients,
         "Variable": Variable,
+        "broadcast_dynamic_shape": broadcast_dynamic_shape,
+        "broadcast_static_shape": broadcast_static_shape,
         "checkpoint": checkpoint,
         "constant_initializer": initializers.Constant,
         "custom_gradient": custom_gradient,

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from graphc.eager import Tensor, Variable, computing_at_once, current_trace
+from graphc.errors import DataDependentControlFlowError, UnsupportedError
 from graphc.keras import ops, tree
 from graphc.names import tensor_array as arrays
 from graphc.names.adapt import takes_name
@@ -347,6 +348,85 @@ def name_scope(name: str) -> Iterator[str]:
     trace = current_trace()
     with trace.scope(name) if trace is not None else nullcontext():
         yield f"{name}/"
+
+
+def device(device_name: str | None) -> Any:
+    """A block whose tensors are computed on the processor, as all are.
+
+    Args:
+        device_name: Such as ``"CPU:0"`` or ``"/device:CPU:0"``; None for any.
+
+    Raises:
+        UnsupportedError: It is no processor.
+    """
+    if device_name is not None and "cpu" not in str(device_name).lower():
+        raise UnsupportedError(
+            f'device: tensors are computed on the processor, not on "{device_name}"; models run '
+            'elsewhere by compile(backend="ort")'
+        )
+    return nullcontext()
+
+
+def no_op(name: str | None = None) -> None:
+    """Nothing.
+
+    Args:
+        name: Accepted, and ignored.
+    """
+
+
+@takes_name
+def tuple(tensors: Any, control_inputs: Any = None) -> list[Any]:
+    """The tensors themselves, None among them.
+
+    Args:
+        tensors: A list of tensors.
+        control_inputs: Accepted, and ignored.
+    """
+    return [None if x is None else ops.convert_to_tensor(x) for x in tensors]
+
+
+@takes_name
+def py_function(func: Callable[..., Any], inp: Any, Tout: Any) -> Any:  # noqa: N803
+    """A Python function of tensors, as in the functions of data sets.
+
+    Args:
+        func: Takes tensors.
+        inp: The tensors, a list.
+        Tout: The dtype of its result, or a list of them.
+
+    Raises:
+        DataDependentControlFlowError: In a compiled function, of tensors that are not known yet.
+    """
+    tensors = [ops.convert_to_tensor(x) for x in inp]
+    if any(tensor.is_symbolic for tensor in tensors):
+        raise DataDependentControlFlowError(
+            "py_function, numpy_function: a compiled function runs without Python, so it cannot "
+            "call one with its tensors; call it outside"
+        )
+    result = func(*tensors)
+    if not isinstance(Tout, (list, builtins.tuple)):
+        return ops.convert_to_tensor(result, name_of(Tout))
+    pairs = zip(result, Tout, strict=True)
+    return [ops.convert_to_tensor(part, name_of(kind)) for part, kind in pairs]
+
+
+@takes_name
+def numpy_function(
+    func: Callable[..., Any],
+    inp: Any,
+    Tout: Any,  # noqa: N803
+    stateful: bool = True,
+) -> Any:
+    """`py_function` of a function that takes NumPy arrays.
+
+    Args:
+        func: Takes arrays.
+        inp: Tensors, a list.
+        Tout: The dtype of its result, or a list of them.
+        stateful: Accepted, and ignored.
+    """
+    return py_function(lambda *x: func(*[item.numpy() for item in x]), inp, Tout)
 
 
 def init_scope() -> Any:

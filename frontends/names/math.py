@@ -91,7 +91,7 @@ square = renamed(ops.square, "x")
 subtract = renamed(ops.subtract, "x y")
 tan = renamed(ops.tan, "x")
 tanh = renamed(ops.tanh, "x")
-truediv = divide
+realdiv = truediv = divide
 
 
 @takes_name

@@ -266,6 +266,33 @@ def tensor_scatter_nd_update(tensor: Any, indices: Any, updates: Any) -> Any:
 
 
 @takes_name
+@operation
+def tensor_scatter_nd_max(tensor: Any, indices: Any, updates: Any) -> Any:
+    """A tensor with the larger of what it has and the values at positions (see `scatter_nd`)."""
+    x, places, values = as_tensor(tensor), as_tensor(indices), as_tensor(updates)
+    flat, depth = _flat_positions(places, x.dims, "tensor_scatter_nd_max")
+    rows = ops.reshape(x, (-1, *x.dims[depth:]))
+    count = known_sizes(rows, "tensor_scatter_nd_max")[0]
+    new = ops.reshape(values, (-1, *x.dims[depth:]))
+    # For a position that is not named it is the least number there is.
+    largest = ops.segment_max(new, ops.reshape(flat, (-1,)), count)
+    return ops.reshape(ops.maximum(rows, largest), x.dims)
+
+
+@takes_name
+@operation
+def tensor_scatter_nd_min(tensor: Any, indices: Any, updates: Any) -> Any:
+    """A tensor with the smaller of what it has and the values at positions (see `scatter_nd`)."""
+    x, places, values = as_tensor(tensor), as_tensor(indices), as_tensor(updates)
+    flat, depth = _flat_positions(places, x.dims, "tensor_scatter_nd_min")
+    rows = ops.reshape(x, (-1, *x.dims[depth:]))
+    count = known_sizes(rows, "tensor_scatter_nd_min")[0]
+    new = ops.reshape(values, (-1, *x.dims[depth:]))
+    smallest = ops.segment_min(new, ops.reshape(flat, (-1,)), count)
+    return ops.reshape(ops.minimum(rows, smallest), x.dims)
+
+
+@takes_name
 def boolean_mask(tensor: Any, mask: Any, axis: int = 0) -> Any:
     """The slices where a mask is true, along one axis.
 

@@ -30,6 +30,14 @@ CASES = {
         lambda x: tf.signal.inverse_stft(tf.signal.stft(x, 8, 4) ** 2, 8, 4),
         _values(20),
     ),
+    "weighted_moments": (
+        lambda x: tf.nn.weighted_moments(x, [0], [[1.0], [3.0]])[1],
+        _values(2, 3),
+    ),
+    "tensor_scatter_nd_max": (
+        lambda x: tf.tensor_scatter_nd_max(x, [[0], [2]], x[:2] * 1.1),
+        _values(4),
+    ),
     "lbeta": (tf.math.lbeta, _values(2, 4)),
     "zeta by the start": (lambda x: tf.math.zeta(tf.constant(2.5, "float64"), x), _values(4)),
     "zeta by the exponent": (lambda x: tf.math.zeta(x, 1.5), _values(4, low=1.5)),
@@ -71,3 +79,15 @@ def test_as_finite_differences(name, compiled):
         found = float((tf.function(derived) if compiled else derived)(tf.constant(x)))
         expected = measured(of, x, along)
         assert found == pytest.approx(expected, rel=1e-8 if of is slope else 1e-9, abs=1e-9)
+
+
+def test_the_gradient_of_a_crop():
+    # What is computed is linear in the image, and always float32.
+    boxes = [[0.1, 0.2, 0.8, 0.9], [0.9, -0.5, 0.0, 0.7]]
+
+    def total(x):
+        return weighted(tf.image.crop_and_resize(x, boxes, [0, 1], (3, 2)))
+
+    x = tf.constant(_values(2, 4, 5, 2).astype("float32"))
+    slope = tf.grad(total)(tf.zeros_like(x))
+    assert tf.reduce_sum(slope * x).item() == pytest.approx(total(x).item(), rel=1e-5)

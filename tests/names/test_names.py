@@ -88,7 +88,8 @@ ELSEWHERE = {
     "tf.executing_eagerly", "tf.inside_function", "tf.is_symbolic_tensor", "tf.as_dtype",
     "tf.dtypes.as_dtype", "tf.nn.dropout", "tf.custom_gradient", "tf.recompute_grad",
     "tf.checkpoint", "tf.grad", "tf.init_scope", "tf.hessian", "tf.jacobian", "tf.jvp",
-    "tf.value_and_grad", "tf.vjp", "tf.vmap",
+    "tf.value_and_grad", "tf.vjp", "tf.vmap", "tf.device", "tf.no_op", "tf.numpy_function",
+    "tf.py_function", "tf.image.non_max_suppression",
 }  # fmt: skip
 
 
