@@ -7,7 +7,8 @@ TensorFlow's parameters, defaults and result types; there is no second library o
 What differs from TensorFlow: tensors of different dtypes are promoted to a common one where
 TensorFlow refuses to mix them; integers divided by integers are float32, not float64; shapes are
 plain tuples; ``if`` and ``while`` on tensors inside a compiled function are errors that name the
-line (`cond` and `while_loop` do it), as there is no autograph; random numbers are others.
+line (`cond` and `while_loop` do it), as there is no autograph; random numbers are others. Tensors
+are dense and hold numbers: ragged, sparse and string tensors are out of scope.
 """
 
 from __future__ import annotations

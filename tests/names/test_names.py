@@ -51,7 +51,11 @@ def test_modules_of_graphc_come_before_names():
         ("reduce_men", "did you mean reduce_mean"),
         ("placeholder", "decorate it with @graphc.function"),
         ("Session", "tensors compute at once"),
-        ("ragged", "pad rows"),
+        ("ragged", "ragged tensors are out of scope: pad rows"),
+        ("sparse", "sparse tensors are out of scope"),
+        ("SparseTensor", "sparse tensors are out of scope"),
+        ("strings", "string tensors are out of scope"),
+        ("string", "string tensors are out of scope"),
         ("xyzzy", "graphc has no xyzzy$"),
     ],
 )
