@@ -79,6 +79,7 @@ def _table() -> dict[str, Any]:
     """Every public name at the top of the package."""
     table: dict[str, Any] = {
         "GradientTape": GradientTape,
+        "IndexedSlices": movement.IndexedSlices,
         "Module": Module,
         "Tensor": Tensor,
         "TensorArray": TensorArray,

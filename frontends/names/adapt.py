@@ -27,7 +27,6 @@ _STRINGS = "string tensors are out of scope: tensors hold numbers; keep text in 
 ABSENT = {
     "AggregationMethod": "gradients are always summed",
     "Graph": "decorate a function with @graphc.function; keras models are graphs anyway",
-    "IndexedSlices": "gradients are dense tensors",
     "IndexedSlicesSpec": "gradients are dense tensors",
     "RaggedTensor": _RAGGED,
     "RaggedTensorSpec": _RAGGED,

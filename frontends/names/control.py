@@ -18,7 +18,7 @@ from graphc.eager import Tensor, Variable, computing_at_once, current_trace
 from graphc.errors import DataDependentControlFlowError, UnsupportedError
 from graphc.keras import ops, tree
 from graphc.names import tensor_array as arrays
-from graphc.names.adapt import takes_name
+from graphc.names.adapt import takes_name, tensor_of
 from graphc.names.dtypes import name_of
 
 
@@ -34,6 +34,9 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     Raises:
         ShapeError: The functions return different structures, shapes or dtypes.
     """
+    predicate = tensor_of(pred)
+    if isinstance(predicate, Tensor) and not predicate.is_symbolic:
+        return ops.cond(predicate, true_fn, false_fn)
     templates: list[Any] = []
 
     def branch(function: Callable[[], Any]) -> Callable[[], Any]:
@@ -45,7 +48,7 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
 
         return call
 
-    results = ops.cond(pred, branch(true_fn), branch(false_fn))
+    results = ops.cond(predicate, branch(true_fn), branch(false_fn))
     return arrays.closed(templates[0], results)
 
 

@@ -265,6 +265,41 @@ def tensor_scatter_nd_update(tensor: Any, indices: Any, updates: Any) -> Any:
     return ops.reshape(ops.where(ops.reshape(found, shape), new, rows), x.dims)
 
 
+class IndexedSlices:
+    """Some slices of a tensor along its first axis, and their numbers.
+
+    Gradients are never of this kind; it is what `graphc.Variable.scatter_update` takes.
+
+    Args:
+        values: The slices, ``(n, ...)``.
+        indices: Their numbers, ``(n,)``.
+        dense_shape: The shape of the whole tensor, which `graphc.convert_to_tensor` needs.
+
+    Example:
+        >>> v.scatter_update(graphc.IndexedSlices(indices=[1, 0], values=[[1.0, 2.0], [3.0, 4.0]]))
+    """
+
+    def __init__(self, values: Any, indices: Any, dense_shape: Any = None):
+        self.values = as_tensor(values)
+        self.indices = as_tensor(indices)
+        self.dense_shape = dense_shape
+
+    @property
+    def dtype(self) -> str:
+        """The element type of the slices."""
+        return self.values.dtype
+
+    def as_tensor(self) -> Tensor:
+        """The whole tensor, with zeros where it has no slices.
+
+        Raises:
+            ShapeError: Its shape is not known.
+        """
+        if self.dense_shape is None:
+            raise ShapeError("IndexedSlices: a tensor of it needs its dense_shape")
+        return scatter_nd(self.indices[..., None], self.values, self.dense_shape)
+
+
 @takes_name
 @operation
 def tensor_scatter_nd_max(tensor: Any, indices: Any, updates: Any) -> Any:

@@ -18,7 +18,7 @@ from graphc.ir.dims import Dim
 from graphc.keras import ops, tree
 from graphc.keras.ops.arguments import dim_of
 from graphc.names.adapt import takes_name
-from graphc.names.dtypes import name_of
+from graphc.names.dtypes import as_dtype
 from graphc.names.shape import TensorShape
 
 
@@ -73,7 +73,7 @@ class TensorArray:
         if size is None:
             raise ValueError("TensorArray: needs a size; 0 with dynamic_size=True to let it grow")
         count = dim_of(size, "TensorArray")
-        self._dtype = name_of(dtype)
+        self._dtype = as_dtype(dtype).name
         self._dynamic = bool(dynamic_size)
         self._clears = bool(clear_after_read)
         self._infers = infer_shape
@@ -100,6 +100,11 @@ class TensorArray:
     def element_shape(self) -> TensorShape | None:
         """The shape of the tensors; None if it is not known."""
         return self._shape
+
+    @property
+    def lacks_shape(self) -> bool:
+        """Whether the shape of the tensors, or a size of it, is not known."""
+        return self._shape is None or None in self._shape
 
     @takes_name
     def size(self) -> Tensor:
@@ -193,8 +198,9 @@ class TensorArray:
                 f"TensorArray: its tensors have shape {tuple(self._shape)}, but what is written "
                 f"has shape {tensor.shape}; infer_shape=False lets shapes differ"
             )
-        if self._shape is None and self._infers:
-            self._shape = TensorShape(tensor.shape)
+        if self._infers:
+            known = TensorShape(tensor.shape)
+            self._shape = known if self._shape is None else self._shape.merge_with(known)
         return tensor
 
     # --------------------------------------------------------------------------- all of them
@@ -245,9 +251,11 @@ class TensorArray:
         if not tensor.ndim:
             raise ShapeError("TensorArray: a scalar cannot be unstacked")
         count = tensor.dims[0]
-        if isinstance(count, int):
+        if isinstance(count, int) and (self._dynamic or self._clears):
             return array._filled([tensor[i] for i in range(count)], "unstack")
-        array._element(tensor[0])
+        array._check_room(count, "unstack")
+        if count != 0:
+            array._element(tensor[0])
         array._whole, array._items, array._count = tensor, None, count
         return array
 
@@ -289,12 +297,16 @@ class TensorArray:
             array._infers = False
         return array._filled(pieces, "split")
 
-    def _filled(self, tensors: Sequence[Tensor], what: str) -> TensorArray:
+    def _check_room(self, count: Dim, what: str) -> None:
         room = self._count
-        if not self._dynamic and isinstance(room, int) and len(tensors) > room:
+        known = isinstance(count, int) and isinstance(room, int)
+        if not self._dynamic and known and count > room:
             raise ShapeError(
-                f"TensorArray: cannot {what} {len(tensors)} tensors into an array of size {room}"
+                f"TensorArray: cannot {what} {count} tensors into an array of size {room}"
             )
+
+    def _filled(self, tensors: Sequence[Tensor], what: str) -> TensorArray:
+        self._check_room(len(tensors), what)
         self._items = [self._element(tensor) for tensor in tensors]
         self._whole, self._count = None, len(tensors)
         return self
@@ -306,14 +318,14 @@ class TensorArray:
         items = self._items or []
         if items and all(item is not None for item in items):
             return ops.stack(items, 0)
-        if self._count != 0 and (self._shape is None or None in self._shape):
+        if self._count != 0 and self.lacks_shape:
             raise ShapeError(
                 f"TensorArray: the shape of its {self._count} tensors is not known, as some were "
                 "not written; say it by element_shape"
             )
-        zero = ops.zeros(self._shape or (), self._dtype)
-        if self._items is None or not items:
+        if not items:
             return ops.zeros((self._count, *(self._shape or ())), self._dtype)
+        zero = ops.zeros(self._shape or (), self._dtype)
         return ops.stack([zero if item is None else item for item in items], 0)
 
     # ------------------------------------------------------------------------- compiled loops
@@ -415,16 +427,16 @@ def _with_shapes(graph: Graph, advance: Callable[[Any], tuple[Any, ...]], start:
         return []
 
     leaves = tree.flatten(start)
-    if all(leaf.element_shape is not None for leaf in leaves if isinstance(leaf, TensorArray)):
+    if not any(isinstance(leaf, TensorArray) and leaf.lacks_shape for leaf in leaves):
         return start
     types = [as_tensor(leaf).type for leaf in leaves if not isinstance(leaf, TensorArray)]
     trace_body(graph, "body", probe, types, may_assign=True)
     shapes = iter(found)
 
     def shaped(leaf: Any) -> Any:
-        after = next(shapes)
-        if not isinstance(leaf, TensorArray) or leaf.element_shape is not None:
+        after = next(shapes, None)
+        if not isinstance(leaf, TensorArray) or not leaf.lacks_shape:
             return leaf
-        return leaf.shaped(after.element_shape)
+        return leaf.shaped(getattr(after, "element_shape", None))
 
     return tree.map_structure(shaped, start)

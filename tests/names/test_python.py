@@ -34,6 +34,31 @@ def test_devices():
         tf.device("/GPU:0")
 
 
+def test_some_slices():
+    v = tf.Variable([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    slices = tf.IndexedSlices(values=[[10.0, 20.0], [30.0, 40.0]], indices=[2, 0])
+    assert slices.dtype == tf.float32
+    v.scatter_update(slices)
+    assert v.numpy().tolist() == [[30, 40], [3, 4], [10, 20]]
+    v.scatter_add(tf.IndexedSlices([[1.0, 1.0]], [1]))
+    v.scatter_sub(tf.IndexedSlices([[30.0, 40.0]], tf.constant([0])))
+    assert v.numpy().tolist() == [[0, 0], [4, 5], [10, 20]]
+    whole = tf.IndexedSlices([[1.0], [2.0], [4.0]], [2, 0, 2], dense_shape=[3, 1])
+    assert tf.convert_to_tensor(whole).numpy().tolist() == [[2], [0], [5]]
+    with pytest.raises(ShapeError, match="needs its dense_shape"):
+        tf.convert_to_tensor(slices)
+
+
+def test_shapes_of_tensors_that_are_said_again():
+    x = tf.zeros((2, 3))
+    x.set_shape([None, 3])
+    tf.Variable(x).set_shape((2, 3))
+    assert x.device == "/device:CPU:0"
+    for shape in ([3, 3], [2], [2, 3, 1]):
+        with pytest.raises(ShapeError, match=r"has shape \(2, 3\), which is not"):
+            x.set_shape(shape)
+
+
 def test_what_does_nothing():
     assert tf.no_op(name="nothing") is None
     assert tf.tuple([None]) == [None]

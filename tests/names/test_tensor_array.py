@@ -22,6 +22,12 @@ CASES = {
     "empty": (lambda: array(0).stack(), np.zeros(0)),
     "empty with a shape": (lambda: array(0, element_shape=[2]).stack(), np.zeros((0, 2))),
     "unstacked": (lambda: array().unstack([[1.0, 2.0], [3.0, 4.0]]).stack(), [[1, 2], [3, 4]]),
+    "unstacked and longer": (
+        lambda: array(0, dynamic_size=True).unstack([1.0, 2.0]).write(3, 4.0).stack(),
+        [1, 2, 0, 4],
+    ),
+    "unstacked and changed": (lambda: array(2).unstack([1.0, 2.0]).write(0, 4.0).stack(), [4, 2]),
+    "unstacked nothing": (lambda: array(2).unstack(np.zeros((0, 3), "float32")).size(), 0),
     "read": (lambda: array().unstack([1.0, 2.0, 3.0]).read(tf.constant(1)), 2),
     "gathered": (lambda: array().unstack([1.0, 2.0, 3.0]).gather([2, 0]), [3, 1]),
     "scattered": (lambda: array().scatter([2, 0], [5.0, 6.0]).stack(), [6, 0, 5]),
@@ -129,7 +135,11 @@ def doubled(x, **options):
     return ta.stack()
 
 
-@pytest.mark.parametrize("options", [{}, {"element_shape": [2]}], ids=["inferred", "given"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"element_shape": [2]}, {"element_shape": [None]}],
+    ids=["inferred", "given", "half"],
+)
 def test_written_in_a_loop(options):
     compiled = tf.function(lambda x: doubled(x, **options))
     for rows in (3, 1, 4, 5):  # sizes become open
@@ -195,6 +205,9 @@ def test_in_branches():
     for value, expected in ((1.0, [1, 2]), (-1.0, [-1, -2])):
         for function in (f, tf.function(f)):
             np.testing.assert_array_equal(function(tf.constant(value)).numpy(), expected)
+    growing = array(0, dynamic_size=True)
+    growing = tf.cond(tf.constant(True), lambda: growing.write(1, 3.0), lambda: growing)
+    assert growing.write(2, 4.0).stack().numpy().tolist() == [0, 3, 4]
 
 
 def test_arrays_of_compiled_loops_cannot_grow():
