@@ -6,7 +6,9 @@ gradient is an ordinary part of it and can be differentiated again.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from graphc.errors import GraphError
 from graphc.ir import Node, Value, is_float, is_inexact
@@ -109,3 +111,11 @@ def _accumulate(node: Node, dxs: Sequence[Value | None], cotangents: dict[Value,
             continue
         dx = sum_to(dx, value.shape)
         cotangents[value] = cotangents[value] + dx if value in cotangents else dx
+
+
+def __getattr__(name: str) -> Any:
+    """TensorFlow's classes of this module, loaded when first used."""
+    homes = {"ForwardAccumulator": "graphc.eager.forward", "GradientTape": "graphc.eager.tape"}
+    if name in homes:
+        return getattr(importlib.import_module(homes[name]), name)
+    raise AttributeError(f"module 'graphc.autodiff' has no attribute {name!r}")

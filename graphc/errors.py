@@ -11,7 +11,11 @@ class GraphcError(Exception):
     """Base of all errors that graphc raises on purpose."""
 
 
-class ShapeError(GraphcError, ValueError):
+class InvalidArgumentError(GraphcError):
+    """Operands that do not fit, or of which what was claimed does not hold."""
+
+
+class ShapeError(InvalidArgumentError, ValueError):
     """Shapes that do not fit together."""
 
 
@@ -29,7 +33,7 @@ class DimensionMismatchError(ShapeError):
         self.second = second
 
 
-class DTypeError(GraphcError, TypeError):
+class DTypeError(InvalidArgumentError, TypeError):
     """Element types that an operation does not take."""
 
 
@@ -51,3 +55,18 @@ class UnsupportedError(GraphcError, NotImplementedError):
 
 class DataDependentControlFlowError(GraphcError, TypeError):
     """Python control flow that asks for the value of a tensor that has none yet."""
+
+
+class NotFoundError(GraphcError, FileNotFoundError):
+    """A file that is not there, or a part of one."""
+
+
+class OutOfRangeError(InvalidArgumentError, IndexError):
+    """A number beyond the end of what is counted."""
+
+
+# TensorFlow's names of errors that mean the same.
+DataLossError = FileFormatError
+OpError = GraphcError
+OperatorNotAllowedInGraphError = DataDependentControlFlowError
+UnimplementedError = UnsupportedError

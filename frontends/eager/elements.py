@@ -9,7 +9,7 @@ import numpy as np
 
 from graphc.eager.location import user_line_text
 from graphc.eager.operators import Operators
-from graphc.errors import DataDependentControlFlowError
+from graphc.errors import DataDependentControlFlowError, ShapeError
 from graphc.ir import Value
 
 _NO_ASSIGNMENT = (
@@ -54,6 +54,27 @@ class Elements(Operators):
     __slots__ = ()
 
     data: np.ndarray | Value
+
+    @property
+    def device(self) -> str:
+        """Where the elements are: tensors are computed on the processor."""
+        return "/device:CPU:0"
+
+    def set_shape(self, shape: Any) -> None:
+        """Check sizes that are known otherwise.
+
+        Args:
+            shape: Sizes; None for any.
+
+        Raises:
+            ShapeError: The tensor has others.
+        """
+        own, given = self.shape, tuple(shape)  # type: ignore[attr-defined]
+        fits = len(own) == len(given) and all(
+            None in pair or pair[0] == pair[1] for pair in zip(own, given, strict=True)
+        )
+        if not fits:
+            raise ShapeError(f"the tensor has shape {own}, which is not {given}")
 
     def _known(self, wanted: str) -> np.ndarray:
         """The array.

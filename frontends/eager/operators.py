@@ -28,6 +28,11 @@ OPERATORS = {
 _NUMPY_OPERATORS = {
     "divide": "true_divide",
     "remainder": "mod",
+    "bitwise_and": "logical_and",
+    "bitwise_or": "logical_or",
+    "bitwise_xor": "logical_xor",
+    "left_shift": "left_shift",
+    "right_shift": "right_shift",
     **{name: name for name in ("floor_divide", "matmul", *OPERATORS)},
 }
 
@@ -142,6 +147,18 @@ class Operators:
 
     def __xor__(self, other: Any) -> Any:
         return self._operate("logical_xor", self, other)
+
+    def __lshift__(self, other: Any) -> Any:
+        return self._operate("left_shift", self, other)
+
+    def __rlshift__(self, other: Any) -> Any:
+        return self._operate("left_shift", other, self)
+
+    def __rshift__(self, other: Any) -> Any:
+        return self._operate("right_shift", self, other)
+
+    def __rrshift__(self, other: Any) -> Any:
+        return self._operate("right_shift", other, self)
 
     def __eq__(self, other: Any) -> Any:
         return self._operate("equal", self, other)

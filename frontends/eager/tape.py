@@ -154,7 +154,7 @@ class GradientTape:
         Raises:
             ValueError: It is neither tensor nor variable.
         """
-        for leaf in _leaves(tensor):
+        for leaf in leaves_of(tensor):
             if isinstance(leaf, Variable):
                 self._variables[id(leaf)] = leaf
             elif not isinstance(leaf, Tensor):
@@ -229,15 +229,15 @@ class GradientTape:
             ShapeError: A weight has another shape than its target.
         """
         unconnected = self._prepare(target, unconnected_gradients)
-        targets = [self._tensor(leaf) for leaf in _leaves(target)]
-        weights = [None] * len(targets) if output_gradients is None else _leaves(output_gradients)
+        targets = [self._tensor(leaf) for leaf in leaves_of(target)]
+        weights = [None] * len(targets) if output_gradients is None else leaves_of(output_gradients)
         if len(weights) != len(targets):
             raise ShapeError(
                 f"GradientTape.gradient: {len(targets)} targets, but {len(weights)} "
                 "output_gradients"
             )
         seeds = [_weight(x, weight) for x, weight in zip(targets, weights, strict=True)]
-        leaves = _leaves(sources)
+        leaves = leaves_of(sources)
         found = self._derivatives(targets, seeds, [self._places(leaf) for leaf in leaves])
         if not self._persistent:
             self._forget()
@@ -265,7 +265,7 @@ class GradientTape:
         """
         unconnected = self._prepare(target, unconnected_gradients)
         y = self._tensor(target)
-        leaves = _leaves(sources)
+        leaves = leaves_of(sources)
         places = [self._places(leaf) for leaf in leaves]
         seeds = np.eye(_known_size(y), dtype=numpy_dtype(y.dtype)).reshape(-1, *y.shape)
         rows = self._rows(y, seeds, places)
@@ -454,7 +454,7 @@ class GradientTape:
         return totals
 
 
-def _leaves(structure: Any) -> list[Any]:
+def leaves_of(structure: Any) -> list[Any]:
     """The tensors, variables and whatever else stands in a structure, in order."""
     found: list[Any] = []
 

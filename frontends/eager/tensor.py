@@ -28,7 +28,7 @@ from graphc.eager.indexing import (
 from graphc.eager.operators import OPERATORS
 from graphc.eager.plan import Plan, function_key, make_plan, silence, with_line
 from graphc.eager.promotion import promote, standard_dtype
-from graphc.errors import ShapeError
+from graphc.errors import DTypeError, ShapeError
 from graphc.ir import (
     Graph,
     Op,
@@ -46,7 +46,7 @@ from graphc.ir import (
 from graphc.ops.barrier import StopGradient
 from graphc.ops.complex import magnitude
 from graphc.ops.elementwise import Cast, Div, Floor
-from graphc.ops.integers import integer_power
+from graphc.ops.integers import integer_power, shift_left, shift_right
 from graphc.ops.linalg import matmul
 from graphc.ops.movement import Concat, Iota, Reshape, Size, Transpose
 
@@ -492,11 +492,20 @@ def _operate(name: str, operands: tuple[Any, ...]) -> Any:
                 return apply_function(magnitude, x)
             if name == "negative" and x.dtype.startswith("uint"):  # it wraps around
                 return _operate("subtract", (0, x))
+            if name == "logical_not" and is_integer(x.dtype):
+                return _operate("subtract", (_operate("negative", (x,)), 1))
             return apply(Op.registry[_UNARY[name]](), x)
         case "logical_and" | "logical_or" | "logical_xor":
             x, y = promoted(*operands)
             prefix = "Bitwise" if is_integer(x.dtype) else ""
             return apply(Op.registry[prefix + OPERATORS[name]](), x, y)
+        case "left_shift" | "right_shift":
+            x, y = promoted(*operands)
+            if x.dtype == "bool":
+                x, y = cast(x, "int32"), cast(y, "int32")
+            if not is_integer(x.dtype):
+                raise DTypeError(f"{name} works on integers and bools, not on {x.dtype}")
+            return apply_function(shift_left if name == "left_shift" else shift_right, x, y)
         case "power":
             x, y = promoted(*operands)
             if x.dtype == "bool":

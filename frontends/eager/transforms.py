@@ -131,7 +131,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
             value = function(*primals)
         results = [as_tensor(leaf) for leaf in _leaves(value)]
         smooth = [x for x in results if is_float(x.dtype)]
-        cotangents = [_zeros_like(x) for x in smooth]
+        cotangents = [fresh_zeros(x) for x in smooth]
         outer.watch(cotangents)
         pulled = inner.gradient(smooth, _leaves(chosen), cotangents, "zero")
     dxs = [as_tensor(t, x.dtype) for t, x in zip(directions, pulled, strict=True)]
@@ -139,7 +139,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
 
     def derivative(_: str, leaf: Any) -> Tensor:
         tensor = as_tensor(leaf)
-        return next(found) if is_float(tensor.dtype) else _zeros_like(tensor)
+        return next(found) if is_float(tensor.dtype) else fresh_zeros(tensor)
 
     return value, map_leaves(derivative, value, variables=True)
 
@@ -270,7 +270,7 @@ def _scalar(value: Any) -> Tensor:
     return tensor
 
 
-def _zeros_like(tensor: Tensor) -> Tensor:
+def fresh_zeros(tensor: Tensor) -> Tensor:
     """Zeros, as a tensor of its own."""
     return apply_function(_new_zeros, tensor)
 

@@ -163,6 +163,18 @@ class Variable(Elements):
         """Subtract from the parts that ``indices`` name, each time that they do."""
         return self.scatter_nd_add(indices, operate("negative", updates))
 
+    def scatter_update(self, sparse_delta: Any) -> Tensor:
+        """Assign to the slices along the first axis that a `graphc.IndexedSlices` names."""
+        return self.scatter_nd_update(_rows(sparse_delta), sparse_delta.values)
+
+    def scatter_add(self, sparse_delta: Any) -> Tensor:
+        """Add to the slices along the first axis that a `graphc.IndexedSlices` names."""
+        return self.scatter_nd_add(_rows(sparse_delta), sparse_delta.values)
+
+    def scatter_sub(self, sparse_delta: Any) -> Tensor:
+        """Subtract from the slices along the first axis that a `graphc.IndexedSlices` names."""
+        return self.scatter_nd_sub(_rows(sparse_delta), sparse_delta.values)
+
     # -------------------------------------------------------------------------- Python's protocols
 
     def _operate(self, name: str, *operands: Any) -> Any:
@@ -226,6 +238,11 @@ class VariableSlice(Tensor):
 
     def __reduce__(self) -> Any:
         return Tensor, (self.data,)
+
+
+def _rows(slices: Any) -> Tensor:
+    """The numbers of slices, each an index of its own."""
+    return as_tensor(slices.indices)[..., None]
 
 
 def _nd_key(indices: Any) -> tuple[Any, ...]:

@@ -7,7 +7,8 @@ TensorFlow's parameters, defaults and result types; there is no second library o
 What differs from TensorFlow: tensors of different dtypes are promoted to a common one where
 TensorFlow refuses to mix them; integers divided by integers are float32, not float64; shapes are
 plain tuples; ``if`` and ``while`` on tensors inside a compiled function are errors that name the
-line (`cond` and `while_loop` do it), as there is no autograph; random numbers are others.
+line (`cond` and `while_loop` do it), as there is no autograph; random numbers are others. Tensors
+are dense and hold numbers: ragged, sparse and string tensors are out of scope.
 """
 
 from __future__ import annotations
@@ -38,34 +39,38 @@ from graphc.names import (
     nn,
     random,
     signal,
+    train,
 )
 from graphc.names.adapt import missing_name
 from graphc.names.module import Module
-from graphc.names.shape import TensorShape
+from graphc.names.shape import TensorShape, broadcast_dynamic_shape, broadcast_static_shape
+from graphc.names.tensor_array import TensorArray
 
 _CREATION = """
 constant convert_to_tensor ensure_shape eye fill get_static_value identity is_symbolic_tensor
 is_tensor linspace newaxis one_hot ones ones_like range rank saturate_cast cast sequence_mask shape
-size stop_gradient zeros zeros_like
+shape_n size stop_gradient zeros zeros_like
 """
 _MOVEMENT = """
-bitcast boolean_mask broadcast_to concat dynamic_partition expand_dims gather gather_nd meshgrid
-pad repeat reshape reverse reverse_sequence roll scatter_nd searchsorted slice split squeeze
-stack strided_slice tensor_scatter_nd_add tensor_scatter_nd_sub tensor_scatter_nd_update tile
-transpose unique unique_with_counts unravel_index unstack where
+bitcast boolean_mask broadcast_to concat dynamic_partition expand_dims gather gather_nd meshgrid pad
+repeat reshape reverse reverse_sequence roll scatter_nd searchsorted slice split squeeze stack
+strided_slice tensor_scatter_nd_add tensor_scatter_nd_max tensor_scatter_nd_min
+tensor_scatter_nd_sub tensor_scatter_nd_update tile transpose unique unique_with_counts
+unravel_index unstack where
 """
 _MATH = """
 abs acos acosh add add_n argmax argmin argsort asin asinh atan atan2 atanh clip_by_global_norm
 clip_by_norm clip_by_value complex cos cosh cumsum divide equal exp floor greater greater_equal
-histogram_fixed_width less less_equal logical_and logical_not logical_or maximum minimum multiply
-negative not_equal pow reduce_all reduce_any reduce_logsumexp reduce_max reduce_mean reduce_min
-reduce_prod reduce_sum round scalar_mul sigmoid sign sin sinh sort sqrt square subtract tan tanh
-truediv truncatediv truncatemod
+histogram_fixed_width histogram_fixed_width_bins less less_equal logical_and logical_not logical_or
+maximum minimum multiply negative not_equal pow realdiv reduce_all reduce_any reduce_logsumexp
+reduce_max reduce_mean reduce_min reduce_prod reduce_sum round scalar_mul sigmoid sign sin sinh sort
+sqrt square subtract tan tanh truediv truncatediv truncatemod
 """
 _LINALG = "einsum matmul norm tensordot eig eigvals"
 _CONTROL = """
-case cond control_dependencies executing_eagerly foldl foldr group identity_n init_scope
-inside_function map_fn name_scope print scan switch_case vectorized_map while_loop
+case cond control_dependencies device executing_eagerly foldl foldr group identity_n init_scope
+inside_function map_fn name_scope no_op numpy_function print py_function scan switch_case tuple
+vectorized_map while_loop
 """
 _DEBUGGING = "Assert assert_equal assert_greater assert_less assert_rank"
 
@@ -74,12 +79,16 @@ def _table() -> dict[str, Any]:
     """Every public name at the top of the package."""
     table: dict[str, Any] = {
         "GradientTape": GradientTape,
+        "IndexedSlices": movement.IndexedSlices,
         "Module": Module,
         "Tensor": Tensor,
+        "TensorArray": TensorArray,
         "TensorShape": TensorShape,
         "TensorSpec": TensorSpec,
         "UnconnectedGradients": UnconnectedGradients,
         "Variable": Variable,
+        "broadcast_dynamic_shape": broadcast_dynamic_shape,
+        "broadcast_static_shape": broadcast_static_shape,
         "checkpoint": checkpoint,
         "constant_initializer": initializers.Constant,
         "custom_gradient": custom_gradient,
@@ -108,7 +117,6 @@ def _table() -> dict[str, Any]:
         table.update({name: getattr(module, name) for name in names.split()})
     table.update({name: getattr(dtypes, name) for name in dtypes.__all__})
     spaces: dict[str, Any] = {
-        "autodiff": SimpleNamespace(GradientTape=GradientTape),
         "bitwise": bitwise,
         "data": data,
         "debugging": debugging,
@@ -124,6 +132,7 @@ def _table() -> dict[str, Any]:
         "optimizers": optimizers,
         "random": random,
         "signal": signal,
+        "train": train,
         "version": SimpleNamespace(VERSION=__version__),
     }
     return {**table, **spaces}

@@ -17,20 +17,28 @@ from graphc.keras import ops
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_RAGGED = (
+    "ragged tensors are out of scope: pad rows to one length (keras.utils.pad_sequences), mask"
+)
+_SPARSE = "sparse tensors are out of scope: tensors are dense"
+_STRINGS = "string tensors are out of scope: tensors hold numbers; keep text in Python"
+
 #: What TensorFlow has and graphc does not, with what to do instead.
 ABSENT = {
     "AggregationMethod": "gradients are always summed",
     "Graph": "decorate a function with @graphc.function; keras models are graphs anyway",
-    "IndexedSlices": "gradients are dense tensors",
-    "RaggedTensor": "pad rows to one length (keras.utils.pad_sequences) and mask",
+    "IndexedSlicesSpec": "gradients are dense tensors",
+    "RaggedTensor": _RAGGED,
+    "RaggedTensorSpec": _RAGGED,
     "Session": "there are no sessions: tensors compute at once, @graphc.function compiles",
-    "SparseTensor": "tensors are dense",
-    "TensorArray": "collect a Python list and graphc.stack it, or use keras.ops.scan",
+    "SparseTensor": _SPARSE,
+    "SparseTensorSpec": _SPARSE,
+    "as_string": _STRINGS,
     "autograph": "use graphc.cond and graphc.while_loop for branches and loops on tensors",
     "compat": "graphc has no TensorFlow 1 names",
-    "device": "models choose: compile(backend=...)",
     "distribute": "graphc trains on one machine",
     "estimator": "use keras models",
+    "experimental": "keras.ops has the functions of NumPy under their names",
     "feature_column": "use keras preprocessing layers",
     "gradients": "use graphc.GradientTape or graphc.grad",
     "hessians": "use graphc.hessian, or a tape inside of a tape",
@@ -38,16 +46,15 @@ ABSENT = {
     "io": "read files with Python and NumPy",
     "lite": "export to ONNX: model.export('model.onnx')",
     "lookup": "map text to numbers with a Python dict",
-    "no_op": "leave it out",
-    "numpy_function": "call the function outside of @graphc.function",
     "placeholder": "write a function with parameters and decorate it with @graphc.function",
-    "py_function": "call the function outside of @graphc.function",
-    "ragged": "pad rows to one length (keras.utils.pad_sequences) and mask",
+    "queue": "use Python's lists and queues",
+    "ragged": _RAGGED,
     "saved_model": "save as .keras, or export to ONNX",
-    "sparse": "tensors are dense",
-    "string": "tensors hold numbers; keep text in Python",
-    "strings": "tensors hold numbers; keep text in Python",
-    "train": "save weights with model.save_weights, or all with model.save",
+    "sets": "use keras.ops.isin and keras.ops.unique",
+    "sparse": _SPARSE,
+    "string": _STRINGS,
+    "strings": _STRINGS,
+    "test": "write tests with pytest and numpy.testing",
     "tpu": "graphc compiles for processors and, with ONNX Runtime, GPUs",
     "xla": "everything in a @graphc.function is compiled",
 }

@@ -15,11 +15,41 @@ from typing import Any
 import numpy as np
 
 from graphc.eager import Tensor, Variable, computing_at_once, current_trace
+from graphc.errors import DataDependentControlFlowError, UnsupportedError
 from graphc.keras import ops, tree
-from graphc.names.adapt import renamed, takes_name
+from graphc.names import tensor_array as arrays
+from graphc.names.adapt import takes_name, tensor_of
 from graphc.names.dtypes import name_of
 
-cond = renamed(ops.cond, "pred true_fn false_fn")
+
+@takes_name
+def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+    """The result of one of two functions; only that one is computed.
+
+    Args:
+        pred: A scalar.
+        true_fn: Called without arguments where it is true. It may use any tensor it sees.
+        false_fn: Called where it is false; returns tensors of the same shapes and dtypes.
+
+    Raises:
+        ShapeError: The functions return different structures, shapes or dtypes.
+    """
+    predicate = tensor_of(pred)
+    if isinstance(predicate, Tensor) and not predicate.is_symbolic:
+        return ops.cond(predicate, true_fn, false_fn)
+    templates: list[Any] = []
+
+    def branch(function: Callable[[], Any]) -> Callable[[], Any]:
+        def call() -> Any:
+            result = function()
+            if not templates:
+                templates.append(result)
+            return arrays.opened(result)
+
+        return call
+
+    results = ops.cond(predicate, branch(true_fn), branch(false_fn))
+    return arrays.closed(templates[0], results)
 
 
 @takes_name
@@ -38,7 +68,7 @@ def while_loop(
     Args:
         cond: Maps the loop's variables to a scalar.
         body: Maps them to their next values, of the same shapes and dtypes.
-        loop_vars: Their first values.
+        loop_vars: Their first values; a `graphc.TensorArray` may be among them.
         shape_invariants: Accepted, and ignored: shapes do not change.
         parallel_iterations: Accepted, and ignored.
         back_prop: Accepted, and ignored.
@@ -48,6 +78,8 @@ def while_loop(
     Example:
         >>> graphc.while_loop(lambda i: i < 10, lambda i: (i + 1,), (graphc.constant(0),))
     """
+    if arrays.holds_arrays(loop_vars):
+        return arrays.while_loop(cond, body, loop_vars, maximum_iterations)
     return ops.while_loop(cond, body, loop_vars, maximum_iterations)
 
 
@@ -207,7 +239,7 @@ def case(
 
 
 def _branch(predicate: Any, then: Callable[[], Any], other: Callable[[], Any]) -> Any:
-    return lambda: ops.cond(predicate, then, other)
+    return lambda: cond(predicate, then, other)
 
 
 @takes_name
@@ -319,6 +351,85 @@ def name_scope(name: str) -> Iterator[str]:
     trace = current_trace()
     with trace.scope(name) if trace is not None else nullcontext():
         yield f"{name}/"
+
+
+def device(device_name: str | None) -> Any:
+    """A block whose tensors are computed on the processor, as all are.
+
+    Args:
+        device_name: Such as ``"CPU:0"`` or ``"/device:CPU:0"``; None for any.
+
+    Raises:
+        UnsupportedError: It is no processor.
+    """
+    if device_name is not None and "cpu" not in str(device_name).lower():
+        raise UnsupportedError(
+            f'device: tensors are computed on the processor, not on "{device_name}"; models run '
+            'elsewhere by compile(backend="ort")'
+        )
+    return nullcontext()
+
+
+def no_op(name: str | None = None) -> None:
+    """Nothing.
+
+    Args:
+        name: Accepted, and ignored.
+    """
+
+
+@takes_name
+def tuple(tensors: Any, control_inputs: Any = None) -> list[Any]:
+    """The tensors themselves, None among them.
+
+    Args:
+        tensors: A list of tensors.
+        control_inputs: Accepted, and ignored.
+    """
+    return [None if x is None else ops.convert_to_tensor(x) for x in tensors]
+
+
+@takes_name
+def py_function(func: Callable[..., Any], inp: Any, Tout: Any) -> Any:  # noqa: N803
+    """A Python function of tensors, as in the functions of data sets.
+
+    Args:
+        func: Takes tensors.
+        inp: The tensors, a list.
+        Tout: The dtype of its result, or a list of them.
+
+    Raises:
+        DataDependentControlFlowError: In a compiled function, of tensors that are not known yet.
+    """
+    tensors = [ops.convert_to_tensor(x) for x in inp]
+    if any(tensor.is_symbolic for tensor in tensors):
+        raise DataDependentControlFlowError(
+            "py_function, numpy_function: a compiled function runs without Python, so it cannot "
+            "call one with its tensors; call it outside"
+        )
+    result = func(*tensors)
+    if not isinstance(Tout, (list, builtins.tuple)):
+        return ops.convert_to_tensor(result, name_of(Tout))
+    pairs = zip(result, Tout, strict=True)
+    return [ops.convert_to_tensor(part, name_of(kind)) for part, kind in pairs]
+
+
+@takes_name
+def numpy_function(
+    func: Callable[..., Any],
+    inp: Any,
+    Tout: Any,  # noqa: N803
+    stateful: bool = True,
+) -> Any:
+    """`py_function` of a function that takes NumPy arrays.
+
+    Args:
+        func: Takes arrays.
+        inp: Tensors, a list.
+        Tout: The dtype of its result, or a list of them.
+        stateful: Accepted, and ignored.
+    """
+    return py_function(lambda *x: func(*[item.numpy() for item in x]), inp, Tout)
 
 
 def init_scope() -> Any:

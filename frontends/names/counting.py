@@ -164,12 +164,26 @@ def histogram_fixed_width(
 
     What lies outside counts for the part at that end.
     """
-    low, high = (float(bound) for bound in value_range)
-    places = ops.floor(
-        (ops.cast(ops.reshape(values, (-1,)), "float64") - low) / (high - low) * nbins
-    )
-    places = ops.cast(ops.clip(places, 0, nbins - 1), "int32")
+    places = histogram_fixed_width_bins(ops.reshape(values, (-1,)), value_range, nbins)
     return ops.scatter(ops.expand_dims(places, 1), ops.ones(places.shape, name_of(dtype)), (nbins,))
+
+
+@takes_name
+def histogram_fixed_width_bins(
+    values: Any, value_range: Any, nbins: int = 100, dtype: Any = "int32"
+) -> Any:
+    """For each element the number of its bin, of bins of equal width.
+
+    Args:
+        values: A tensor.
+        value_range: Where the first bin begins and the last one ends; what lies outside belongs to
+            the bin at that end.
+        nbins: How many bins there are.
+        dtype: Of the numbers, an integer type.
+    """
+    low, high = (float(bound) for bound in value_range)
+    places = ops.floor((ops.cast(values, "float64") - low) / (high - low) * nbins)
+    return ops.cast(ops.clip(places, 0, nbins - 1), name_of(dtype))
 
 
 # ---------------------------------------------------------------------------------- segments

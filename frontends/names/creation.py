@@ -209,6 +209,12 @@ def shape(input: Any, out_type: Any = "int32") -> Any:
 
 
 @takes_name
+def shape_n(input: Any, out_type: Any = "int32") -> list[Any]:
+    """The `shape` of each tensor of a list."""
+    return [shape(x, out_type) for x in input]
+
+
+@takes_name
 def size(input: Any, out_type: Any = "int32") -> Tensor:
     """The number of elements as a tensor."""
     return ops.cast(ops.size(input), name_of(out_type))

@@ -19,26 +19,13 @@ from graphc.errors import ShapeError
 from graphc.keras import tree
 from graphc.keras.random_seed import next_seed
 from graphc.names.adapt import missing_name, public_names, published
+from graphc.names.data_flow import Flow, Options, arrays_of, call, tensors_of
 
 AUTOTUNE = -1
 INFINITE_CARDINALITY = -1
 UNKNOWN_CARDINALITY = -2
 
-#: Makes a new iterator over elements: structures of NumPy arrays.
-Source = Callable[[], Iterator[Any]]
-
-
-def _arrays(structure: Any) -> Any:
-    """A structure of array-likes with NumPy arrays in it; lists are array-likes, too."""
-    if isinstance(structure, dict):
-        return {key: _arrays(value) for key, value in structure.items()}
-    if isinstance(structure, tuple):
-        return tuple(_arrays(value) for value in structure)
-    return as_tensor(structure).numpy()
-
-
-def _tensors(element: Any) -> Any:
-    return tree.map_structure(lambda array: Tensor(np.asarray(array)), element)
+published(Options)
 
 
 def _row(arrays: Any, number: int) -> Any:
@@ -54,14 +41,8 @@ def _conforming(specification: Any, element: Any) -> Any:
     return specification.checked(element, "element").numpy()
 
 
-def _call(function: Callable[..., Any], element: Any) -> Any:
-    """A function of an element: the parts of a tuple are its arguments."""
-    given = _tensors(element)
-    return function(*given) if isinstance(given, tuple) else function(given)
-
-
 @published
-class Dataset:
+class Dataset(Flow):
     """Elements, one after the other; each iteration begins anew.
 
     Data sets are made by `from_tensor_slices` and its kind, and from each other by methods.
@@ -72,10 +53,6 @@ class Dataset:
         ...     print(images.shape)
         >>> model.fit(data, epochs=3)
     """
-
-    def __init__(self, source: Source, count: int | None):
-        self._source = source
-        self._count = count
 
     # ------------------------------------------------------------------------------ sources
 
@@ -90,7 +67,7 @@ class Dataset:
         Raises:
             ShapeError: The first axes differ, or there is none.
         """
-        arrays = _arrays(tensors)
+        arrays = arrays_of(tensors)
         leaves = tree.flatten(arrays)
         sizes = {array.shape[0] if array.ndim else None for array in leaves}
         if len(sizes) != 1 or None in sizes:
@@ -104,7 +81,7 @@ class Dataset:
     @staticmethod
     def from_tensors(tensors: Any, name: Any = None) -> Dataset:
         """One element."""
-        element = _arrays(tensors)
+        element = arrays_of(tensors)
         return Dataset(lambda: iter([element]), 1)
 
     @staticmethod
@@ -130,7 +107,7 @@ class Dataset:
         def elements() -> Iterator[Any]:
             for element in generator(*args):
                 if output_signature is None:
-                    yield _arrays(element)
+                    yield arrays_of(element)
                 else:
                     yield _conforming(output_signature, element)
 
@@ -169,13 +146,13 @@ class Dataset:
             name: Accepted, and ignored.
         """
         return Dataset(
-            lambda: (_arrays(_call(map_func, element)) for element in self._source()), self._count
+            lambda: (arrays_of(call(map_func, element)) for element in self._source()), self._count
         )
 
     def filter(self, predicate: Callable[..., Any], name: Any = None) -> Dataset:
         """The elements for which a function is true."""
         return Dataset(
-            lambda: (element for element in self._source() if bool(_call(predicate, element))),
+            lambda: (element for element in self._source() if bool(call(predicate, element))),
             None,
         )
 
@@ -183,7 +160,7 @@ class Dataset:
         """The elements of the data sets that a function makes of the elements."""
         return Dataset(
             lambda: itertools.chain.from_iterable(
-                _call(map_func, element)._source() for element in self._source()
+                call(map_func, element)._source() for element in self._source()
             ),
             None,
         )
@@ -401,7 +378,7 @@ class Dataset:
         return state
 
     def __iter__(self) -> Iterator[Any]:
-        return map(_tensors, self._source())
+        return map(tensors_of, self._source())
 
     def as_numpy_iterator(self) -> Iterator[Any]:
         """The elements as NumPy arrays."""

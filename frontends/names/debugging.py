@@ -14,13 +14,13 @@ import numpy as np
 
 from graphc.eager import Tensor, as_tensor
 from graphc.eager.location import user_line_text
-from graphc.errors import DTypeError, GraphcError, ShapeError
+from graphc.errors import DTypeError, InvalidArgumentError, ShapeError
 from graphc.names.adapt import missing_name, public_names, published, takes_name
 from graphc.names.dtypes import as_dtype
 
 
 @published
-class InvalidArgumentError(GraphcError, ValueError, AssertionError):
+class AssertionFailedError(InvalidArgumentError, ValueError, AssertionError):
     """A check of values failed."""
 
 
@@ -36,7 +36,7 @@ def _fail(message: Any, reason: str) -> None:
     place = user_line_text()
     parts = [str(message)] if message else []
     text = "; ".join([*parts, reason])
-    raise InvalidArgumentError(f"{place}: {text}" if place else text)
+    raise AssertionFailedError(f"{place}: {text}" if place else text)
 
 
 def _compare(name: str, words: str, holds: Callable[[Any, Any], Any]) -> Callable[..., None]:
@@ -64,7 +64,7 @@ def _compare(name: str, words: str, holds: Callable[[Any, Any], Any]) -> Callabl
         name: Accepted, and ignored.
 
     Raises:
-        InvalidArgumentError: It does not hold; the text names the first such place.
+        AssertionFailedError: It does not hold; the text names the first such place.
     """
     return published(check)
 
@@ -109,7 +109,7 @@ def assert_near(
         summarize: Accepted, and ignored.
 
     Raises:
-        InvalidArgumentError: It does not hold.
+        AssertionFailedError: It does not hold.
     """
     arrays = _known(x, y)
     if arrays is None:
@@ -139,7 +139,7 @@ def Assert(  # noqa: N802 (its public name)
         name: Accepted, and ignored.
 
     Raises:
-        InvalidArgumentError: It does not hold.
+        AssertionFailedError: It does not hold.
     """
     arrays = _known(condition)
     if arrays is not None and not arrays[0].all():
@@ -164,7 +164,7 @@ def check_numerics(tensor: Any, message: str) -> Tensor:
         The tensor itself.
 
     Raises:
-        InvalidArgumentError: There is.
+        AssertionFailedError: There is.
     """
     x = as_tensor(tensor)
     arrays = _known(x)

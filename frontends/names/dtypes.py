@@ -70,6 +70,25 @@ class DType(str):
         return DType(parts.get(self.name, self.name))
 
     @property
+    def base_dtype(self) -> DType:
+        """Itself: there are no references."""
+        return self
+
+    @property
+    def is_numpy_compatible(self) -> builtins.bool:
+        """Whether NumPy has the type: bfloat16 comes from a package beside it."""
+        return self.name != "bfloat16"
+
+    @property
+    def limits(self) -> tuple[Any, Any]:
+        """The least and the greatest number; for floating-point numbers 0 and 1, as of images."""
+        return (0, 1) if self.is_floating else (self.min, self.max)
+
+    def is_compatible_with(self, other: Any) -> builtins.bool:
+        """Whether the other one names the same type."""
+        return self.name == name_of(other)
+
+    @property
     def size(self) -> int:
         """Bytes per element."""
         return numpy_dtype(str(self)).itemsize

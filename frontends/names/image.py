@@ -23,6 +23,7 @@ from graphc.names.adapt import (
     takes_name,
     tensor_of,
 )
+from graphc.names.boxes import *  # noqa: F403
 from graphc.names.dtypes import as_dtype
 from graphc.names.random import op_seed, stateless_key
 from graphc.names.shape import known_sizes

@@ -24,6 +24,7 @@ from graphc.names.adapt import (
 )
 from graphc.names.counting import *  # noqa: F403
 from graphc.names.dtypes import name_of
+from graphc.names.special import *  # noqa: F403
 
 # ------------------------------------------------------------------------------- elementwise
 
@@ -90,7 +91,7 @@ square = renamed(ops.square, "x")
 subtract = renamed(ops.subtract, "x y")
 tan = renamed(ops.tan, "x")
 tanh = renamed(ops.tanh, "x")
-truediv = divide
+realdiv = truediv = divide
 
 
 @takes_name

@@ -37,6 +37,10 @@ class Module:
             raise ValueError(f"{name!r} is not a valid module name: it has to be a Python name")
         self._name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        restore_attribute(self, name, value)
+
     @property
     def name(self) -> str:
         """Its name."""
@@ -88,6 +92,19 @@ class Module:
     def submodules(self) -> tuple[Any, ...]:
         """The modules and layers among its attributes, and theirs."""
         return tuple(item for item in _parts(self, set()) if not isinstance(item, Variable))[1:]
+
+
+def restore_attribute(owner: Any, name: str, value: Any) -> None:
+    """Give to a new attribute of an object what waits for it.
+
+    Args:
+        owner: The object.
+        name: The attribute.
+        value: What it was set to.
+    """
+    waiting: Callable[[str, Any], None] | None = owner.__dict__.get("_restore_attribute")
+    if waiting is not None:
+        waiting(name, value)
 
 
 def _parts(item: Any, seen: set[int]) -> Iterator[Any]:

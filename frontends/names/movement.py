@@ -265,6 +265,68 @@ def tensor_scatter_nd_update(tensor: Any, indices: Any, updates: Any) -> Any:
     return ops.reshape(ops.where(ops.reshape(found, shape), new, rows), x.dims)
 
 
+class IndexedSlices:
+    """Some slices of a tensor along its first axis, and their numbers.
+
+    Gradients are never of this kind; it is what `graphc.Variable.scatter_update` takes.
+
+    Args:
+        values: The slices, ``(n, ...)``.
+        indices: Their numbers, ``(n,)``.
+        dense_shape: The shape of the whole tensor, which `graphc.convert_to_tensor` needs.
+
+    Example:
+        >>> v.scatter_update(graphc.IndexedSlices(indices=[1, 0], values=[[1.0, 2.0], [3.0, 4.0]]))
+    """
+
+    def __init__(self, values: Any, indices: Any, dense_shape: Any = None):
+        self.values = as_tensor(values)
+        self.indices = as_tensor(indices)
+        self.dense_shape = dense_shape
+
+    @property
+    def dtype(self) -> str:
+        """The element type of the slices."""
+        return self.values.dtype
+
+    def as_tensor(self) -> Tensor:
+        """The whole tensor, with zeros where it has no slices.
+
+        Raises:
+            ShapeError: Its shape is not known.
+        """
+        if self.dense_shape is None:
+            raise ShapeError("IndexedSlices: a tensor of it needs its dense_shape")
+        return scatter_nd(self.indices[..., None], self.values, self.dense_shape)
+
+
+@takes_name
+@operation
+def tensor_scatter_nd_max(tensor: Any, indices: Any, updates: Any) -> Any:
+    """A tensor with the larger of what it has and the values at positions (see `scatter_nd`)."""
+    x, places, values = as_tensor(tensor), as_tensor(indices), as_tensor(updates)
+    flat, depth = _flat_positions(places, x.dims, "tensor_scatter_nd_max")
+    rows = ops.reshape(x, (-1, *x.dims[depth:]))
+    count = known_sizes(rows, "tensor_scatter_nd_max")[0]
+    new = ops.reshape(values, (-1, *x.dims[depth:]))
+    # For a position that is not named it is the least number there is.
+    largest = ops.segment_max(new, ops.reshape(flat, (-1,)), count)
+    return ops.reshape(ops.maximum(rows, largest), x.dims)
+
+
+@takes_name
+@operation
+def tensor_scatter_nd_min(tensor: Any, indices: Any, updates: Any) -> Any:
+    """A tensor with the smaller of what it has and the values at positions (see `scatter_nd`)."""
+    x, places, values = as_tensor(tensor), as_tensor(indices), as_tensor(updates)
+    flat, depth = _flat_positions(places, x.dims, "tensor_scatter_nd_min")
+    rows = ops.reshape(x, (-1, *x.dims[depth:]))
+    count = known_sizes(rows, "tensor_scatter_nd_min")[0]
+    new = ops.reshape(values, (-1, *x.dims[depth:]))
+    smallest = ops.segment_min(new, ops.reshape(flat, (-1,)), count)
+    return ops.reshape(ops.minimum(rows, smallest), x.dims)
+
+
 @takes_name
 def boolean_mask(tensor: Any, mask: Any, axis: int = 0) -> Any:
     """The slices where a mask is true, along one axis.

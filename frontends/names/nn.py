@@ -34,6 +34,7 @@ from graphc.names.math import (  # noqa: F401 (names of this module, too)
     top_k,
     zero_fraction,
 )
+from graphc.names.moments import *  # noqa: F403
 from graphc.names.random import op_seed
 from graphc.names.shape import known_sizes
 

@@ -6,18 +6,22 @@ See https://www.tensorflow.org/api_docs/python/tf/signal. Tensors are complex he
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 from graphc.eager import Tensor, as_tensor
+from graphc.errors import ShapeError
 from graphc.keras import ops
 from graphc.keras.ops.arguments import float_tensor
 from graphc.keras.ops.recording import operation
 from graphc.names.adapt import missing_name, public_names, takes_name
-from graphc.names.dtypes import name_of
+from graphc.names.cosine import *  # noqa: F403
+from graphc.names.frames import *  # noqa: F403
+from graphc.names.frames import fitted, frame, overlap_and_add
 from graphc.names.math import complex
 from graphc.names.shape import known_sizes
+from graphc.names.windows import *  # noqa: F403
+from graphc.names.windows import hann_window
 
 
 def _pair(x: Any) -> tuple[Any, Any]:
@@ -85,6 +89,96 @@ def _length(value: Any) -> int | None:
 
 
 @takes_name
+@operation
+def fft3d(input: Any) -> Tensor:
+    """`fft` over the last three axes."""
+    return _along(ops.fft2(_pair(input)), -3, fft)
+
+
+@takes_name
+@operation
+def ifft3d(input: Any) -> Tensor:
+    """The inverse of `fft3d`."""
+    return _along(ops.ifft2(_pair(input)), -3, ifft)
+
+
+@takes_name
+@operation
+def rfft2d(input_tensor: Any, fft_length: Any = None) -> Tensor:
+    """`fft2d` of real numbers: the first half of the last axis.
+
+    Args:
+        input_tensor: ``(..., rows, columns)``.
+        fft_length: The sizes of the transform, two; by default those of the axes. These are cut
+            off or filled up with zeros.
+    """
+    return _real_transform(input_tensor, fft_length, 2)
+
+
+@takes_name
+@operation
+def rfft3d(input_tensor: Any, fft_length: Any = None) -> Tensor:
+    """`fft3d` of real numbers: the first half of the last axis (see `rfft2d`)."""
+    return _real_transform(input_tensor, fft_length, 3)
+
+
+@takes_name
+@operation
+def irfft2d(input_tensor: Any, fft_length: Any = None) -> Tensor:
+    """The inverse of `rfft2d`: real numbers.
+
+    Args:
+        input_tensor: ``(..., rows, columns / 2 + 1)``.
+        fft_length: The sizes of the result, two; by default those of the axes, the last one taken
+            for half of an even number.
+    """
+    return _real_inverse(input_tensor, fft_length, 2)
+
+
+@takes_name
+@operation
+def irfft3d(input_tensor: Any, fft_length: Any = None) -> Tensor:
+    """The inverse of `rfft3d`: real numbers (see `irfft2d`)."""
+    return _real_inverse(input_tensor, fft_length, 3)
+
+
+def _along(pair: Any, axis: int, transform: Callable[..., Any]) -> Any:
+    """A transform of the last axis along another one."""
+    x = complex(*pair) if isinstance(pair, tuple) else pair
+    return ops.moveaxis(transform(ops.moveaxis(x, axis, -1)), -1, axis)
+
+
+def _real_transform(x: Any, lengths: Any, count: int) -> Any:
+    tensor = float_tensor(x)
+    sizes = _lengths(lengths, count) or known_sizes(tensor, "rfft", -count)
+    result = rfft(fitted(tensor, sizes), [sizes[-1]])
+    for axis in range(-count, -1):
+        result = _along(result, axis, fft)
+    return result
+
+
+def _real_inverse(x: Any, lengths: Any, count: int) -> Any:
+    tensor = as_tensor(x)
+    sizes = _lengths(lengths, count)
+    if sizes is None:
+        *outer, last = known_sizes(tensor, "irfft", -count)
+        sizes = (*outer, 2 * (last - 1))
+    tensor = fitted(tensor, (*sizes[:-1], sizes[-1] // 2 + 1))
+    for axis in range(-count, -1):
+        tensor = _along(tensor, axis, ifft)
+    return irfft(tensor, [sizes[-1]])
+
+
+def _lengths(value: Any, count: int) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    sizes = tuple(int(size) for size in value)
+    if len(sizes) != count:
+        raise ShapeError(f"fft_length needs {count} sizes. Received: {value}")
+    return sizes
+
+
+@takes_name
 def fftshift(x: Any, axes: Any = None) -> Any:
     """The halves of axes exchanged, so that frequency 0 is in the middle."""
     return _shifted(x, axes, 1)
@@ -102,86 +196,6 @@ def _shifted(x: Any, axes: Any, sign: int) -> Any:
     for axis in chosen:
         x = ops.roll(x, sign * (shape[axis] // 2), axis)
     return x
-
-
-# ------------------------------------------------------------------------------- windows
-
-
-def _cosine_window(length: Any, periodic: bool, a: float, b: float, dtype: Any) -> Tensor:
-    """``a - b cos(2 pi n / N)``, with N one less for a window that is symmetric."""
-    count = int(length)
-    if count == 1:
-        return ops.ones((1,), name_of(dtype))
-    period = count if periodic else count - 1
-    angle = ops.cast(ops.arange(count), "float64") * (2 * math.pi / period)
-    return ops.cast(a - b * ops.cos(angle), name_of(dtype))
-
-
-@takes_name
-def hann_window(window_length: Any, periodic: bool = True, dtype: Any = "float32") -> Tensor:
-    """``0.5 - 0.5 cos(2 pi n / N)``."""
-    return _cosine_window(window_length, periodic, 0.5, 0.5, dtype)
-
-
-@takes_name
-def hamming_window(window_length: Any, periodic: bool = True, dtype: Any = "float32") -> Tensor:
-    """``0.54 - 0.46 cos(2 pi n / N)``."""
-    return _cosine_window(window_length, periodic, 0.54, 0.46, dtype)
-
-
-# -------------------------------------------------------------------------------- frames
-
-
-@takes_name
-@operation
-def frame(
-    signal: Any,
-    frame_length: int,
-    frame_step: int,
-    pad_end: bool = False,
-    pad_value: float = 0,
-    axis: int = -1,
-) -> Tensor:
-    """Overlapping pieces of an axis, along two axes in its place.
-
-    Args:
-        signal: A tensor.
-        frame_length: The size of a piece.
-        frame_step: The distance from one to the next.
-        pad_end: Whether pieces that reach over the end are filled up; otherwise they are left out.
-        pad_value: With what.
-        axis: The axis.
-    """
-    x = ops.moveaxis(signal, axis, -1)
-    (size,) = known_sizes(x, "frame", -1)
-    count = -(-size // frame_step) if pad_end else max(0, 1 + (size - frame_length) // frame_step)
-    missing = (count - 1) * frame_step + frame_length - size if count else 0
-    if missing > 0:
-        widths = [(0, 0)] * (ops.ndim(x) - 1) + [(0, missing)]
-        x = ops.pad(x, widths, "constant", pad_value)
-    starts = ops.expand_dims(ops.arange(count) * frame_step, 1)
-    pieces = ops.take(x, starts + ops.arange(frame_length), -1)
-    rank = ops.ndim(x)
-    place = axis % rank
-    return ops.moveaxis(pieces, (-2, -1), (place, place + 1))
-
-
-@takes_name
-@operation
-def overlap_and_add(signal: Any, frame_step: int) -> Tensor:
-    """The inverse of `frame`: pieces added up where they overlap.
-
-    Args:
-        signal: ``(..., frames, frame length)``.
-        frame_step: The distance from one piece to the next.
-    """
-    x = as_tensor(signal)
-    count, length = known_sizes(x, "overlap_and_add", -2)
-    size = (count - 1) * frame_step + length if count else 0
-    places = ops.expand_dims(ops.arange(count) * frame_step, 1) + ops.arange(length)
-    front = ops.transpose(ops.reshape(x, (-1, count * length)), (1, 0))
-    total = ops.scatter(ops.reshape(places, (-1, 1)), front, (size, front.shape[-1]))
-    return ops.reshape(ops.transpose(total, (1, 0)), (*x.dims[:-2], size))
 
 
 @takes_name
@@ -210,11 +224,72 @@ def stft(
     pieces = frame(float_tensor(signals), frame_length, frame_step, pad_end)
     if window_fn is not None:
         pieces = pieces * window_fn(frame_length, dtype=pieces.dtype)
-    size = fft_length or 2 ** math.ceil(math.log2(frame_length))
-    missing = size - frame_length
-    if missing > 0:
-        pieces = ops.pad(pieces, [(0, 0)] * (pieces.ndim - 1) + [(0, missing)])
-    return rfft(pieces, [size])
+    size = fft_length or _enclosing_power(frame_length)
+    return rfft(fitted(pieces, (max(size, frame_length),)), [size])
+
+
+def _enclosing_power(length: int) -> int:
+    """The smallest power of two that is not below a number."""
+    return 1 << (length - 1).bit_length()
+
+
+@takes_name
+@operation
+def inverse_stft(
+    stfts: Any,
+    frame_length: int,
+    frame_step: int,
+    fft_length: int | None = None,
+    window_fn: Callable[..., Any] | None = hann_window,
+) -> Tensor:
+    """Signals from pieces of their spectrum.
+
+    The pieces overlap, so it undoes `stft` only with the window that `inverse_stft_window_fn` makes
+    (Griffin and Lim, 1984), and only where as many pieces overlap as in the middle.
+
+    Args:
+        stfts: ``(..., pieces, fft_length / 2 + 1)``, complex.
+        frame_length: The size of a piece.
+        frame_step: The distance from one to the next.
+        fft_length: The size of the transform; the power of two from ``frame_length`` up by default.
+        window_fn: Makes a window from a size; None for no window.
+
+    Returns:
+        ``(..., samples)``, real.
+
+    Example:
+        >>> window = graphc.signal.inverse_stft_window_fn(8)
+        >>> back = graphc.signal.inverse_stft(graphc.signal.stft(x, 16, 8), 16, 8, window_fn=window)
+    """
+    pieces = fitted(irfft(stfts, [fft_length or _enclosing_power(frame_length)]), (frame_length,))
+    if window_fn is not None:
+        pieces = pieces * window_fn(frame_length, dtype=pieces.dtype)
+    return overlap_and_add(pieces, frame_step)
+
+
+@takes_name
+def inverse_stft_window_fn(
+    frame_step: int, forward_window_fn: Callable[..., Any] = hann_window
+) -> Callable[..., Tensor]:
+    """A function that makes the window with which `inverse_stft` undoes `stft`.
+
+    Args:
+        frame_step: The distance from one piece to the next.
+        forward_window_fn: What made the window of `stft`.
+
+    Returns:
+        A function of a size and a dtype: the window divided by the sum of the squares of all that
+        overlap there.
+    """
+
+    def window(frame_length: int, dtype: Any) -> Tensor:
+        forward = forward_window_fn(frame_length, dtype=dtype)
+        overlaps = -(-frame_length // frame_step)
+        squares = fitted(ops.square(forward), (overlaps * frame_step,))
+        total = ops.sum(ops.reshape(squares, (overlaps, frame_step)), 0)
+        return forward / fitted(ops.tile(total, (overlaps,)), (frame_length,))
+
+    return window
 
 
 __all__ = public_names(globals())

@@ -44,7 +44,7 @@ def polynomial(x: Value, coefficients: Sequence[float]) -> Value:
     return result
 
 
-class _Special(Unary):
+class Special(Unary):
     """A composite function of floating-point numbers; those of 16 bits are computed as float32."""
 
     dtypes: ClassVar[tuple[str, ...]] = FLOATS
@@ -62,7 +62,7 @@ class _Special(Unary):
         raise NotImplementedError
 
 
-class Erfc(_Special):
+class Erfc(Special):
     """``1 - erf(x)``, exact also where that is tiny (Shepherd and Laframboise, 1981)."""
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
@@ -82,7 +82,7 @@ class Erfc(_Special):
         return Where()(x < 0.0, 2.0 - right, Where()(Equal()(x, x), right, x))
 
 
-class Erfinv(_Special):
+class Erfinv(Special):
     """The number whose error function is x, for x between -1 and 1; NaN beyond."""
 
     domain: ClassVar[tuple[float, float]] = (-0.97, 0.97)

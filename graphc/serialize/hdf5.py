@@ -62,7 +62,14 @@ def create_hdf5(buffer: io.BytesIO) -> Iterator[Any]:
 
 
 def write_array(group: Any, name: str, array: np.ndarray) -> None:
-    """Store an array as a dataset. bfloat16, which HDF5 lacks, gets a mark as in Keras."""
+    """Store an array as a dataset.
+
+    What HDF5 lacks gets a mark: bfloat16 as in Keras, complex numbers as pairs along a last axis.
+    """
+    if array.dtype.kind == "c":
+        pairs = np.stack([array.real, array.imag], -1)
+        group.create_dataset(name, data=pairs).attrs["dtype"] = array.dtype.name
+        return
     if array.dtype.name == "bfloat16":
         dataset = group.create_dataset(name, data=array.view("V2"))
         dataset.attrs["dtype"] = "bfloat16"
@@ -192,4 +199,10 @@ def read_array(group: Any, path: str) -> np.ndarray:
             f'"{dataset.name}" declares {dataset.nbytes} bytes but stores {stored}'
         )
     array = np.asarray(dataset[()])
-    return array.view(numpy_dtype("bfloat16")) if is_bfloat16 else array
+    if is_bfloat16:
+        return array.view(numpy_dtype("bfloat16"))
+    if array.dtype.kind == "f" and array.shape[-1:] == (2,):
+        kind = {"complex64": "float32", "complex128": "float64"}.get(dataset.attrs.get("dtype"))
+        if kind == array.dtype.name:
+            return (array[..., 0] + 1j * array[..., 1]).astype(f"complex{16 * array.itemsize}")
+    return array

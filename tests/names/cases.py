@@ -4,6 +4,8 @@
 
 import numpy as np
 
+from tests.names.more_cases import MORE_CASES
+
 _rng = np.random.default_rng(7)
 
 
@@ -592,4 +594,4 @@ tf.signal.stft(wave, 12, 6, fft_length=16, pad_end=True)
 
 def expressions() -> list[str]:
     """All cases, in order."""
-    return [line for line in CASES.splitlines() if line]
+    return [line for line in (CASES + MORE_CASES).splitlines() if line]

@@ -3,8 +3,7 @@
 import pytest
 
 import graphc as tf
-from graphc.errors import DTypeError, ShapeError
-from graphc.names.debugging import InvalidArgumentError
+from graphc.errors import DTypeError, InvalidArgumentError, ShapeError
 
 PASSING = [
     lambda d: d.assert_equal([1, 2], [1, 2]),

@@ -14,7 +14,18 @@ from graphc import keras
 from graphc.errors import DTypeError, ShapeError
 from tests.names.cases import expressions
 
-MODULES = ("bitwise", "debugging", "dtypes", "image", "linalg", "math", "nn", "random", "signal")
+MODULES = (
+    "bitwise",
+    "debugging",
+    "dtypes",
+    "image",
+    "linalg",
+    "math",
+    "nn",
+    "random",
+    "signal",
+    "train",
+)
 
 
 def test_names_are_loaded_when_first_used():
@@ -40,7 +51,11 @@ def test_modules_of_graphc_come_before_names():
         ("reduce_men", "did you mean reduce_mean"),
         ("placeholder", "decorate it with @graphc.function"),
         ("Session", "tensors compute at once"),
-        ("ragged", "pad rows"),
+        ("ragged", "ragged tensors are out of scope: pad rows"),
+        ("sparse", "sparse tensors are out of scope"),
+        ("SparseTensor", "sparse tensors are out of scope"),
+        ("strings", "string tensors are out of scope"),
+        ("string", "string tensors are out of scope"),
         ("xyzzy", "graphc has no xyzzy$"),
     ],
 )
@@ -77,11 +92,15 @@ ELSEWHERE = {
     "tf.executing_eagerly", "tf.inside_function", "tf.is_symbolic_tensor", "tf.as_dtype",
     "tf.dtypes.as_dtype", "tf.nn.dropout", "tf.custom_gradient", "tf.recompute_grad",
     "tf.checkpoint", "tf.grad", "tf.init_scope", "tf.hessian", "tf.jacobian", "tf.jvp",
-    "tf.value_and_grad", "tf.vjp", "tf.vmap",
+    "tf.value_and_grad", "tf.vjp", "tf.vmap", "tf.device", "tf.no_op", "tf.numpy_function",
+    "tf.py_function", "tf.image.non_max_suppression",
 }  # fmt: skip
 
 
-OTHER_PLACES = ("tf.debugging.", "tf.random.", "tf.image.random_", "tf.image.stateless_random_")
+OTHER_PLACES = (
+    *("tf.debugging.", "tf.random.", "tf.image.random_", "tf.image.stateless_random_"),
+    "tf.train.",
+)
 
 
 @pytest.mark.parametrize("name", sorted(public_functions()))

@@ -90,34 +90,16 @@ def from_bits(x: Tensor, dtype: str) -> Tensor:
     return x if x.dtype == dtype else apply(Bitcast(dtype), x)
 
 
-def _shifted(name: str, x1: Any, x2: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Both operands as unsigned integers, and whether the distance is below the width."""
-    x, y = (integers(operand, name) for operand in promoted(x1, x2))
-    if x.dtype == "bool":
-        x, y = cast(x, "int32"), cast(y, "int32")
-    distance = bits(y, "uint")
-    inside = operate("less", distance, 8 * dtype_size(x.dtype))
-    return x, where(inside, distance, 0), inside
-
-
 @operation
 def bitwise_left_shift(x: Any, y: Any) -> Tensor:
     """``x * 2**y``; bits that do not fit are lost, and all are if ``y`` is not below the width."""
-    tensor, distance, inside = _shifted("bitwise_left_shift", x, y)
-    moved = apply(logic.ShiftLeft(), bits(tensor, "uint"), distance)
-    return from_bits(where(inside, moved, 0), tensor.dtype)
+    return operate("left_shift", x, y)
 
 
 @operation
 def bitwise_right_shift(x: Any, y: Any) -> Tensor:
     """``x / 2**y`` rounded down."""
-    tensor, distance, inside = _shifted("bitwise_right_shift", x, y)
-    signed = tensor.dtype.startswith("int")
-    # A negative number is moved turned round, so that ones come in at the left.
-    turned = where(operate("less", tensor, 0), bitwise_invert(tensor), tensor) if signed else tensor
-    moved = apply(logic.ShiftRight(), bits(turned, "uint"), distance)
-    result = from_bits(where(inside, moved, 0), tensor.dtype)
-    return where(operate("less", tensor, 0), bitwise_invert(result), result) if signed else result
+    return operate("right_shift", x, y)
 
 
 @operation

@@ -76,7 +76,7 @@ def _walk(owner: Any, path: str, above: tuple[int, ...]) -> Iterator[tuple[str, 
     if not isinstance(owner, Parts):
         return
     above = (*above, id(owner))
-    for name, value in _attributes(owner):
+    for name, value in attributes_of(owner):
         place = f"{path}/{name}" if path else name
         if _is_part(value):
             yield from _walk(value, place, above)
@@ -108,7 +108,7 @@ def _is_part(value: Any) -> bool:
     return isinstance(value, Parts) or hasattr(value, "_graphc_variables") or is_stateful
 
 
-def _attributes(owner: Parts) -> Iterator[tuple[str, Any]]:
+def attributes_of(owner: Parts) -> Iterator[tuple[str, Any]]:
     """The attributes that may hold parts, in Keras's order."""
     skipped = _names_of_the_engine()
     own = {name for name in vars(owner) if name not in skipped}
