@@ -169,14 +169,14 @@ def test_what_takes_numpy_long_is_compiled():
     large = graph_of(conv, image, kernel)
     small = graph_of(conv, TensorType((1, 5, 5, 8), "float32"), kernel)
     assert effort(large) > TOO_MUCH > effort(small)
-    assert isinstance(Plan(large, True).run, NativeCall)
-    assert not isinstance(Plan(small, True).run, NativeCall)
-    assert not isinstance(Plan(graph_of(Exp(), image), True).run, NativeCall)
+    assert isinstance(Plan(large, True).prepare(), NativeCall)
+    assert not isinstance(Plan(small, True).prepare(), NativeCall)
+    assert not isinstance(Plan(graph_of(Exp(), image), True).prepare(), NativeCall)
     arrays = [
         np.random.default_rng(1).normal(size=t.shape).astype("float32") for t in (image, kernel)
     ]
     expected = conv.evaluate(*arrays)
-    np.testing.assert_allclose(Plan(large, True).run(*arrays), expected, 1e-4, 1e-4)
+    np.testing.assert_allclose(Plan(large, True).prepare()(*arrays), expected, 1e-4, 1e-4)
 
 
 def test_the_gradient_of_a_convolutional_network_is_compiled_and_right():
