@@ -39,17 +39,18 @@ def contraction(
     shape = tuple(sizes[letter] for letter in order)
     back = tuple(order.index(letter) for letter in result)
     in_place = back == tuple(range(len(back)))
+    # For matrices that are copies `dot` is the same call of BLAS with half of the preparations.
+    lengths = [math.prod(sizes[letter] for letter in group) for group in (rows, summed, columns)]
+    multiply = np.matmul if batch or wide == narrow or min(lengths) < 2 else np.dot
 
     if not (left or right) and in_place and len(shape) == len(batch) + 2:
         if wide == narrow:
             return np.matmul
-        # For matrices `dot` is the same call of BLAS with half of the preparations.
-        multiply = np.matmul if batch or min(sizes.values()) < 2 else np.dot
         return lambda a, b: multiply(a.astype(wide), b.astype(wide)).astype(narrow)
 
     def compute(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         a, b = a.astype(wide, copy=False), b.astype(wide, copy=False)
-        product = np.matmul(left(a) if left else a, right(b) if right else b)
+        product = multiply(left(a) if left else a, right(b) if right else b)
         if product.shape != shape:
             product = product.reshape(shape)
         if not in_place:

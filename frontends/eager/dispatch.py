@@ -93,8 +93,10 @@ def planned(function: Callable[..., Any], otherwise: Callable[..., Any]) -> Call
             return function(*args, **kwargs)
         plan, fill = found
         results = silence.run(plan.run or plan.prepare(), *arrays)
-        if plan.is_plain and not current_tapes():
+        if plan.is_plain:
             result = Tensor(results, plan.kind)
+            for tape in current_tapes():
+                tape.record(plan, tensors, (result,))
         else:
             result = delivered(plan, tensors, results)
         return result if fill is None else fill(result)

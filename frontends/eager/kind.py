@@ -28,6 +28,9 @@ class Kind:
         self.dtype = dtype
         self.shape = shape
 
+    def __reduce__(self) -> Any:
+        return _kind, (self.dtype, self.shape)  # a copy is the same object
+
     def __repr__(self) -> str:
         return f"<Kind {self.dtype}{list(self.shape)}>"
 

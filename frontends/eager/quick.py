@@ -76,6 +76,11 @@ def _run_bodies(op: Op, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
 # ------------------------------------------------------------------------------ element by element
 
 
+def _relu(op: elementwise.Relu, node: Node) -> Function:
+    zero = np.zeros((), numpy_dtype(node.output.dtype))
+    return lambda x: np.maximum(x, zero)
+
+
 def _power(op: elementwise.Pow, node: Node) -> Function | None:
     exponent = node.inputs[1].constant
     if exponent is None or exponent.ndim or exponent != 2:
@@ -170,10 +175,9 @@ def _sum(op: ReduceSum | ReduceMean, node: Node) -> Function | None:
 
 
 def _sum_of_integers(op: ReduceSum, node: Node) -> Function:
-    axes, dtype, shape = op.axes, numpy_dtype(node.output.dtype), known(node.output.shape)
-    return lambda x: (
-        np.add.reduce(x, axes, None, None, True).astype(dtype, copy=False).reshape(shape)
-    )
+    # Of a wider sum the type would keep the last bits, which are those of a sum that wraps around.
+    axes, keep, dtype = op.axes, op.keep, numpy_dtype(node.output.dtype)
+    return lambda x: np.add.reduce(x, axes, dtype, None, keep)
 
 
 def _extremum(op: ReduceMax | ReduceMin, node: Node) -> Function:
@@ -232,6 +236,7 @@ _MAKERS: dict[type[Op], Callable[[Any, Node], Function | None]] = {
     elementwise.Cast: _cast,
     elementwise.Div: _divide,
     elementwise.Pow: _power,
+    elementwise.Relu: _relu,
     elementwise.Sigmoid: _sigmoid,
     ArgMax: _arg_max,
     Call: lambda op, _: NativeCall(op.body),

@@ -94,7 +94,8 @@ class Tensor(Elements):
 
     @property
     def shape(self) -> tuple[int | None, ...]:
-        return public_shape(self.dims)
+        data = self.data
+        return data.shape if type(data) is np.ndarray else public_shape(data.shape)
 
     @property
     def dims(self) -> dims.Shape:
@@ -102,7 +103,8 @@ class Tensor(Elements):
 
     @property
     def dtype(self) -> str:
-        return self.data.dtype if isinstance(self.data, Value) else dtype_name(self.data.dtype)
+        dtype = self.data.dtype
+        return dtype if type(dtype) is str else dtype_name(dtype)
 
     @property
     def ndim(self) -> int:
@@ -142,8 +144,6 @@ class Tensor(Elements):
         if isinstance(self.data, Value):
             raise TypeError("a tensor of a program that is being traced cannot be pickled")
         return type(self), (self.data,)
-
-    # Python's operators are `operate`, which is a function: one call less for each of them.
 
 
 def public_shape(shape: dims.Shape) -> tuple[int | None, ...]:
@@ -217,10 +217,9 @@ def size_tensor(dim: dims.Dim, dtype: str) -> Tensor:
 
 def cast(x: Any, dtype: str) -> Tensor:
     """``x`` as a tensor of ``dtype``; itself if it is one already."""
-    x = as_tensor(x)
-    if x.dtype == dtype:
-        return x
-    return apply(Cast(dtype), x)
+    if type(x) is not Tensor:
+        x = as_tensor(x)
+    return x if x.dtype == dtype else apply(Cast(dtype), x)
 
 
 def promoted(*operands: Any) -> list[Tensor]:
@@ -425,12 +424,13 @@ def operate(name: str, *operands: Any) -> Any:
         arrays[place] = _number(arrays[place], dtype)
     results = silence.run(plan.run or plan.prepare(), *arrays)
     if plan.is_plain and not current_tapes():
-        return Tensor(results, plan.kind)
+        return Tensor(results, plan.kind)  # the numbers need not become tensors
     for place, _ in plan.numbers:
         tensors[place] = Tensor(arrays[place])
     return delivered(plan, tensors, results)
 
 
+# As a function, not a method that calls it: each operator is one call less.
 Tensor._operate = staticmethod(operate)  # type: ignore[method-assign, assignment]
 
 
