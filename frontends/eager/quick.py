@@ -177,13 +177,13 @@ def _sum(op: ReduceSum | ReduceMean, node: Node) -> Function | None:
 def _sum_of_integers(op: ReduceSum, node: Node) -> Function:
     # Of a wider sum the type would keep the last bits, which are those of a sum that wraps around.
     axes, keep, dtype = op.axes, op.keep, numpy_dtype(node.output.dtype)
-    return lambda x: np.add.reduce(x, axes, dtype, None, keep)
+    return lambda x: np.add.reduce(x, axes, dtype, None, keep)  # type: ignore[call-overload]
 
 
 def _extremum(op: ReduceMax | ReduceMin, node: Node) -> Function:
     reduce = np.maximum.reduce if isinstance(op, ReduceMax) else np.minimum.reduce
     axes, keep = op.axes, op.keep
-    return lambda x: reduce(x, axes, None, None, keep)
+    return lambda x: reduce(x, axes, None, None, keep)  # type: ignore[call-overload]
 
 
 def _arg_max(op: ArgMax, node: Node) -> Function:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphc.eager.location import user_line_text
-from graphc.eager.operators import Operators
+from graphc.eager.tensor import Tensor
 from graphc.errors import ShapeError
 from graphc.keras import tree
 
@@ -93,7 +93,8 @@ def check_inputs(specs: Any, inputs: Any, owner: Any) -> None:
     Raises:
         ShapeError: An input does not fit, or their number is another one.
     """
-    if type(specs) is InputSpec and isinstance(inputs, Operators):
+    pairs: list[tuple[Any, Any]]
+    if type(specs) is InputSpec and isinstance(inputs, Tensor):
         if not specs.complaint(inputs.shape):
             return  # so it is nearly always
         pairs = [(specs, inputs)]

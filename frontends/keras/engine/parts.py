@@ -56,7 +56,7 @@ def _add_parts_of(item: Any, seen: set[int], found: list[Any]) -> None:
         return
     seen.add(id(item))
     for part in item.values() if isinstance(item, dict) else item:
-        add = _role(type(part))
+        add = _role(type(part))  # type: ignore[arg-type]
         if add is not None:
             add(part, seen, found)
 
@@ -111,7 +111,8 @@ class Parts:
         layout = (type(self), *attributes, *map(type, attributes.values()))
         adders = _adders.get(layout)
         if adders is None:
-            roles = [(name, _role(type(item))) for name, item in attributes.items()]
+            classes = map(type, attributes.values())
+            roles = zip(attributes, map(_role, classes), strict=True)
             named = tuple([(name, add) for name, add in roles if add and name not in self._private])
             adders = _adders.keep(layout, named)
         for name, add in adders:
