@@ -33,12 +33,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 FLOAT_DTYPES = ("bfloat16", "float16", "float32", "float64")
 IMAGE_DATA_FORMATS = ("channels_first", "channels_last")
 BACKENDS = ("cpu", "onnxruntime", "reference")
 DEBUG_LEVELS = range(6)
+#: The knobs that operations fall back on.
+_DEFAULTS = ("floatx", "epsilon", "image_data_format")
 
 
 def _default_cache_folder() -> Path | None:
@@ -67,7 +69,11 @@ class Config:
             code that they are, to look into them.
         profile: whether programs that are compiled from now on count the time of their kernels.
         cache_folder: folder of compiled objects; ``None`` keeps none on disk.
+        defaults: ``floatx``, ``epsilon`` and ``image_data_format`` as one value to compare; it
+            follows them and cannot be assigned.
     """
+
+    defaults: ClassVar[tuple[str, float, str]]
 
     floatx: str = "float32"
     epsilon: float = 1e-7
@@ -87,6 +93,9 @@ class Config:
         if check is None:
             raise AttributeError(f"config has no knob {name!r}. It has: {', '.join(_CHECKS)}.")
         object.__setattr__(self, name, check(value))
+        if name in _DEFAULTS:
+            defaults = tuple([getattr(self, knob) for knob in _DEFAULTS])
+            object.__setattr__(self, "defaults", defaults)
 
     @property
     def thread_count(self) -> int:

@@ -122,3 +122,13 @@ def test_the_process_reads_its_environment():
         check=True,
     )
     assert result.stdout == "2\n"
+
+
+def test_what_operations_fall_back_on_is_one_value():
+    config = Config()
+    assert config.defaults == ("float32", 1e-7, "channels_last")
+    config.floatx, config.epsilon = "float64", 1e-3
+    assert config.defaults == ("float64", 1e-3, "channels_last")
+    assert Config().defaults == ("float32", 1e-7, "channels_last")
+    with pytest.raises(AttributeError, match="no knob"):
+        config.defaults = ("float16", 0.0, "channels_first")

@@ -7,17 +7,20 @@ loops) runs as it is written, and the operations inside it are planned each for 
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from graphc.config import config
 from graphc.eager.cache import Cache
-from graphc.eager.plan import KEPT_BYTES, Plan
+from graphc.eager.current import current_tapes
+from graphc.eager.kind import kind_of
+from graphc.eager.plan import KEPT_BYTES, Plan, silence
 from graphc.eager.structure import Slot, filler
-from graphc.eager.tensor import Tensor, as_tensor, run_plan
+from graphc.eager.tensor import Tensor, as_tensor, delivered
 from graphc.eager.trace import Trace, current_trace
 from graphc.ir import Graph, Value, is_float
 
@@ -49,47 +52,56 @@ class _Planning(Trace):
         raise _NotPlannableError
 
 
-def call_operation(
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    otherwise: Callable[..., Any],
-) -> Any:
-    """The result of a public operation.
+def planned(function: Callable[..., Any], otherwise: Callable[..., Any]) -> Callable[..., Any]:
+    """A public operation: the function, whose plans run in its place.
 
     Args:
         function: Has no effects, and depends on its arguments and on `config` only.
-        args: Its positional arguments.
-        kwargs: Its other arguments.
         otherwise: Called in its place for arguments that are not all tensors that have elements,
             variables, arrays, numbers, texts or lists of them.
     """
-    key: list[Any] = [function, config.floatx, config.epsilon, config.image_data_format]
-    tensors: list[Tensor] = []
-    for item in args:
-        if type(item) is Tensor and type(item.data) is np.ndarray:
-            data = item.data
-            key.append(data.dtype)
-            key.append(data.shape)
-            tensors.append(item)
-        elif not _add(item, key, tensors):
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        key: list[Any] = [function, config.defaults]
+        tensors: list[Tensor] = []
+        arrays: list[np.ndarray] = []
+        for item in args:
+            if type(item) is Tensor:
+                kind = item.kind
+                if kind is None:
+                    kind = item.kind = kind_of(item.data)
+                    if kind is None:
+                        return otherwise(*args, **kwargs)
+                key.append(kind)
+                tensors.append(item)
+                arrays.append(item.data)  # type: ignore[arg-type]
+            elif not _add(item, key, tensors, arrays):
+                return otherwise(*args, **kwargs)
+        for name, item in kwargs.items():
+            key.append(name)
+            if not _add(item, key, tensors, arrays):
+                return otherwise(*args, **kwargs)
+        if not tensors:
             return otherwise(*args, **kwargs)
-    for name, item in kwargs.items():
-        key.append(name)
-        if not _add(item, key, tensors):
-            return otherwise(*args, **kwargs)
-    if not tensors:
-        return otherwise(*args, **kwargs)
-    whole = tuple(key)
-    try:
-        call = _calls[whole]
-    except KeyError:
-        call = _new_call(function, whole, args, kwargs, tensors)
-    if call is None:
-        return function(*args, **kwargs)
-    plan, fill = call
-    results = run_plan(plan, tensors)
-    return results if fill is None else fill(results)
+        whole = tuple(key)
+        try:
+            found = _calls[whole]
+        except KeyError:
+            found = _new_call(function, whole, args, kwargs, tensors)
+        if found is None:
+            return function(*args, **kwargs)
+        plan, fill = found
+        results = silence.run(plan.run or plan.prepare(), *arrays)
+        if plan.is_plain:
+            result = Tensor(results, plan.kind)
+            for tape in current_tapes():
+                tape.record(plan, tensors, (result,))
+        else:
+            result = delivered(plan, tensors, results)
+        return result if fill is None else fill(result)
+
+    return call
 
 
 def refuse_plan() -> None:
@@ -98,8 +110,8 @@ def refuse_plan() -> None:
         raise _NotPlannableError
 
 
-def _add(item: Any, key: list[Any], tensors: list[Tensor]) -> bool:
-    """Add one argument to the key; whether that is possible."""
+def _add(item: Any, key: list[Any], tensors: list[Tensor], arrays: list[np.ndarray]) -> bool:
+    """Add one argument to the key, and the tensors in it; whether that is possible."""
     kind = type(item)
     if kind in _BY_VALUE:
         key.append(kind)
@@ -109,17 +121,20 @@ def _add(item: Any, key: list[Any], tensors: list[Tensor]) -> bool:
     elif kind is tuple or kind is list:
         key.append(kind)
         key.append(len(item))
-        return all(_add(part, key, tensors) for part in item)
+        for part in item:
+            if not _add(part, key, tensors, arrays):
+                return False
     elif hasattr(item, "as_tensor") or kind is np.ndarray and item.dtype.kind in "biuf":
-        tensor = as_tensor(item)
-        data = tensor.data
+        tensor = item if kind is Tensor else as_tensor(item)
         if kind is np.ndarray:
             key.append(_ARRAY)
-        if type(data) is not np.ndarray:
-            return False
-        key.append(data.dtype)
-        key.append(data.shape)
+        if tensor.kind is None:
+            tensor.kind = kind_of(tensor.data)
+            if tensor.kind is None:
+                return False
+        key.append(tensor.kind)
         tensors.append(tensor)
+        arrays.append(tensor.data)  # type: ignore[arg-type]
     else:
         return False
     return True

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 from graphc.config import config
+from graphc.eager.cache import Cache
 from graphc.eager.concrete import (
     PLANNED,
     Arguments,
@@ -156,7 +157,7 @@ class Function:
         except (TypeError, ValueError):  # built into Python: nobody knows
             self._signature = None  # type: ignore[assignment]
         self._plain_count = _plain_count(self._signature)
-        self._shortcuts: dict[tuple[Any, ...], ConcreteFunction] = {}
+        self._shortcuts: Cache[tuple[Any, ...], ConcreteFunction] = Cache(_KEPT_SHORTCUTS)
         self._families: dict[tuple[Any, ...], _Family] = {}
         self._lock = threading.RLock()
         self._made_variables = False
@@ -176,14 +177,16 @@ class Function:
             return flat.recorder.record_operation(self, args, kwargs)
         if flat.is_symbolic:  # a graph is being built without a trace around it
             return self.python_function(*args, **kwargs)
+        return self._shortcut((args, kwargs), flat).run(flat.tensors)
+
+    def find(self, *args: Any) -> ConcreteFunction:
+        """What a call with these arguments, all of which are given in their places, would run."""
+        return self._shortcut((args, {}), self._flattened(args, {}))
+
+    def _shortcut(self, arguments: Arguments, flat: Flattener) -> ConcreteFunction:
         key = tuple(flat.key)
         concrete = self._shortcuts.get(key)
-        if concrete is None:
-            concrete = self._find((args, kwargs), flat)
-            if len(self._shortcuts) >= _KEPT_SHORTCUTS:
-                self._shortcuts.clear()
-            self._shortcuts[key] = concrete
-        return concrete.run(flat.tensors)
+        return concrete or self._shortcuts.keep(key, self._find(arguments, flat))
 
     def _flattened(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flattener:
         flat = Flattener()

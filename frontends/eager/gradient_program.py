@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from graphc import autodiff
 from graphc.eager.cache import Cache
+from graphc.eager.kind import kind_of
 from graphc.eager.plan import Plan
 from graphc.eager.tensor import Tensor, apply_plan
 from graphc.ir import Graph, Value, ancestors, extract, filled
@@ -98,32 +99,35 @@ class _Wiring:
         seeds: Sequence[Seed],
         sources: Sequence[Sequence[Tensor]],
     ):
-        self.numbers: dict[int, int] = {}
         self.tensors: list[Tensor] = []
-        self.rows = [
-            (plan, tuple(map(self._number, operands)), tuple(map(self._number, results)))
-            for plan, operands, results in entries
-        ]
-        self.sources = tuple([tuple(map(self._number, group)) for group in sources])
-        self.targets = tuple([self._number(target) for target, _ in seeds])
+        self._number_of: dict[int, int] = {}
+        numbers = self._numbers
+        self.rows = [(plan, numbers(xs), numbers(ys)) for plan, xs, ys in entries]
+        self.sources = tuple([numbers(group) for group in sources])
+        self.targets = numbers([target for target, _ in seeds])
         self.weighted = tuple([weight is not None for _, weight in seeds])
         recorded = len(self.tensors)
         # Other types follow from those of the plans.
-        types = tuple([(x.data.dtype, x.data.shape) for group in sources for x in group])
-        types += tuple([(target.data.dtype, target.data.shape) for target, _ in seeds])
-        self.key = (tuple(self.rows), self.sources, self.targets, self.weighted, types)
+        kinds = [kind_of(x.data) for group in sources for x in group]
+        kinds += [kind_of(target.data) for target, _ in seeds]
+        self.key = (*self.rows, self.sources, self.targets, self.weighted, *kinds)
         self.weights: dict[int, int] = {}
         for place, (_, weight) in enumerate(seeds):
             if weight is not None:
                 self.weights[place] = recorded + len(self.weights)
                 self.tensors.append(weight)
 
-    def _number(self, tensor: Tensor) -> int:
-        number = self.numbers.get(id(tensor))
-        if number is None:
-            number = self.numbers[id(tensor)] = len(self.tensors)
-            self.tensors.append(tensor)
-        return number
+    def _numbers(self, tensors: Sequence[Tensor]) -> tuple[int, ...]:
+        number_of, known = self._number_of, self.tensors
+        numbers = []
+        for tensor in tensors:
+            key = id(tensor)
+            number = number_of.get(key)
+            if number is None:
+                number = number_of[key] = len(known)
+                known.append(tensor)
+            numbers.append(number)
+        return tuple(numbers)
 
     def program(self) -> _Program:
         """Join the graphs of the entries, differentiate, and keep what the gradient needs."""

@@ -11,7 +11,6 @@ import contextvars
 import dataclasses
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from types import FunctionType
 from typing import Any
 
@@ -20,6 +19,7 @@ import numpy as np
 from graphc import reference
 from graphc.config import config
 from graphc.eager.effort import TOO_MUCH, effort
+from graphc.eager.kind import kind_of_type
 from graphc.eager.location import user_line
 from graphc.eager.native import NativeCall
 from graphc.eager.quick import numpy_function
@@ -58,35 +58,42 @@ class Plan:
         graph: The same.
         operands: For each result that is nothing but an operand: which; None for the others.
         differentiable: The results that a gradient can pass through.
-        number_dtypes: Of an operator: for each operand the type that a number of Python takes in
-            its place; None for tensors.
+        is_plain: Whether the only result is a new array.
+        kind: The kind of the only result; None if there are more.
+        numbers: Of an operator: the places of operands that are numbers of Python, with the types
+            that they take there.
+        run: The function from the arrays of the operands to those of the results, to be called
+            through ``silence.run``; None until `prepare` made it.
     """
 
     def __init__(self, graph: Graph, single: bool = False):
         self.graph = graph
         self.single = single
-        self.number_dtypes: tuple[str | None, ...] = ()
+        self.numbers: tuple[tuple[int, np.dtype], ...] = ()
+        self.run: Callable[..., Any] | None = None
         inputs = {value: number for number, value in enumerate(graph.inputs)}
         results = list(graph.outputs.values())
         self.operands = tuple(inputs.get(value) for value in results)
+        self.is_plain = single and self.operands == (None,)
+        self.kind = kind_of_type(results[0].type) if single else None
         self.differentiable = tuple(
             number
             for number, value in enumerate(results)
             if is_inexact(value.dtype) and value.constant is None and value not in inputs
         )
 
-    @cached_property
-    def run(self) -> Callable[..., Any]:
-        """The function from the arrays of the operands to those of the results.
+    def prepare(self) -> Callable[..., Any]:
+        """Make `run`. What would take NumPy long is compiled, if it can be."""
+        self.run = self._native() or _Writer(self.graph, self.single).function()
+        return self.run
 
-        To be called through ``silence.run``. What would take NumPy long is compiled, if it can be.
-        """
-        if effort(self.graph) >= TOO_MUCH and config.backend != "reference":
-            try:
-                return NativeCall(self.graph, self.single)
-            except UnsupportedError:
-                pass  # what has no native code runs in NumPy
-        return _Writer(self.graph, self.single).function()
+    def _native(self) -> Callable[..., Any] | None:
+        if effort(self.graph) < TOO_MUCH or config.backend == "reference":
+            return None
+        try:
+            return NativeCall(self.graph, self.single)
+        except UnsupportedError:
+            return None  # what has no native code runs in NumPy
 
 
 _BY_VALUE = frozenset([int, bool, str, type, type(None), type(Ellipsis), np.dtype, SymbolicDim])

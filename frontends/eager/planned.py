@@ -29,7 +29,7 @@ class PlannedExecutable:
     ) -> dict[str, np.ndarray]:
         """One step; see `graphc.runtime.Executable.run`."""
         operands = [data[n] if n in data else state[n] for n in self._inputs]
-        arrays = silence.run(self._plan.run, *operands)
+        arrays = silence.run(self._plan.run or self._plan.prepare(), *operands)
         # What is a view, or an operand itself, would change with the state.
         kept = [
             array.copy() if array.base is not None or number is not None else array

@@ -1,7 +1,7 @@
 """The quickest way to compute an op in NumPy, for operands whose types are known beforehand.
 
-The ops' own rules are the reference: short, and as exact as can be. Here the same is computed with
-as few steps of Python as possible; sums of floats are taken in float64 as there.
+The ops' own rules are the reference: short, and as exact as can be. Here the same bits are computed
+with as few steps of Python as possible; sums of floats are taken in float64 as there.
 """
 
 from __future__ import annotations
@@ -14,20 +14,31 @@ from typing import Any
 import numpy as np
 
 from graphc import reference
+from graphc.eager.contraction import contraction
 from graphc.eager.native import NativeCall
-from graphc.ir import Node, Op, TensorType, Value, is_complex, is_float, numpy_dtype
+from graphc.ir import Node, Op, is_complex, is_float, numpy_dtype
 from graphc.ir.dims import known
 from graphc.ops import elementwise, logic
 from graphc.ops.call import Call
+from graphc.ops.choice import Where
+from graphc.ops.gather import Gather
 from graphc.ops.linalg import Einsum
-from graphc.ops.reduce import ReduceMean, ReduceSum
+from graphc.ops.movement import Expand, Slice, Transpose
+from graphc.ops.random import PARITY, ROTATIONS, Threefry
+from graphc.ops.reduce import ArgMax, ReduceMax, ReduceMean, ReduceMin, ReduceSum
+
+Function = Callable[..., Any]
+
+#: Up to so many elements a copy is quicker than a view with strides of 0.
+_SMALL = 4096
 
 #: Ops that are one function of NumPy.
-_FUNCTIONS: dict[type[Op], np.ufunc] = {
+_FUNCTIONS: dict[type[Op], Function] = {
     elementwise.Add: np.add,
     elementwise.Sub: np.subtract,
     elementwise.Mul: np.multiply,
     elementwise.Neg: np.negative,
+    elementwise.Abs: np.abs,
     elementwise.Max: np.maximum,
     elementwise.Min: np.minimum,
     elementwise.Exp: np.exp,
@@ -40,33 +51,21 @@ _FUNCTIONS: dict[type[Op], np.ufunc] = {
     logic.LessOrEqual: np.less_equal,
     logic.Greater: np.greater,
     logic.GreaterOrEqual: np.greater_equal,
+    Where: np.where,
 }
 
 
-def numpy_function(node: Node) -> Callable[..., Any]:
+def numpy_function(node: Node) -> Function:
     """What computes a node's results from arrays of exactly its operands' types."""
     op: Op = node.op
     kind = type(op)
     if kind in _FUNCTIONS:
         return _FUNCTIONS[kind]
-    if isinstance(op, Einsum):
-        return contraction(op.equation, *[value.type for value in node.inputs])
-    if isinstance(op, (ReduceSum, ReduceMean)) and is_float(node.output.dtype):
-        return _sum(op, node.inputs[0])
-    if isinstance(op, elementwise.Pow) and _is_two(node.inputs[1].constant):
-        return lambda x, _: np.multiply(x, x)
-    if isinstance(op, elementwise.Div) and is_float(node.output.dtype):
-        return np.divide
-    if isinstance(op, elementwise.Cast) and not is_complex(node.inputs[0].dtype):
-        dtype = numpy_dtype(op.dtype)
-        return lambda x: x.astype(dtype)
-    if isinstance(op, Call):
-        return NativeCall(op.body)
+    make = _MAKERS.get(kind)
+    quick = make(op, node) if make is not None else None
+    if quick is not None:
+        return quick
     return partial(_run_bodies, op) if op.bodies else op.evaluate
-
-
-def _is_two(exponent: np.ndarray | None) -> bool:
-    return exponent is not None and exponent.size == 1 and not exponent.ndim and exponent == 2
 
 
 def _run_bodies(op: Op, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -74,86 +73,181 @@ def _run_bodies(op: Op, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     return results if isinstance(results, tuple) else (results,)
 
 
-def _sum(op: ReduceSum | ReduceMean, x: Value) -> Callable[[np.ndarray], np.ndarray]:
+# ------------------------------------------------------------------------------ element by element
+
+
+def _relu(op: elementwise.Relu, node: Node) -> Function:
+    zero = np.zeros((), numpy_dtype(node.output.dtype))
+    return lambda x: np.maximum(x, zero)
+
+
+def _power(op: elementwise.Pow, node: Node) -> Function | None:
+    exponent = node.inputs[1].constant
+    if exponent is None or exponent.ndim or exponent != 2:
+        return None
+    return lambda x, _: np.multiply(x, x)
+
+
+def _divide(op: elementwise.Div, node: Node) -> Function | None:
+    return np.divide if is_float(node.output.dtype) else None
+
+
+def _cast(op: elementwise.Cast, node: Node) -> Function | None:
+    if is_complex(node.inputs[0].dtype):
+        return None
+    dtype = numpy_dtype(op.dtype)
+    return lambda x: x.astype(dtype)
+
+
+def _sigmoid(op: elementwise.Sigmoid, node: Node) -> Function | None:
+    """As in the op's rule, but for one division in place of two, each of which the other masks."""
+    dtype = numpy_dtype(node.output.dtype)
+    if dtype.kind != "f":
+        return None
+    # Numbers of Python would be made arrays in each call.
+    zero, one, minus = (np.array(number, dtype) for number in (0, 1, -1))
+
+    def compute(x: np.ndarray) -> np.ndarray:
+        small = np.exp(np.copysign(x, minus))
+        above = np.where(np.greater_equal(x, zero), one, small)
+        return np.divide(above, np.add(one, small))
+
+    return compute
+
+
+def _threefry(op: Threefry, node: Node) -> Function | None:
+    """The rounds of the op's rule, in place."""
+    index, *key = node.inputs
+    if not index.rank or any(word.rank for word in key):
+        return None
+    word, parity = op.word, np.array(PARITY, np.uint32)
+    turns = [
+        [(np.array(turn, np.uint32), np.array(32 - turn, np.uint32)) for turn in turns]
+        for turns in ROTATIONS
+    ]
+    numbers = [np.array(number, np.uint32) for number in range(1, 6)]
+
+    def compute(index: np.ndarray, *words: np.ndarray) -> np.ndarray:
+        wide = index.astype(np.uint64)
+        key = (*words, words[0] ^ words[1] ^ parity)
+        x = wide.astype(np.uint32) + words[0]
+        y = (wide >> np.uint64(32)).astype(np.uint32) + words[1]
+        turned = np.empty_like(x)
+        for block in range(5):
+            for left, right in turns[block % 2]:
+                np.add(x, y, x)
+                np.left_shift(y, left, turned)
+                np.right_shift(y, right, y)
+                np.bitwise_or(y, turned, y)
+                np.bitwise_xor(y, x, y)
+            np.add(x, key[(block + 1) % 3], x)
+            np.add(y, key[(block + 2) % 3] + numbers[block], y)
+        return y if word else x
+
+    return compute
+
+
+# --------------------------------------------------------------------------------------- reductions
+
+
+def _sum(op: ReduceSum | ReduceMean, node: Node) -> Function | None:
+    (x,) = node.inputs
     axes, keep = op.axes, op.keep
     narrow = numpy_dtype(x.dtype)
-    count = float(math.prod(int(x.shape[axis]) for axis in axes))
+    if not is_float(x.dtype):
+        return None if isinstance(op, ReduceMean) else _sum_of_integers(op, node)
+    count = float(math.prod(known(x.shape[axis] for axis in axes)))
     mean = isinstance(op, ReduceMean)
+    if not node.output.rank and narrow.kind == "f":
+        # NumPy gives a number, with which arithmetic is quick and conversion is not.
+        def number(x: np.ndarray) -> np.ndarray:
+            total = np.add.reduce(x, axes, np.float64)
+            return np.asarray(total / count if mean else total, narrow)
+
+        return number
+    divisor = np.array(count)
 
     def compute(x: np.ndarray) -> np.ndarray:
         total = np.add.reduce(x, axes, np.float64, None, keep)  # type: ignore[call-overload]
-        return (np.true_divide(total, count) if mean else total).astype(narrow, copy=False)
+        return (np.true_divide(total, divisor) if mean else total).astype(narrow, copy=False)
 
     return compute
 
 
-def contraction(
-    equation: str, x: TensorType, y: TensorType
-) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """A function that computes an `Einsum` of arrays of given types.
-
-    Sums of floats are taken in float64, so that their order does not show in the result.
-
-    Args:
-        equation: Such as ``"bi,io->bo"``.
-        x: The type of the first operand; its shape is known.
-        y: That of the second.
-    """
-    operands, result = equation.split("->")
-    first, second = operands.split(",")
-    sizes = dict(zip(first + second, known((*x.shape, *y.shape)), strict=True))
-    shared = set(first) & set(second)
-    batch = [letter for letter in result if letter in shared]
-    summed = [letter for letter in first if letter in shared and letter not in result]
-    rows = [letter for letter in result if letter in first and letter not in shared]
-    columns = [letter for letter in result if letter in second and letter not in shared]
-    narrow = numpy_dtype(x.dtype)
-    wide = np.dtype(np.float64) if is_float(x.dtype) else narrow
-    left = _arranged(first, [batch, rows, summed], sizes)
-    right = _arranged(second, [batch, summed, columns], sizes)
-    order = "".join([*batch, *rows, *columns])
-    shape = tuple(sizes[letter] for letter in order)
-    back = tuple(order.index(letter) for letter in result)
-    in_place = back == tuple(range(len(back)))
-
-    if not (left or right) and in_place and len(shape) == len(batch) + 2:
-        if wide == narrow:
-            return np.matmul
-        return lambda a, b: np.matmul(a.astype(wide), b.astype(wide)).astype(narrow)
-
-    def compute(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        a, b = a.astype(wide, copy=False), b.astype(wide, copy=False)
-        product = np.matmul(left(a) if left else a, right(b) if right else b)
-        if product.shape != shape:
-            product = product.reshape(shape)
-        if not in_place:
-            product = product.transpose(back)
-        return product.astype(narrow, order="C", copy=False)
-
-    return compute
+def _sum_of_integers(op: ReduceSum, node: Node) -> Function:
+    # Of a wider sum the type would keep the last bits, which are those of a sum that wraps around.
+    axes, keep, dtype = op.axes, op.keep, numpy_dtype(node.output.dtype)
+    return lambda x: np.add.reduce(x, axes, dtype, None, keep)  # type: ignore[call-overload]
 
 
-def _arranged(
-    term: str, groups: list[list[str]], sizes: dict[str, int]
-) -> Callable[[np.ndarray], np.ndarray] | None:
-    """A function that sums an operand over letters of its own, and makes each group one axis.
+def _extremum(op: ReduceMax | ReduceMin, node: Node) -> Function:
+    reduce = np.maximum.reduce if isinstance(op, ReduceMax) else np.minimum.reduce
+    axes, keep = op.axes, op.keep
+    return lambda x: reduce(x, axes, None, None, keep)  # type: ignore[call-overload]
 
-    The first group, that of the batch, becomes no axis if it is empty. None if there is nothing to
-    do.
-    """
-    wanted = [letter for group in groups for letter in group]
-    dropped = tuple(axis for axis, letter in enumerate(term) if letter not in wanted)
-    left = [letter for letter in term if letter in wanted]
-    order = tuple(left.index(letter) for letter in wanted)
-    in_order = order == tuple(range(len(order)))
-    shape = tuple(math.prod(sizes[letter] for letter in group) for group in groups)
-    shape = shape if groups[0] else shape[1:]
-    if not dropped and in_order and shape == tuple(sizes[letter] for letter in term):
+
+def _arg_max(op: ArgMax, node: Node) -> Function:
+    axis, dtype = op.axis, numpy_dtype(op.dtype)
+    return lambda x: x.argmax(axis).astype(dtype)
+
+
+# ----------------------------------------------------------------------------------------- movement
+
+
+def _gather(op: Gather, node: Node) -> Function | None:
+    if node.inputs[1].dtype not in ("int32", "int64"):
         return None
+    axis, evaluate = op.axis, op.evaluate
 
-    def arrange(array: np.ndarray) -> np.ndarray:
-        if dropped:
-            array = array.sum(dropped)
-        return (array if in_order else array.transpose(order)).reshape(shape)
+    def compute(x: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        try:
+            return x.take(indices, axis)
+        except IndexError:  # of an index that is out of range NumPy does not know what comes
+            return evaluate(x, indices)
 
-    return arrange
+    return compute
+
+
+def _expand(op: Expand, node: Node) -> Function:
+    shape, dtype = known(op.shape), numpy_dtype(node.output.dtype)
+    if math.prod(shape) > _SMALL:
+        return lambda x: np.broadcast_to(x, shape)
+
+    def compute(x: np.ndarray) -> np.ndarray:
+        result = np.empty(shape, dtype)
+        result[...] = x
+        return result
+
+    return compute
+
+
+def _slice(op: Slice, node: Node) -> Function:
+    parts = tuple(map(slice, known(op.starts), known(op.stops), op.steps))
+    return lambda x: np.asarray(x[parts], order="C")
+
+
+def _transpose(op: Transpose, node: Node) -> Function:
+    permutation = op.permutation
+    return lambda x: np.asarray(x.transpose(permutation), order="C")
+
+
+#: What makes the function of an op; None where the op's own rule is as quick.
+_MAKERS: dict[type[Op], Callable[[Any, Node], Function | None]] = {
+    elementwise.Cast: _cast,
+    elementwise.Div: _divide,
+    elementwise.Pow: _power,
+    elementwise.Relu: _relu,
+    elementwise.Sigmoid: _sigmoid,
+    ArgMax: _arg_max,
+    Call: lambda op, _: NativeCall(op.body),
+    Einsum: lambda op, node: contraction(op.equation, *[value.type for value in node.inputs]),
+    Expand: _expand,
+    Gather: _gather,
+    ReduceMax: _extremum,
+    ReduceMean: _sum,
+    ReduceMin: _extremum,
+    ReduceSum: _sum,
+    Slice: _slice,
+    Threefry: _threefry,
+    Transpose: _transpose,
+}

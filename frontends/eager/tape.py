@@ -127,13 +127,17 @@ class GradientTape:
     def read(self, variable: Variable, value: Tensor) -> None:
         """Take in that a variable was read."""
         key = id(variable)
-        if key not in self._variables:
-            if not (self._watches_variables and variable.trainable):
+        reads = self._reads.get(key)
+        if reads is None:
+            if key not in self._variables:
+                if not (self._watches_variables and variable.trainable):
+                    return
+                self._variables[key] = variable
+            if not is_inexact(value.dtype):
                 return
-            self._variables[key] = variable
-        if is_inexact(value.dtype):
-            self._reads.setdefault(key, {})[id(value)] = value
-            self._tracked.add(id(value))
+            reads = self._reads[key] = {}
+        reads[id(value)] = value
+        self._tracked.add(id(value))
 
     def tracks(self, tensor: Tensor) -> bool:
         """Whether a tensor that has elements depends on what is watched."""

@@ -25,6 +25,7 @@ from graphc.eager.indexing import (
     parse_key,
     update_item_value,
 )
+from graphc.eager.kind import Kind, kind_of
 from graphc.eager.operators import OPERATORS
 from graphc.eager.plan import Plan, function_key, make_plan, silence, with_line
 from graphc.eager.promotion import promote, standard_dtype
@@ -56,6 +57,7 @@ class Tensor(Elements):
 
     Args:
         data: A NumPy array (not copied), or a value of the graph that is being traced.
+        kind: `kind_of` the data; left out, it is looked up when a plan is.
 
     Attributes:
         shape: Sizes, outermost first; None where the size is known only when the program runs.
@@ -65,13 +67,14 @@ class Tensor(Elements):
         origin: Of a part of a variable: the variable and the key of the part; else not set.
     """
 
-    __slots__ = ("__weakref__", "data", "mask", "origin")
+    __slots__ = ("__weakref__", "data", "kind", "mask", "origin")
 
     origin: tuple[Any, Any]
 
-    def __init__(self, data: np.ndarray | Value):
+    def __init__(self, data: np.ndarray | Value, kind: Kind | None = None):
         self.data = data
         self.mask: Tensor | None = None
+        self.kind = kind
 
     @property
     def type(self) -> TensorType:
@@ -91,7 +94,8 @@ class Tensor(Elements):
 
     @property
     def shape(self) -> tuple[int | None, ...]:
-        return public_shape(self.dims)
+        data = self.data
+        return data.shape if type(data) is np.ndarray else public_shape(data.shape)
 
     @property
     def dims(self) -> dims.Shape:
@@ -99,7 +103,8 @@ class Tensor(Elements):
 
     @property
     def dtype(self) -> str:
-        return self.data.dtype if isinstance(self.data, Value) else dtype_name(self.data.dtype)
+        dtype = self.data.dtype
+        return dtype if type(dtype) is str else dtype_name(dtype)
 
     @property
     def ndim(self) -> int:
@@ -139,9 +144,6 @@ class Tensor(Elements):
         if isinstance(self.data, Value):
             raise TypeError("a tensor of a program that is being traced cannot be pickled")
         return type(self), (self.data,)
-
-    def _operate(self, name: str, *operands: Any) -> Any:
-        return operate(name, *operands)
 
 
 def public_shape(shape: dims.Shape) -> tuple[int | None, ...]:
@@ -215,10 +217,9 @@ def size_tensor(dim: dims.Dim, dtype: str) -> Tensor:
 
 def cast(x: Any, dtype: str) -> Tensor:
     """``x`` as a tensor of ``dtype``; itself if it is one already."""
-    x = as_tensor(x)
-    if x.dtype == dtype:
-        return x
-    return apply(Cast(dtype), x)
+    if type(x) is not Tensor:
+        x = as_tensor(x)
+    return x if x.dtype == dtype else apply(Cast(dtype), x)
 
 
 def promoted(*operands: Any) -> list[Tensor]:
@@ -272,11 +273,12 @@ def apply(op: Op, *tensors: Tensor) -> Any:
         # Graphs are compared by structure, which takes long; the plan keeps the op alive.
         key.append(id(op) if op.body_fields else op)
     for tensor in tensors:
-        data = tensor.data
-        if type(data) is not np.ndarray:
-            return _apply_symbolic(op, tensors)
-        key.append(data.dtype)
-        key.append(data.shape)
+        form = tensor.kind
+        if form is None:
+            form = tensor.kind = kind_of(tensor.data)
+            if form is None:
+                return _apply_symbolic(op, tensors)
+        key.append(form)
     whole = tuple(key)
     plan = _plans.get(whole)
     if plan is None:
@@ -297,7 +299,7 @@ def apply_function(function: Any, *tensors: Tensor, **attributes: Any) -> Any:
     if any(isinstance(tensor.data, Value) for tensor in tensors):
         return _apply_symbolic(lambda *values: function(*values, **attributes), tensors)
     known = function_key(function, attributes)
-    key = known and (known, *[(tensor.data.dtype, tensor.data.shape) for tensor in tensors])
+    key = known and (known, *[kind_of(tensor.data) for tensor in tensors])
     plan = _plans.get(key) if key else None
     if plan is None:
         name = getattr(function, "__name__", "function")
@@ -309,14 +311,15 @@ def apply_function(function: Any, *tensors: Tensor, **attributes: Any) -> Any:
 
 def run_plan(plan: Plan, tensors: Any) -> Any:
     """What a plan computes from tensors that have elements; tapes record it."""
-    return _delivered(plan, tensors, silence.run(plan.run, *[tensor.data for tensor in tensors]))
+    arrays = [tensor.data for tensor in tensors]
+    return delivered(plan, tensors, silence.run(plan.run or plan.prepare(), *arrays))
 
 
-def _delivered(plan: Plan, tensors: Any, arrays: Any) -> Any:
+def delivered(plan: Plan, tensors: Any, arrays: Any) -> Any:
     """The results of a plan as tensors."""
     if plan.single:
         operand = plan.operands[0]
-        result = Tensor(arrays) if operand is None else tensors[operand]
+        result = Tensor(arrays, plan.kind) if operand is None else tensors[operand]
         for tape in current_tapes():
             tape.record(plan, tensors, (result,))
         return result
@@ -385,44 +388,50 @@ def operate(name: str, *operands: Any) -> Any:
     if name == "get_item":
         return get_item(as_tensor(operands[0]), operands[1])
     key: list[Any] = [name, config.floatx]
-    tensors = list(operands)
+    tensors: list[Any] = []
     arrays: list[Any] = []
-    numbers = False
     for x in operands:
-        kind = type(x)
-        if kind in _NUMBERS:
-            key.append(kind)
-            if name == "power":
-                key.append(x)  # squares are not computed like other powers
-            arrays.append(x)
-            numbers = True
-            continue
-        if kind is not Tensor:
-            if kind is np.ndarray:
+        if type(x) is not Tensor:
+            form = type(x)
+            if form in _NUMBERS:
+                key.append(form)
+                if name == "power":
+                    key.append(x)  # squares are not computed like other powers
+                tensors.append(x)
+                arrays.append(x)
+                continue
+            if form is np.ndarray:
                 x = _array_operand(x, operands)
             elif hasattr(x, "as_tensor"):
                 x = x.as_tensor()
             else:
                 return _operate(name, operands)
-            tensors[len(arrays)] = x
-        data = x.data
-        if type(data) is not np.ndarray:
-            return _operate(name, operands)
-        key.append(data.dtype)
-        key.append(data.shape)
-        arrays.append(data)
+        kind = x.kind
+        if kind is None:
+            kind = x.kind = kind_of(x.data)
+            if kind is None:
+                return _operate(name, operands)
+        key.append(kind)
+        tensors.append(x)
+        arrays.append(x.data)
     whole = tuple(key)
     plan = _plans.get(whole)
     if plan is None:
         plan = _plan_operator(name, whole, tensors)
         if plan is None:
             return _operate(name, operands)
-    if numbers:
-        for place, dtype in enumerate(plan.number_dtypes):
-            if dtype is not None:
-                tensor = tensors[place] = _number(tensors[place], dtype)
-                arrays[place] = tensor.data
-    return _delivered(plan, tensors, silence.run(plan.run, *arrays))
+    for place, dtype in plan.numbers:
+        arrays[place] = _number(arrays[place], dtype)
+    results = silence.run(plan.run or plan.prepare(), *arrays)
+    if plan.is_plain and not current_tapes():
+        return Tensor(results, plan.kind)  # the numbers need not become tensors
+    for place, _ in plan.numbers:
+        tensors[place] = Tensor(arrays[place])
+    return delivered(plan, tensors, results)
+
+
+# As a function, not a method that calls it: each operator is one call less.
+Tensor._operate = staticmethod(operate)  # type: ignore[method-assign, assignment]
 
 
 def _array_operand(array: np.ndarray, operands: Any) -> Tensor:
@@ -440,8 +449,10 @@ def _plan_operator(name: str, key: tuple[Any, ...], operands: list[Any]) -> Plan
     if all(kinds):
         return None
     strong = [x.dtype for x in operands if isinstance(x, Tensor)]
-    dtype = promote(strong, [kind for kind in kinds if kind])
-    tensors = [_number(x, dtype) if kind else x for x, kind in zip(operands, kinds, strict=True)]
+    dtype = numpy_dtype(promote(strong, [kind for kind in kinds if kind]))
+    tensors = [
+        Tensor(_number(x, dtype)) if kind else x for x, kind in zip(operands, kinds, strict=True)
+    ]
 
     def compute(*values: Value) -> Value:
         inputs = list(map(Tensor, values))
@@ -454,15 +465,15 @@ def _plan_operator(name: str, key: tuple[Any, ...], operands: list[Any]) -> Plan
         return _operate(name, tuple(inputs)).value
 
     plan = make_plan(name, compute, tensors)
-    plan.number_dtypes = tuple(dtype if kind else None for kind in kinds)
+    plan.numbers = tuple((place, dtype) for place, kind in enumerate(kinds) if kind)
     return _plans.keep(key, plan)
 
 
-def _number(x: float, dtype: str) -> Tensor:
+def _number(x: float, dtype: np.dtype) -> np.ndarray:
     try:
-        return Tensor(np.array(x, numpy_dtype(dtype)))
+        return np.array(x, dtype)
     except OverflowError:
-        return as_tensor(x, dtype)
+        return as_tensor(x, dtype_name(dtype)).data  # type: ignore[return-value]
 
 
 def _operate(name: str, operands: tuple[Any, ...]) -> Any:
@@ -558,7 +569,7 @@ def _get_known_item(x: Tensor, template: Key, places: list[Tensor]) -> Tensor:
         array = None
     tapes = current_tapes()
     if array is None or tapes:
-        key = ("get_item", x.data.dtype, x.shape, template, *[place.type for place in places])
+        key = ("get_item", kind_of(x.data), template, *[kind_of(place.data) for place in places])
         plan = _plans.get(key)
         if plan is None:
             tensors = (x, *places)

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphc.eager.current import current_tapes
 from graphc.eager.elements import Elements
+from graphc.eager.kind import kind_of
 from graphc.eager.promotion import standard_dtype
 from graphc.eager.tensor import Tensor, apply, as_tensor, get_item, operate, update_item
 from graphc.eager.trace import checked_update, current_trace, note_creation
@@ -42,6 +43,7 @@ class Variable(Elements):
     ):
         value = as_tensor(initial_value, standard_dtype(dtype) if dtype is not None else None)
         self.array = aligned_copy(value.numpy())
+        self.kind = kind_of(self.array)
         self.trainable = trainable
         self.name = name
         self.path = name
@@ -97,12 +99,14 @@ class Variable(Elements):
         """The same as `value`."""
         if self.replacement is not None:
             return self.replacement
-        trace = current_trace()
-        value = trace.read(self) if trace else Tensor(self.array.copy())
-        tapes = current_tapes()
-        if tapes and trace and trace.has_written(self):
-            # To a tape a variable is what is read, whichever way its value came about.
-            value = apply(StopGradient(), value)
+        trace, tapes = current_trace(), current_tapes()
+        if trace is None:
+            value = Tensor(self.array.copy(), self.kind)
+        else:
+            value = trace.read(self)
+            if tapes and trace.has_written(self):
+                # To a tape a variable is what is read, whichever way its value came about.
+                value = apply(StopGradient(), value)
         for tape in tapes:
             tape.read(self, value)
         return value

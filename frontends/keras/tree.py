@@ -7,8 +7,10 @@ The leaves of a dict come in the order of its sorted keys, as in Keras, whose fi
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from graphc.eager.operators import Operators
 
 
 def is_nested(structure: Any) -> bool:
@@ -26,15 +28,22 @@ def ordered_keys(mapping: Mapping[Any, Any]) -> list[Any]:
         return list(mapping)
 
 
-def _leaves(structure: Any) -> Iterator[Any]:
-    if isinstance(structure, Mapping):
-        for key in ordered_keys(structure):
-            yield from _leaves(structure[key])
+def _add_leaves(structure: Any, found: list[Any]) -> None:
+    if _is_leaf(structure):
+        found.append(structure)
     elif isinstance(structure, (list, tuple)):
         for item in structure:
-            yield from _leaves(item)
+            _add_leaves(item, found)
+    elif isinstance(structure, Mapping):
+        for key in ordered_keys(structure):
+            _add_leaves(structure[key], found)
     elif structure is not None:
-        yield structure
+        found.append(structure)
+
+
+def _is_leaf(structure: Any) -> bool:
+    """Whether it is known to be a leaf without asking whether it is a mapping, which takes long."""
+    return isinstance(structure, (Operators, int, float, str))
 
 
 def flatten(structure: Any) -> list[Any]:
@@ -44,7 +53,9 @@ def flatten(structure: Any) -> list[Any]:
         >>> flatten({"b": [2, (3, None)], "a": 1})
         [1, 2, 3]
     """
-    return list(_leaves(structure))
+    found: list[Any] = []
+    _add_leaves(structure, found)
+    return found
 
 
 def pack_sequence_as(structure: Any, flat: list[Any]) -> Any:
@@ -68,6 +79,8 @@ def map_structure(function: Callable[..., Any], structure: Any, *others: Any) ->
         structure: Gives the shape of the result.
         *others: Structures of the same shape.
     """
+    if _is_leaf(structure):
+        return function(structure, *others)
     if isinstance(structure, Mapping):
         made = {
             key: map_structure(function, structure[key], *[other[key] for other in others])

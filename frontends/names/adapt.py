@@ -10,9 +10,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from graphc.config import config
 from graphc.eager import as_tensor
-from graphc.eager.dispatch import call_operation
 from graphc.ir import is_float
 from graphc.keras import ops
+from graphc.keras.ops import recording
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -115,11 +115,12 @@ def composed(function: Callable[P, R]) -> Callable[P, R]:
     On tensors of a functional model the operations are recorded, not the function: so the model
     can be saved.
     """
+    operation: Callable[P, R] = recording.composed(function)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> R:
         kwargs.pop("name", None)
-        return call_operation(function, args, kwargs, function)
+        return operation(*args, **kwargs)
 
     call._graphc_public = True  # type: ignore[attr-defined]
     return call

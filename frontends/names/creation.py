@@ -15,7 +15,7 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir.dims import Shape, SymbolicDim
 from graphc.keras import ops
 from graphc.keras.ops.recording import operation
-from graphc.names.adapt import renamed, takes_name
+from graphc.names.adapt import composed, renamed, takes_name
 from graphc.names.dtypes import as_dtype, name_of
 
 #: Stands for a new axis of size 1 in an index, as in NumPy.
@@ -136,7 +136,7 @@ def eye(
     return ops.broadcast_to(matrix, (*[int(n) for n in batch_shape], *matrix.shape))
 
 
-@takes_name
+@composed
 def one_hot(
     indices: Any,
     depth: int,

@@ -13,7 +13,7 @@ from graphc.errors import ShapeError
 from graphc.keras import ops
 from graphc.keras.ops.arguments import float_tensor
 from graphc.keras.ops.recording import operation
-from graphc.names.adapt import missing_name, public_names, renamed, takes_name
+from graphc.names.adapt import composed, missing_name, public_names, renamed, takes_name
 from graphc.names.creation import eye  # noqa: F401 (a name of this module, too)
 from graphc.names.dtypes import name_of
 from graphc.names.math import global_norm, l2_normalize  # noqa: F401 (the same)
@@ -55,7 +55,7 @@ def adjoint(matrix: Any) -> Any:
     return matrix_transpose(matrix, conjugate=True)
 
 
-@takes_name
+@composed
 def matmul(
     a: Any,
     b: Any,
@@ -93,7 +93,7 @@ def matmul(
     return product if output_type is None else ops.cast(product, name_of(output_type))
 
 
-@takes_name
+@composed
 def matvec(a: Any, b: Any, transpose_a: bool = False, adjoint_a: bool = False) -> Any:
     """The product of matrices and vectors."""
     column = ops.expand_dims(b, -1)

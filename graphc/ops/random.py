@@ -23,8 +23,8 @@ from graphc.ops.logic import BitwiseOr, BitwiseXor, ShiftLeft, ShiftRight
 from graphc.ops.movement import Concat, Iota, Size, expand_to, narrow, reshape_to
 
 # How far the second word is rotated in each of four rounds, and in each of the next four.
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY = 0x1BD11BDA
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+PARITY = 0x1BD11BDA
 
 # Bits of the significand, the leading one included.
 _PRECISION = {"float32": 24, "float16": 11, "bfloat16": 8}
@@ -110,10 +110,10 @@ class _Steps:
 
     def words(self, x: Any, y: Any, first: Any, second: Any, number: Any) -> tuple[Any, Any]:
         """Both output words for the counter ``x, y``; ``number`` makes a constant."""
-        key = first, second, self.xor(self.xor(first, second), number(_PARITY))
+        key = first, second, self.xor(self.xor(first, second), number(PARITY))
         x, y = self.add(x, first), self.add(y, second)
         for block in range(5):
-            for distance in _ROTATIONS[block % 2]:
+            for distance in ROTATIONS[block % 2]:
                 x = self.add(x, y)
                 left = self.shift_left(y, number(distance))
                 right = self.shift_right(y, number(32 - distance))

@@ -1,7 +1,10 @@
 """Plans: what is computed once and kept, what is not, and that both give the same."""
 
+import copy
+import pickle
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from graphc.config import config
 from graphc.eager import GradientTape, Tensor, Variable, apply_function, as_tensor
 from graphc.eager.effort import TOO_MUCH, effort
 from graphc.eager.function import function
+from graphc.eager.kind import kind_of
 from graphc.eager.native import NativeCall
 from graphc.eager.plan import Plan, function_key
 from graphc.errors import DTypeError, ShapeError
@@ -169,14 +173,14 @@ def test_what_takes_numpy_long_is_compiled():
     large = graph_of(conv, image, kernel)
     small = graph_of(conv, TensorType((1, 5, 5, 8), "float32"), kernel)
     assert effort(large) > TOO_MUCH > effort(small)
-    assert isinstance(Plan(large, True).run, NativeCall)
-    assert not isinstance(Plan(small, True).run, NativeCall)
-    assert not isinstance(Plan(graph_of(Exp(), image), True).run, NativeCall)
+    assert isinstance(Plan(large, True).prepare(), NativeCall)
+    assert not isinstance(Plan(small, True).prepare(), NativeCall)
+    assert not isinstance(Plan(graph_of(Exp(), image), True).prepare(), NativeCall)
     arrays = [
         np.random.default_rng(1).normal(size=t.shape).astype("float32") for t in (image, kernel)
     ]
     expected = conv.evaluate(*arrays)
-    np.testing.assert_allclose(Plan(large, True).run(*arrays), expected, 1e-4, 1e-4)
+    np.testing.assert_allclose(Plan(large, True).prepare()(*arrays), expected, 1e-4, 1e-4)
 
 
 def test_the_gradient_of_a_convolutional_network_is_compiled_and_right():
@@ -310,3 +314,33 @@ def test_threads_compute_and_record_for_themselves():
         work(number)
         assert infinite
         np.testing.assert_array_equal(found[number][1], gradient)
+
+
+def test_a_kind_is_one_object():
+    x, variable = as_tensor(X), Variable(X)
+    kind = kind_of(x.data)
+    assert kind is kind_of(X) is variable.kind is variable.as_tensor().kind
+    assert kind is not kind_of(X[:2]) and kind is not kind_of(X.astype("float64"))
+    assert copy.deepcopy(variable).kind is pickle.loads(pickle.dumps(kind)) is kind
+    assert kind_of(X.view(np.matrix)) is None
+    assert (x + x).kind is ops.exp(x).kind is kind
+
+
+def test_results_know_their_kinds():
+    x = as_tensor(X)
+    for result in (x + 1, 2.0 * x, x > 0, ops.sum(x), ops.mean(x, 0), ops.any(x), ops.take(x, 1)):
+        assert result.kind in (None, kind_of(result.data))
+        assert result.kind is not None
+
+
+def test_plans_of_threads_do_not_mix():
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        for _ in range(200):
+            x = rng.normal(size=(seed + 1, 3)).astype("float32")
+            total = ops.sum(ops.relu(as_tensor(x) * 2.0), axis=0)
+            expected = np.maximum(x * 2, 0).sum(0, np.float64).astype("float32")
+            np.testing.assert_array_equal(total, expected)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(8)))

@@ -398,3 +398,53 @@ def test_sizes_meet_tensors_and_fractions():
     assert np.array_equal(result, np.full((4, 3), 4.25, "float32"))
     with pytest.raises(ShapeError, match="convert_to_tensor"):
         Half()(x)
+
+
+def test_the_python_of_a_subclass_runs_in_every_call():
+    class Counting(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.calls = []
+            self.dense = layers.Dense(2, kernel_initializer="ones")
+
+        def call(self, inputs, training=False):
+            self.calls.append(training)
+            return self.dense(inputs)
+
+    model, x = Counting(), keras.ops.ones((3, 4))
+    np.testing.assert_array_equal(model(x), np.full((3, 2), 4))
+    model(x, training=True)
+    assert model.calls[-2:] == [False, True]
+    model.dense.kernel.assign(np.zeros((4, 2)))
+    model.dense.bias.assign([1, 2])
+    np.testing.assert_array_equal(model(x), [[1, 2]] * 3)
+    model.dense.activation = lambda y: y * 10
+    np.testing.assert_array_equal(model(x), [[10, 20]] * 3)
+    model.dense = layers.Dense(1, kernel_initializer="ones")
+    np.testing.assert_array_equal(model(x), np.full((3, 1), 4))
+    assert [v.shape for v in model.trainable_variables] == [(4, 1), (1,)]
+
+
+def test_parts_are_looked_up_anew():
+    class Growing(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = []
+            self.named = {"a": ()}
+
+    layer = Growing()
+    assert layer.variables == []
+    layer.inner.append(layers.Dense(2))
+    layer.inner[0].build((None, 3))
+    assert len(layer.variables) == 2
+    layer.named["a"] = (layers.Dense(1),)
+    layer.named["a"][0].build((None, 3))
+    assert len(layer.variables) == 4
+    layer.extra = None
+    assert len(layer.variables) == 4
+    layer.extra = keras.metrics.Mean()
+    assert len(layer.variables) == 4 and layer.metrics == [layer.extra]
+    layer.inner.clear()
+    assert len(layer.variables) == 2
+    del layer.named
+    assert layer.variables == []

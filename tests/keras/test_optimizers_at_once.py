@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from graphc import keras
+from graphc.config import config
 from graphc.eager import GradientTape, Variable
 from graphc.eager.function import function
 from graphc.keras import optimizers
@@ -112,3 +113,27 @@ def test_updates_under_a_tape():
         loss = x * x
         optimizer.apply([1.0], [x])
     assert float(x) == pytest.approx(1.9) and float(tape.gradient(loss, x)) == 4
+
+
+def test_a_setting_that_is_set_back_gives_the_first_update_again():
+    optimizer, trained = optimizers.Adam(0.1, beta_1=0.5), variables()
+    plain, others = optimizers.Adam(0.1, beta_1=0.5), variables()
+    plain.build(others)
+    for step, gradients in enumerate(GRADIENTS):
+        for one in (optimizer, plain):
+            one.beta_1 = 0.9 if step % 2 else 0.5
+        tensors = [keras.ops.convert_to_tensor(g) for g in gradients]
+        optimizer.apply(tensors, trained)
+        plain._apply(tensors, others)
+    for variable, other in zip(trained, others, strict=True):
+        np.testing.assert_array_equal(variable, other)
+
+
+def test_functions_at_once_run_the_update_as_python(monkeypatch):
+    optimizer, trained = optimizers.SGD(0.1), variables()
+    steps = []
+    monkeypatch.setattr(optimizer, "update_step", lambda *arguments: steps.append(arguments))
+    monkeypatch.setattr(config, "functions_at_once", True)
+    for _ in range(2):
+        optimizer.apply([np.ones(s, "float32") for s in SHAPES], trained)
+    assert len(steps) == 2 * len(SHAPES)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -14,16 +12,27 @@ from graphc.ops.movement import Size
 class CallContext:
     """The state of the outermost call and those inside.
 
+    It is current inside of ``with``.
+
     Attributes:
         training: The flag that layers see which are not told; None if nobody said.
         losses: What layers added with `add_loss`, and penalties on activity.
         is_outermost: Whether no other call is around this one.
     """
 
+    __slots__ = ("_token", "is_outermost", "losses", "training")
+
     def __init__(self, training: bool | None, is_outermost: bool = True):
         self.training = training
         self.is_outermost = is_outermost
         self.losses: list[Tensor] = []
+
+    def __enter__(self) -> CallContext:
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
     def add_regularized(self, penalty: Tensor, batch: Any, output: Tensor) -> None:
         """Add a penalty on a layer's output, averaged over the batch as Keras does it."""
@@ -36,28 +45,18 @@ class CallContext:
 _current: ContextVar[CallContext | None] = ContextVar("graphc_call", default=None)
 
 
-@contextmanager
-def entered(training: bool | None) -> Iterator[CallContext]:
+def entered(training: bool | None) -> CallContext:
     """Run a call with this training flag; losses go to the outermost call's list."""
     outer = _current.get()
     context = CallContext(training, outer is None)
     if outer is not None:
         context.losses = outer.losses
-    token = _current.set(context)
-    try:
-        yield context
-    finally:
-        _current.reset(token)
+    return context
 
 
-@contextmanager
-def apart() -> Iterator[None]:
+def apart() -> CallContext:
     """Calls inside the block are no part of the enclosing call: what they add as losses is lost."""
-    token = _current.set(CallContext(training(), is_outermost=False))
-    try:
-        yield
-    finally:
-        _current.reset(token)
+    return CallContext(training(), is_outermost=False)
 
 
 def training() -> bool | None:

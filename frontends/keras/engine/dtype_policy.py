@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from graphc.config import config
@@ -31,13 +32,13 @@ class DTypePolicy:
             object.__setattr__(self, "name", config.floatx)
         standard_dtype(self.compute_dtype)
 
-    @property
+    @cached_property
     def compute_dtype(self) -> str:
         """The type that inputs are cast to."""
         assert self.name is not None
         return self.name.removeprefix("mixed_")
 
-    @property
+    @cached_property
     def variable_dtype(self) -> str:
         """The type of weights."""
         assert self.name is not None

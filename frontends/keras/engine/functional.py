@@ -36,6 +36,21 @@ class Functional(Model):
         ValueError: An output does not depend on the inputs, or needs another input as well.
     """
 
+    #: Its layers are in `_layers`.
+    _private = Model._private | {
+        "_functional_outputs_structure",
+        "_input_specs",
+        "_recorded_calls",
+        "input_names",
+        "inputs",
+        "inputs_structure",
+        "nodes",
+        "operations",
+        "output_names",
+        "outputs",
+        "outputs_structure",
+    }
+
     def __init__(
         self,
         inputs: Any,
@@ -67,6 +82,10 @@ class Functional(Model):
                     f'two layers of the model are called "{name_}"; names have to be unique'
                 )
         self._functional_outputs_structure = outputs
+        # An input may be a result of a layer; its call is not repeated.
+        given = set(map(id, self.inputs))
+        self._recorded_calls = [n for n in self.nodes if not given.issuperset(map(id, n.outputs))]
+        self._input_specs = [InputSpec(x.dtype, x.shape) for x in self.inputs]
         self.built = True
 
     @property
@@ -109,23 +128,24 @@ class Functional(Model):
             Tensors in the structure of the outputs; a single one for a list of one.
         """
         tensors = self._match(inputs)
-        for tensor, given in zip(tensors, tree.flatten(mask), strict=False):
-            tensor.mask = given
+        if mask is not None:
+            for tensor, given in zip(tensors, tree.flatten(mask), strict=False):
+                tensor.mask = given
         values = {id(k): tensor for k, tensor in zip(self.inputs, tensors, strict=True)}
         trace = current_trace()
-        for node in self.nodes:
-            if all(id(output) in values for output in node.outputs):
-                continue
-            args, kwargs = node.arguments(lambda tensor: values[id(tensor)])
-            if isinstance(node.operation, Layer) and kwargs.get("training") is None:
-                kwargs.pop("training", None)
+        for node in self._recorded_calls:
             if trace is None:
-                results = node.operation(*args, **kwargs)
+                results = _repeated(node, values)
             else:
                 with trace.line(node.location):
-                    results = node.operation(*args, **kwargs)
+                    results = _repeated(node, values)
+            if isinstance(results, Tensor) and len(node.outputs) == 1:
+                values[id(node.outputs[0])] = results
+                continue
             flat = tree.flatten(results)
             values.update((id(k), v) for k, v in zip(node.outputs, flat, strict=True))
+        if isinstance(self.outputs_structure, KerasTensor):
+            return values[id(self.outputs_structure)]
         results = tree.map_structure(lambda tensor: values[id(tensor)], self.outputs_structure)
         # As in Keras, a list of one output gives that output.
         return results[0] if isinstance(results, (list, tuple)) and len(results) == 1 else results
@@ -166,7 +186,9 @@ class Functional(Model):
 
     def _match(self, inputs: Any) -> list[Tensor]:
         """The given tensors in the order of the inputs, cast and shaped as those want them."""
-        if isinstance(inputs, Mapping) and not isinstance(self.inputs_structure, Mapping):
+        if isinstance(inputs, Tensor):
+            flat = [inputs]
+        elif isinstance(inputs, Mapping) and not isinstance(self.inputs_structure, Mapping):
             missing = [name for name in self.input_names if name not in inputs]
             if missing:
                 raise ValueError(
@@ -189,34 +211,43 @@ class Functional(Model):
                 f'model "{self.name}" has {len(self.inputs)} input(s) '
                 f"({', '.join(self.input_names)}), received {len(flat)}"
             )
-        return [
-            self._fit(tensor, keras_tensor, name)
-            for tensor, keras_tensor, name in zip(flat, self.inputs, self.input_names, strict=True)
-        ]
+        return list(map(self._fit, flat, self._input_specs, self.input_names))
 
-    def _fit(self, given: Any, wanted: KerasTensor, name: str) -> Tensor:
+    def _fit(self, given: Any, wanted: InputSpec, name: str) -> Tensor:
         tensor = as_tensor(given)
         mask, received = tensor.mask, tensor.shape
-        if tensor.dtype != wanted.dtype and (is_float(wanted.dtype) or not is_float(tensor.dtype)):
-            tensor = cast(tensor, wanted.dtype)
-        rank = len(wanted.shape)
-        if tensor.ndim == rank - 1 and wanted.shape[-1] == 1:
+        dtype, shape = wanted.dtype, wanted.shape
+        assert shape is not None
+        if tensor.dtype != dtype and (is_float(dtype) or not is_float(tensor.dtype)):
+            tensor = cast(tensor, dtype)
+        rank = len(shape)
+        if len(received) == rank - 1 and shape[-1] == 1:
             tensor = tensor[..., None]
-        elif tensor.ndim == rank + 1 and tensor.shape[-1] == 1:
+        elif len(received) == rank + 1 and received[-1] == 1:
             tensor = tensor[..., 0]
-        complaint = InputSpec(shape=wanted.shape).complaint(tensor.shape)
+        complaint = wanted.complaint(tensor.shape)
         if complaint:
             place = user_line_text()
             hint = ""
             if len(received) == rank - 1:
                 hint = "; is it a single sample? The batch's axis is missing then: x[np.newaxis]"
             raise ShapeError(
-                f'model "{self.name}": input "{name}" {complaint}; it takes shape {wanted.shape}, '
+                f'model "{self.name}": input "{name}" {complaint}; it takes shape {shape}, '
                 f"received {received}{hint}" + (f" ({place})" if place else "")
             )
         if tensor.mask is not mask:  # a new tensor: the one that was given has it already
             tensor.mask = mask
         return tensor
+
+
+def _repeated(node: Node, values: dict[int, Tensor]) -> Any:
+    """What a recorded call returns for other tensors."""
+    if node.takes_one:
+        return node.operation(values[id(node.args[0])])
+    args, kwargs = node.arguments(lambda tensor: values[id(tensor)])
+    if isinstance(node.operation, Layer) and kwargs.get("training") is None:
+        kwargs.pop("training", None)
+    return node.operation(*args, **kwargs)
 
 
 def _is_functional(layer: Any) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from graphc.eager.location import user_line_text
+from graphc.eager.tensor import Tensor
 from graphc.errors import ShapeError
 from graphc.keras import tree
 
@@ -58,12 +60,14 @@ class InputSpec:
         if self.min_ndim is not None and rank < self.min_ndim:
             return f"needs at least {self.min_ndim} axes, the batch's included, but has {rank}"
         for axis, size in self.axes.items():
-            if size is not None and shape[axis] not in (size, None):
+            if size is not None and shape[axis] != size and shape[axis] is not None:
                 if axis in (-1, rank - 1):
                     return f"has {shape[axis]} features, the weights were built for {size}"
                 return f"has size {shape[axis]} along axis {axis}, it has to be {size}"
-        for axis, (given, wanted) in enumerate(zip(shape, self.shape or (), strict=False)):
-            if wanted is not None and given not in (wanted, None):
+        if self.shape is None or shape == self.shape:
+            return ""
+        for axis, (given, wanted) in enumerate(zip(shape, self.shape, strict=False)):
+            if wanted is not None and given != wanted and given is not None:
                 return f"has size {given} along axis {axis}, it has to be {wanted}"
         return ""
 
@@ -78,33 +82,52 @@ def _layout(rank: int) -> str:
     return layouts.get(rank, "the batch's included")
 
 
-def check_inputs(specs: Any, inputs: Any, what: str, place: str) -> None:
+def check_inputs(specs: Any, inputs: Any, owner: Any) -> None:
     """Compare the inputs of a call with their specifications.
 
     Args:
         specs: One `InputSpec` or a structure of them.
         inputs: One tensor or a structure of them.
-        what: Who demands it, such as ``'Dense "hidden1"'``.
-        place: The user's line.
+        owner: The layer that demands it.
 
     Raises:
         ShapeError: An input does not fit, or their number is another one.
     """
-    if isinstance(inputs, Mapping) and all(spec.name for spec in tree.flatten(specs)):
+    pairs: list[tuple[Any, Any]]
+    if type(specs) is InputSpec and isinstance(inputs, Tensor):
+        if not specs.complaint(inputs.shape):
+            return  # so it is nearly always
+        pairs = [(specs, inputs)]
+    elif isinstance(inputs, Mapping) and all(spec.name for spec in tree.flatten(specs)):
         pairs = [(spec, inputs.get(spec.name)) for spec in tree.flatten(specs)]
     else:
         flat_specs, flat_inputs = tree.flatten(specs), tree.flatten(inputs)
         if len(flat_specs) != len(flat_inputs):
             raise ShapeError(
-                f"{what}: takes {len(flat_specs)} input(s), received {len(flat_inputs)}{place}"
+                f"{_named(owner)}: takes {len(flat_specs)} input(s), received {len(flat_inputs)}"
+                f"{_place()}"
             )
         pairs = list(zip(flat_specs, flat_inputs, strict=True))
     for number, (spec, tensor) in enumerate(pairs):
         if tensor is None or spec is None:
             continue
         if not hasattr(tensor, "shape"):
-            raise TypeError(f"{what}: takes tensors or arrays, received {tensor!r}{place}")
+            raise TypeError(
+                f"{_named(owner)}: takes tensors or arrays, received {tensor!r}{_place()}"
+            )
         complaint = spec.complaint(tuple(tensor.shape))
         if complaint:
             which = "input" if len(pairs) == 1 else f"input {number}"
-            raise ShapeError(f"{what}: {which} {complaint}; received shape {tensor.shape}{place}")
+            raise ShapeError(
+                f"{_named(owner)}: {which} {complaint}; received shape {tensor.shape}{_place()}"
+            )
+
+
+def _named(owner: Any) -> str:
+    return f'{type(owner).__name__} "{owner.name}"'
+
+
+def _place() -> str:
+    """The user's line, which is looked for only where there is something to say."""
+    place = user_line_text()
+    return f" ({place})" if place else ""

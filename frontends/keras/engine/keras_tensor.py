@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from graphc.eager.location import user_line
@@ -129,6 +129,8 @@ class Node:
         self.location = location
         self.inputs: list[KerasTensor] = keras_tensors((args, kwargs))
         self.outputs: list[KerasTensor] = tree.flatten(outputs)
+        #: Whether its arguments are one KerasTensor and nothing else, as of most calls.
+        self.takes_one = not kwargs and len(args) == 1 and isinstance(args[0], KerasTensor)
         for index, tensor in enumerate(self.outputs):
             tensor.node = self
             tensor.index = index
@@ -146,6 +148,14 @@ class Node:
 def keras_tensors(structure: Any) -> list[KerasTensor]:
     """All KerasTensors in a structure, in order."""
     return [leaf for leaf in tree.flatten(structure) if isinstance(leaf, KerasTensor)]
+
+
+def holds_keras_tensors(items: Iterable[Any]) -> bool:
+    """Whether there is a KerasTensor in one of some structures."""
+    for item in items:
+        if not isinstance(item, Tensor) and item is not None and keras_tensors(item):
+            return True
+    return False
 
 
 def map_tensors(function: Callable[[KerasTensor], Any], structure: Any) -> Any:

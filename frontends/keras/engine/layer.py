@@ -25,6 +25,7 @@ from graphc.keras.engine.input_spec import check_inputs
 from graphc.keras.engine.keras_tensor import (
     KerasTensor,
     Node,
+    holds_keras_tensors,
     infer,
     input_type,
     keras_tensors,
@@ -186,28 +187,33 @@ class Layer(Parts):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self._check_constructed()
         args = tuple(map(self._to_tensors, args))
-        kwargs = {key: self._to_tensors(value) for key, value in kwargs.items()}
+        if kwargs:
+            kwargs = {key: self._to_tensors(value) for key, value in kwargs.items()}
         if args and self.input_spec is not None:
-            self._check_spec(args[0])
+            check_inputs(self.input_spec, args[0], self)
         if not self.built:
             self._build_from(args, kwargs)
             if args and self.input_spec is not None:
-                self._check_spec(args[0])
-        if keras_tensors((args, kwargs)):
+                check_inputs(self.input_spec, args[0], self)
+        if holds_keras_tensors(args) or kwargs and holds_keras_tensors(kwargs.values()):
             return record(self, args, kwargs, self._call_in_scope)
         return self._call_in_scope(*args, **kwargs)
 
     def _call_in_scope(self, *args: Any, **kwargs: Any) -> Any:
         """Run `call` with masks and the training flag filled in, as a scope of the trace."""
-        self._fill_mask(args, kwargs)
+        if "mask" in self._call_parameters:
+            self._fill_mask(args, kwargs)
         training = self._resolve_training(kwargs)
         trace = current_trace()
         with call_context.entered(training) as context:
-            with nullcontext() if trace is None else trace.scope(self.name):
-                if self._remat_scope is None:
-                    outputs = self.call(*args, **kwargs)
-                else:
-                    outputs = self._remat_scope.call(self, context, args, kwargs)
+            if trace is None and self._remat_scope is None:
+                outputs = self.call(*args, **kwargs)
+            else:
+                with nullcontext() if trace is None else trace.scope(self.name):
+                    if self._remat_scope is None:
+                        outputs = self.call(*args, **kwargs)
+                    else:
+                        outputs = self._remat_scope.call(self, context, args, kwargs)
             if outputs is None:
                 raise ValueError(
                     f'the call method of {type(self).__name__} "{self.name}" returned None; '
@@ -244,32 +250,32 @@ class Layer(Parts):
 
     def _to_tensors(self, argument: Any) -> Any:
         """NumPy arrays and variables as tensors, floating-point ones in the layer's dtype."""
-
-        def convert(leaf: Any) -> Any:
-            if isinstance(leaf, (np.ndarray, np.generic, Variable)):
-                leaf = as_tensor(leaf)
-            if isinstance(leaf, Tensor) and self.autocast and is_float(leaf.dtype):
-                mask = leaf.mask
-                leaf = cast(leaf, self.compute_dtype)
-                leaf.mask = mask
-            return leaf
-
+        if type(argument) is Tensor and argument.dtype == self.compute_dtype:
+            return argument
+        if isinstance(argument, (Tensor, np.ndarray)):
+            return self._to_tensor(argument)
         if isinstance(argument, list) and argument and not keras_tensors(argument):
             if all(isinstance(item, (int, float, list)) for item in argument):
-                return convert(as_tensor(argument))
-        return tree.map_structure(convert, argument)
+                return self._to_tensor(as_tensor(argument))
+        return tree.map_structure(self._to_tensor, argument)
 
-    def _check_spec(self, inputs: Any) -> None:
-        place = user_line_text()
-        what = f'{type(self).__name__} "{self.name}"'
-        check_inputs(self.input_spec, inputs, what, f" ({place})" if place else "")
+    def _to_tensor(self, leaf: Any) -> Any:
+        if isinstance(leaf, (np.ndarray, np.generic, Variable)):
+            leaf = as_tensor(leaf)
+        if isinstance(leaf, Tensor) and self.autocast:
+            dtype, wanted = leaf.dtype, self.compute_dtype
+            if dtype != wanted and is_float(dtype):
+                mask = leaf.mask
+                leaf = cast(leaf, wanted)
+                leaf.mask = mask
+        return leaf
 
     def _fill_mask(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Give `call` the masks that its input carries, if it takes any."""
-        if "mask" not in self._call_parameters or kwargs.get("mask") is not None or not args:
+        """Give `call`, which takes masks, those that its input carries."""
+        if kwargs.get("mask") is not None or not args:
             return
-        masks = tree.map_structure(lambda tensor: getattr(tensor, "mask", None), args[0])
-        if tree.flatten(masks):
+        masks = _masks_of(args[0])
+        if masks is not None and tree.flatten(masks):
             kwargs["mask"] = masks
 
     def _pass_mask(self, args: tuple[Any, ...], outputs: Any) -> None:
@@ -277,9 +283,10 @@ class Layer(Parts):
             return
         if not args or isinstance(outputs, dict):
             return
-        masks = tree.map_structure(lambda tensor: getattr(tensor, "mask", None), args[0])
-        if not tree.flatten(masks) and type(self).compute_mask is Layer.compute_mask:
-            return
+        masks = _masks_of(args[0])
+        if type(self).compute_mask is Layer.compute_mask:
+            if masks is None or not tree.flatten(masks):
+                return
         result = self.compute_mask(args[0], masks)
         flat = tree.flatten(outputs)
         flat_masks = result if isinstance(result, (list, tuple)) else [result] * len(flat)
@@ -545,6 +552,13 @@ def _legacy_input_shape(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None
         length = (kwargs.pop("input_length"),) if "input_length" in kwargs else ()
         return (batch, *length, kwargs.pop("input_dim"))
     return None
+
+
+def _masks_of(inputs: Any) -> Any:
+    """The masks that tensors carry, in the structure of the tensors."""
+    if isinstance(inputs, Tensor):
+        return inputs.mask
+    return tree.map_structure(lambda tensor: getattr(tensor, "mask", None), inputs)
 
 
 def _is_tensor_structure(value: Any) -> bool:

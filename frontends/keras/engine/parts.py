@@ -2,58 +2,63 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FunctionType, MethodType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from graphc.eager.cache import Cache
 from graphc.eager.current import current_trace
 from graphc.eager.variable import Variable
 from graphc.errors import ShapeError
-
-# Attributes of the engine itself, which never hold a user's variables or layers.
-_PRIVATE = frozenset(
-    {
-        "_auto_arguments",
-        "_compiled_steps",
-        "_losses",
-        "_losses_since",
-        "_own_variables",
-        "compilation",
-        "compile_arguments",
-        "history",
-        "inbound_nodes",
-        "loss",
-        "optimizer",
-    }
-)
-
 
 #: Numbers the outermost calls of layers, to tell which was the latest.
 _calls = itertools.count(1)
 
 
-#: Classes of attributes that are no parts and hold none: most attributes are of these.
-_PLAIN = frozenset({type(None), bool, int, float, str, bytes, FunctionType, MethodType, type})
+#: Adds the parts that an attribute is or holds, if they were not seen before.
+Adder = Callable[[Any, set[int], list[Any]], None]
+
+#: By class and attributes, their names and classes, of a layer: the attributes that matter.
+_adders: Cache[tuple[Any, ...], tuple[tuple[str, Adder], ...]] = Cache(4096)
 
 
-def _collect(item: Any, seen: set[int], found: list[Any]) -> None:
-    """Add to ``found`` the parts that an attribute is or holds, if they were not seen before."""
-    if item.__class__ in _PLAIN or id(item) in seen:
-        return
-    if isinstance(item, (Variable, Parts)) or hasattr(item, "update_state"):
+@functools.lru_cache(maxsize=4096)
+def _role(kind: type) -> Adder | None:
+    """What adds the parts in an attribute of a class; None for most, which have none."""
+    if issubclass(kind, (Variable, Parts)) or hasattr(kind, "update_state"):
+        return _add_part
+    if hasattr(kind, "_graphc_variables"):
+        return _add_held
+    return _add_parts_of if issubclass(kind, (list, tuple, dict)) else None
+
+
+def _add_part(item: Any, seen: set[int], found: list[Any]) -> None:
+    """Add an attribute to the parts, if it was not seen before."""
+    if id(item) not in seen:
         seen.add(id(item))
         found.append(item)
-    elif hasattr(item, "_graphc_variables"):
+
+
+def _add_held(item: Any, seen: set[int], found: list[Any]) -> None:
+    """Add the variables that an attribute names as its own."""
+    if id(item) not in seen:
         seen.add(id(item))
         found += item._graphc_variables()
-    elif isinstance(item, (list, tuple, dict)):
-        seen.add(id(item))
-        for part in item.values() if isinstance(item, dict) else item:
-            _collect(part, seen, found)
+
+
+def _add_parts_of(item: Any, seen: set[int], found: list[Any]) -> None:
+    """Add the parts in a list, tuple or dict."""
+    if not item or id(item) in seen:
+        return
+    seen.add(id(item))
+    for part in item.values() if isinstance(item, dict) else item:
+        add = _role(type(part))  # type: ignore[arg-type]
+        if add is not None:
+            add(part, seen, found)
 
 
 class Parts:
@@ -62,6 +67,25 @@ class Parts:
     Variables, layers and metrics, and lists, tuples and dicts of them, are parts of a layer when
     they are attributes of it. They are looked up when asked for, so a list may grow at any time.
     """
+
+    #: Attributes of the engine itself, which never hold a user's variables or layers.
+    _private: ClassVar[frozenset[str]] = frozenset(
+        {
+            "_auto_arguments",
+            "_build_shapes",
+            "_call_parameters",
+            "_compiled_steps",
+            "_losses",
+            "_losses_since",
+            "_own_variables",
+            "compilation",
+            "compile_arguments",
+            "history",
+            "inbound_nodes",
+            "loss",
+            "optimizer",
+        }
+    )
 
     name: str
     built: bool = False
@@ -83,9 +107,16 @@ class Parts:
         self._check_constructed()
         found: list[Any] = list(self._own_variables)
         seen = {id(variable) for variable in found}
-        for key, item in self.__dict__.items():
-            if item.__class__ not in _PLAIN and key not in _PRIVATE:
-                _collect(item, seen, found)
+        attributes = self.__dict__
+        layout = (type(self), *attributes, *map(type, attributes.values()))
+        adders = _adders.get(layout)
+        if adders is None:
+            classes = map(type, attributes.values())
+            roles = zip(attributes, map(_role, classes), strict=True)
+            named = tuple([(name, add) for name, add in roles if add and name not in self._private])
+            adders = _adders.keep(layout, named)
+        for name, add in adders:
+            add(attributes[name], seen, found)
         return found
 
     @property

@@ -95,7 +95,9 @@ class BuiltinLayer(Layer):
 
     def read(self, variable: Variable) -> Tensor:
         """A variable's value in the type that the layer computes in."""
-        return cast(variable.as_tensor(), self.compute_dtype)
+        value = variable.as_tensor()
+        dtype = self.compute_dtype
+        return value if variable.dtype == dtype else cast(value, dtype)
 
 
 def serialized(name: str, value: Any) -> Any:

@@ -14,6 +14,7 @@ from graphc.ir import is_integer
 from graphc.keras import activations, ops
 from graphc.keras.engine.input_spec import InputSpec
 from graphc.keras.layers.builtin import BuiltinLayer, positive
+from graphc.keras.ops.recording import composed
 from graphc.keras.saving.registry import (
     deserialize_keras_object,
     public,
@@ -22,6 +23,13 @@ from graphc.keras.saving.registry import (
 from graphc.ops.gather import Gather
 
 LOW_RANK: dict[str, Any] = {"lora_rank": None, "lora_alpha": None, "quantization_config": None}
+
+
+@composed
+def _affine(inputs: Any, kernel: Any, bias: Any) -> Any:
+    """``inputs @ kernel + bias``; ``bias`` may be None."""
+    product = ops.matmul(inputs, kernel)
+    return product if bias is None else product + bias
 
 
 @public("keras.layers")
@@ -99,10 +107,8 @@ class Dense(BuiltinLayer):
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         """The output for ``(batch, ..., features)``."""
-        x = ops.matmul(inputs, self.read(self.kernel))
-        if self.bias is not None:
-            x = x + self.read(self.bias)
-        return self.activation(x)
+        bias = None if self.bias is None else self.read(self.bias)
+        return self.activation(_affine(inputs, self.read(self.kernel), bias))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The output's shape for an input shape."""

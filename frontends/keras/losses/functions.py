@@ -15,6 +15,7 @@ from graphc.eager import Tensor, as_tensor, cast, size_tensor
 from graphc.keras import ops
 from graphc.keras.losses.loss import same_rank
 from graphc.keras.ops.arguments import counted, float_tensor
+from graphc.keras.ops.recording import composed
 from graphc.keras.saving.registry import public
 
 
@@ -33,6 +34,7 @@ def _matching_pair(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
 
 
 @public("keras.losses")
+@composed
 def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
     """``mean((y_true - y_pred)**2)``.
 
@@ -44,6 +46,7 @@ def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @public("keras.losses")
+@composed
 def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
     """``mean(|y_true - y_pred|)``."""
     truth, predicted = _matching_pair(y_true, y_pred)
@@ -51,6 +54,7 @@ def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @public("keras.losses")
+@composed
 def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
     """``100 * mean(|y_true - y_pred| / |y_true|)``; the divisor is at least epsilon."""
     truth, predicted = _matching_pair(y_true, y_pred)
@@ -59,6 +63,7 @@ def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @public("keras.losses")
+@composed
 def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
     """``mean((log(y_true + 1) - log(y_pred + 1))**2)``; both are taken as at least epsilon."""
     logs = [ops.log(ops.maximum(x, config.epsilon) + 1.0) for x in _matching_pair(y_true, y_pred)]
@@ -66,6 +71,7 @@ def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @public("keras.losses")
+@composed
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
     """Minus the cosine of the angle between both: -1 for one direction, 1 for the opposite."""
     truth, predicted = _matching_pair(y_true, y_pred)
@@ -73,6 +79,7 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Tensor:
 
 
 @public("keras.losses")
+@composed
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
     """Half the squared error up to ``delta``, and a line beyond."""
     truth, predicted = _matching_pair(y_true, y_pred)
@@ -83,6 +90,7 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
 
 
 @public("keras.losses")
+@composed
 def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
     """``mean(log(cosh(y_pred - y_true)))``: nearly half the square, and nearly a line far out."""
     truth, predicted = _matching_pair(y_true, y_pred)
@@ -94,6 +102,7 @@ def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @public("keras.losses")
+@composed
 def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
     """``sum(y_true * log(y_true / y_pred))``; both are limited to [epsilon, 1]."""
     truth, predicted = (ops.clip(x, config.epsilon, 1) for x in _pair(y_true, y_pred))
@@ -101,6 +110,7 @@ def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @public("keras.losses")
+@composed
 def poisson(y_true: Any, y_pred: Any) -> Tensor:
     """``mean(y_pred - y_true * log(y_pred + epsilon))``."""
     truth, predicted = _pair(y_true, y_pred)
@@ -108,6 +118,7 @@ def poisson(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @public("keras.losses")
+@composed
 def binary_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -131,6 +142,7 @@ def binary_crossentropy(
 
 
 @public("keras.losses")
+@composed
 def binary_focal_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -188,6 +200,7 @@ def _smoothed(truth: Tensor, label_smoothing: float) -> Tensor:
 
 
 @public("keras.losses")
+@composed
 def categorical_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -211,6 +224,7 @@ def categorical_crossentropy(
 
 
 @public("keras.losses")
+@composed
 def categorical_focal_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -245,6 +259,7 @@ def categorical_focal_crossentropy(
 
 
 @public("keras.losses")
+@composed
 def sparse_categorical_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -285,6 +300,7 @@ def _signs(truth: Tensor) -> Tensor:
 
 
 @public("keras.losses")
+@composed
 def hinge(y_true: Any, y_pred: Any) -> Tensor:
     """``mean(max(1 - y_true * y_pred, 0))`` for labels -1 and 1 (or 0 and 1)."""
     truth, predicted = _pair(y_true, y_pred)
@@ -292,6 +308,7 @@ def hinge(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @public("keras.losses")
+@composed
 def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
     """``mean(max(1 - y_true * y_pred, 0)**2)`` for labels -1 and 1 (or 0 and 1)."""
     truth, predicted = _pair(y_true, y_pred)
@@ -299,6 +316,7 @@ def squared_hinge(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @public("keras.losses")
+@composed
 def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
     """``max(1 + the best wrong score - the right score, 0)`` for one-hot labels."""
     truth, predicted = _pair(y_true, y_pred)
@@ -311,6 +329,7 @@ def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @public("keras.losses")
+@composed
 def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Tensor:
     """``1 - 2 * sum(y_true * y_pred) / (sum(y_true) + sum(y_pred))``."""
     truth, predicted = _pair(y_true, y_pred)
@@ -320,6 +339,7 @@ def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Tensor:
 
 
 @public("keras.losses")
+@composed
 def tversky(
     y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Any = None
 ) -> Tensor:
@@ -345,6 +365,7 @@ def tversky(
 
 
 @public("keras.losses")
+@composed
 def ctc(y_true: Any, y_pred: Any) -> Tensor:
     """The loss of labels whose places in a sequence are not known; see `keras.ops.ctc_loss`.
 
@@ -372,6 +393,7 @@ def ctc(y_true: Any, y_pred: Any) -> Tensor:
 
 
 @public("keras.losses")
+@composed
 def circle(
     y_true: Any,
     y_pred: Any,
@@ -417,6 +439,7 @@ def circle(
 
 
 @public("keras.losses")
+@composed
 def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> Tensor:
     """``(1 - p**q) / q`` for the probability p of the right class, for labels with errors in them.
 

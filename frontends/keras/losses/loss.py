@@ -13,6 +13,7 @@ from graphc.eager.promotion import standard_dtype
 from graphc.ir import dims
 from graphc.keras import ops, tree
 from graphc.keras.engine.naming import automatic_name
+from graphc.keras.ops.recording import composed
 from graphc.keras.saving.registry import (
     deserialize_keras_object,
     public,
@@ -202,6 +203,7 @@ def reduce_values(
     return divide_or_zero(total, cast(count_of(values), total.dtype))
 
 
+@composed
 def reduce_weighted_values(
     values: Any,
     sample_weight: Any = None,

@@ -9,11 +9,10 @@ that the function will give.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
-from graphc.eager.dispatch import call_operation
+from graphc.eager.dispatch import planned
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,10 +27,6 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
         ...     return add(x, x)
     """
 
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        return call_operation(function, args, kwargs, recorded)
-
     def recorded(*args: P.args, **kwargs: P.kwargs) -> R:
         recorder = _recorder(args)
         if recorder is None and kwargs:
@@ -40,6 +35,17 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
             return recorder.record_operation(call, args, kwargs)
         return function(*args, **kwargs)
 
+    call: Callable[P, R] = planned(function, recorded)
+    return call
+
+
+def composed(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorator: a function that consists of operations, planned as a whole for tensors.
+
+    On tensors of a functional model the operations are recorded, not the function: so the model
+    can be saved.
+    """
+    call: Callable[P, R] = planned(function, function)
     return call
 
 

@@ -369,7 +369,8 @@ class Optimizer(OptimizerState):
         if len(grads) != len(variables):
             raise ValueError(f"Received {len(grads)} gradients for {len(variables)} variables.")
         for variable in variables:
-            self.place_of(variable)
+            if id(variable) not in self._places:
+                self.place_of(variable)  # says so
         return variables
 
     @staticmethod
@@ -377,16 +378,16 @@ class Optimizer(OptimizerState):
         grads: Sequence[Any], variables: list[Variable]
     ) -> tuple[list[Tensor], list[Variable]]:
         """The gradients that exist, as tensors of their variables' types."""
-        missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
-        if len(missing) == len(variables):
+        pairs = [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
+        if not pairs:
             raise ValueError("No gradients provided for any variable.")
-        if missing:
+        if len(pairs) < len(variables):
+            missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
             warnings.warn(
                 f"Gradients do not exist for variables {missing} when minimizing the loss. If "
                 "using `model.compile()`, did you forget to provide a `loss` argument?"
             )
-        pairs = [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
-        return [cast(as_tensor(g), v.dtype) for g, v in pairs], [v for _, v in pairs]
+        return [cast(g, v.dtype) for g, v in pairs], [v for _, v in pairs]
 
     def _update(self, gradients: list[Tensor], variables: list[Variable]) -> None:
         """One update of all variables."""
