@@ -58,6 +58,8 @@ class Plan:
         graph: The same.
         operands: For each result that is nothing but an operand: which; None for the others.
         differentiable: The results that a gradient can pass through.
+        has_open_sizes: Whether there are sizes that only the program that is being traced will
+            know: then it cannot run by itself.
         number_dtypes: Of an operator: for each operand the type that a number of Python takes in
             its place; None for tensors.
     """
@@ -66,6 +68,9 @@ class Plan:
         self.graph = graph
         self.single = single
         self.number_dtypes: tuple[str | None, ...] = ()
+        self.has_open_sizes = any(
+            type(dim) is not int for value in graph.values() for dim in value.shape
+        )
         inputs = {value: number for number, value in enumerate(graph.inputs)}
         results = list(graph.outputs.values())
         self.operands = tuple(inputs.get(value) for value in results)
