@@ -19,7 +19,7 @@ import numpy as np
 
 from graphc import reference
 from graphc.config import config
-from graphc.eager.effort import TOO_MUCH, effort
+from graphc.eager.effort import BY_PARTS, TOO_MUCH, effort
 from graphc.eager.location import user_line
 from graphc.eager.native import NativeCall
 from graphc.eager.quick import numpy_function
@@ -190,13 +190,15 @@ class _Writer:
                 self.known[node.output] = op.value.array
             elif self._is_known(node):
                 self._compute(node)
+            elif isinstance(op, BY_PARTS):
+                self._add_parts(node)
             elif op.bodies or op.has_rule("evaluate"):
                 self._add_call(node)
             else:
                 self._add_parts(node)
 
     def _add_parts(self, node: Node) -> None:
-        """A composite op: the simpler ones it is made of."""
+        """A composite op, or a graph that is one op: the simpler ones it is made of."""
         parts = reference.decomposition(node.op, [value.type for value in node.inputs])
         for inner, outer in zip(parts.inputs, node.inputs, strict=True):
             if outer in self.known:
