@@ -328,9 +328,7 @@ class Layer(Parts):
     def _build_from(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Build for the shapes of the tensors of a call."""
         # Several parameters, as of `build(self, query_shape, key_shape)`, name arguments of call.
-        arguments = {**dict(zip(self._call_parameters, args, strict=False)), **kwargs}
-        arguments.pop("mask", None)
-        shapes = {k: _shapes_of(v) for k, v in arguments.items() if _is_tensor_structure(v)}
+        shapes = self._argument_shapes(args, kwargs)
         parameters = [
             p.name
             for p in inspect.signature(self.build).parameters.values()
@@ -346,6 +344,12 @@ class Layer(Parts):
             else:
                 self.build(**named)
         self.built = True
+
+    def _argument_shapes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The shapes of the tensors among the arguments of `call`, by the arguments' names."""
+        arguments = {**dict(zip(self._call_parameters, args, strict=False)), **kwargs}
+        arguments.pop("mask", None)
+        return {k: _shapes_of(v) for k, v in arguments.items() if _is_tensor_structure(v)}
 
     def add_weight(
         self,

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphc.keras import tree
 from graphc.keras.callbacks import CallbackList
+from graphc.keras.engine.eager_steps import EagerSteps
 from graphc.keras.engine.feeds import BatchFeed, RowsFeed, Run
 from graphc.keras.engine.programs import CompiledProgram
 
@@ -53,8 +54,8 @@ class Runner:
         structure: Any = None
         for part in feed.epoch():
             compiled = self._model.steps_for(self._kind, part.rows)
-            structure = compiled.structure
             outputs = self._run_part(compiled, part)
+            structure = compiled.structure
             if self._kind == "predict":
                 collected.append(outputs)
             if self._stopped:
@@ -71,7 +72,7 @@ class Runner:
         # A callback that hears of an epoch's end only cannot mean to stop within it.
         return self._every_batch and getattr(self._model, self._stop_flag)
 
-    def _run_part(self, compiled: CompiledProgram, part: Run) -> list[np.ndarray]:
+    def _run_part(self, compiled: CompiledProgram | EagerSteps, part: Run) -> list[np.ndarray]:
         """Run over arrays, in as few native calls as hooks and the progress bar allow."""
         data, done, end = part.rows.arrays, part.begin, part.begin + part.steps
         results: dict[str, np.ndarray] = {}
@@ -94,7 +95,7 @@ class Runner:
                 break
         return [array[: done * part.batch_size] for array in results.values()]
 
-    def _steps_per_call(self, compiled: CompiledProgram, largest: int) -> int:
+    def _steps_per_call(self, compiled: CompiledProgram | EagerSteps, largest: int) -> int:
         if self._every_batch:
             return 1
         if compiled.seconds_per_step is None:
@@ -104,7 +105,10 @@ class Runner:
         return max(1, min(wanted, largest) if self._shows_progress else wanted)
 
     def _report(
-        self, compiled: CompiledProgram, values: dict[str, Any], outputs: list[np.ndarray]
+        self,
+        compiled: CompiledProgram | EagerSteps,
+        values: dict[str, Any],
+        outputs: list[np.ndarray],
     ) -> None:
         """Take the metrics' values, and tell callbacks or the progress bar."""
         if self._kind != "predict":
