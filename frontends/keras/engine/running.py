@@ -12,6 +12,7 @@ from graphc.keras.callbacks import CallbackList
 from graphc.keras.engine.eager_steps import EagerSteps
 from graphc.keras.engine.feeds import BatchFeed, RowsFeed, Run
 from graphc.keras.engine.programs import CompiledProgram
+from graphc.keras.engine.watching import can_watch, is_invalid, run_until_invalid
 
 Feed = RowsFeed | BatchFeed
 
@@ -42,6 +43,11 @@ class Runner:
         self._begin = getattr(callbacks, f"on_{phase}_batch_begin")
         self._end = getattr(callbacks, f"on_{phase}_batch_end")
         self._progress = callbacks.progress
+        watches = kind == "train" and callbacks.watches_loss and not self._every_batch
+        self._every_batch |= watches and not can_watch(model)
+        self._watches_loss = watches and not self._every_batch
+        self._found_invalid_loss = False
+        self._notice_invalid_loss = callbacks.notice_invalid_loss
         self._stop_flag = {"train": "stop_training", "evaluate": "stop_evaluating"}.get(
             kind, "stop_predicting"
         )
@@ -70,7 +76,8 @@ class Runner:
     @property
     def _stopped(self) -> bool:
         # A callback that hears of an epoch's end only cannot mean to stop within it.
-        return self._every_batch and getattr(self._model, self._stop_flag)
+        heard = self._every_batch or self._found_invalid_loss
+        return heard and getattr(self._model, self._stop_flag)
 
     def _run_part(self, compiled: CompiledProgram | EagerSteps, part: Run) -> list[np.ndarray]:
         """Run over arrays, in as few native calls as hooks and the progress bar allow."""
@@ -84,7 +91,10 @@ class Runner:
             if self._every_batch:
                 self._begin(self.steps)
             started = time.perf_counter()
-            values = compiled.run_steps(data, part.batch_size, count, done, part.order, results)
+            if self._watches_loss:
+                values, count = run_until_invalid(compiled, part, done, count)  # type: ignore
+            else:
+                values = compiled.run_steps(data, part.batch_size, count, done, part.order, results)
             compiled.seconds_per_step = (time.perf_counter() - started) / count
             rows = slice(done * part.batch_size, (done + count) * part.batch_size)
             done += count
@@ -118,8 +128,12 @@ class Runner:
             if self._kind == "predict":
                 logs = {"outputs": tree.pack_sequence_as(compiled.structure, outputs)}
             self._end(self.steps - 1, logs)
-        elif self._shows_progress:
+            return
+        if self._shows_progress:
             self._progress(self.steps, self.logs or None)
+        if self._watches_loss and is_invalid(values):
+            self._found_invalid_loss = True
+            self._notice_invalid_loss(self.steps - 1, self.logs)
 
 
 def python_values(values: dict[str, Any]) -> dict[str, Any]:
