@@ -28,8 +28,6 @@ class Model(Trainer, Keras2Methods, Persistence, Layer):
         >>> model = Model(x, Dense(10, activation="softmax")(x))
     """
 
-    _leads_paths = False
-
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional(args, kwargs):
             return super().__new__(_functional_class(), *args, **kwargs)

@@ -1,11 +1,30 @@
-"""Automatic names: ``dense``, ``dense_1``, ..., counted over the process as Keras counts them."""
+"""Names: ``dense``, ``dense_1``, ..., counted over the process as Keras counts them, and paths."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 _counts: Counter[str] = Counter()
+
+# The names of the layers that are being built or called, the outermost first.
+_path: ContextVar[str] = ContextVar("graphc_path", default="")
+
+#: The path of the layer that is being built or called; empty outside of all.
+current_path = _path.get
+
+
+@contextmanager
+def path_entered(path: str) -> Iterator[None]:
+    """Inside the block this is the current path."""
+    token = _path.set(path)
+    try:
+        yield
+    finally:
+        _path.reset(token)
 
 
 def to_snake_case(name: str) -> str:
