@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphc.eager import Tensor, as_tensor
+from graphc.eager.dispatch import refuse_plan
 from graphc.errors import ShapeError
 from graphc.ir import numpy_dtype
 from graphc.keras import ops
@@ -149,6 +150,7 @@ def gather(
 
 
 def _check_range(places: Tensor, size: Any, axis: int, function: str) -> None:
+    refuse_plan()  # a plan is made without the positions
     if places.is_symbolic or not isinstance(size, int) or not places.size:
         return
     array = places.numpy()
