@@ -348,12 +348,11 @@ def apply_plan(plan: Plan, tensors: Any) -> Any:
 
 def _apply_symbolic(function: Callable[..., Any], tensors: Any) -> Any:
     """What a function (or an op) gives on values of the graph that is traced."""
-    graph = next((tensor.data.graph for tensor in tensors if isinstance(tensor.data, Value)), None)
     trace = current_trace()
-    if graph is None and trace is not None:
-        graph = trace.graph
+    own = [tensor.data.graph for tensor in tensors if isinstance(tensor.data, Value)]
+    graph = own[0] if own else trace and trace.graph
     if graph is None:
-        raise TypeError(f"tensors hold NumPy arrays, not {[type(x.data) for x in tensors]}")
+        raise TypeError(f"no program is traced; tensors hold {[type(x.data) for x in tensors]}")
     operands = [embedded(graph, tensor) for tensor in tensors]
     with graph.at(with_line(graph.location)):
         results = function(*operands)
