@@ -65,8 +65,10 @@ class Config:
         debug: how much to print about compilation, 0 to 5.
         dump_folder: folder for numbered dumps of each compilation stage; ``None`` writes none.
         verify: check the graph, and its values against the reference, after each pass.
-        functions_at_once: whether functions that are decorated with ``function`` run as the Python
-            code that they are, to look into them.
+        functions_at_once: whether functions that are decorated with ``function``, and the steps of
+            models, run as the Python code that they are, to look into them.
+        interactive_logging: whether messages and progress go to standard output; otherwise to the
+            logger ``graphc`` of Python's ``logging``.
         profile: whether programs that are compiled from now on count the time of their kernels.
         cache_folder: folder of compiled objects; ``None`` keeps none on disk.
         defaults: ``floatx``, ``epsilon`` and ``image_data_format`` as one value to compare; it
@@ -84,6 +86,7 @@ class Config:
     dump_folder: Path | None = None
     verify: bool = False
     functions_at_once: bool = False
+    interactive_logging: bool = True
     profile: bool = False
     cache_folder: Path | None = field(default_factory=_default_cache_folder)
 
@@ -201,6 +204,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "dump_folder": _check_folder,
     "verify": _check_flag,
     "functions_at_once": _check_flag,
+    "interactive_logging": _check_flag,
     "profile": _check_flag,
     "cache_folder": _check_folder,
 }

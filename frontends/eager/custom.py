@@ -9,25 +9,30 @@ from typing import Any
 
 from graphc.eager.bodies import Body, trace_body
 from graphc.eager.cache import Cache
-from graphc.eager.current import current_tapes, current_trace, unrecorded
+from graphc.eager.current import Recorder, add_tape, current_tapes, current_trace, unrecorded
+from graphc.eager.plan import KEPT_BYTES
 from graphc.eager.structure import map_leaves
 from graphc.eager.tensor import Tensor, apply, as_tensor, cast
 from graphc.eager.trace import Trace
 from graphc.eager.variable import Variable
-from graphc.ir import TensorType, Value, is_float
+from graphc.errors import DataDependentControlFlowError
+from graphc.ir import Graph, Op, TensorType, Value, is_float
 from graphc.ops.call import Checkpoint, CustomGradient
 
 #: Ops by themselves: equal ones are one object, by which plans are found.
-_interned: Cache[CustomGradient, CustomGradient] = Cache(256)
+_interned: Cache[Op, Op] = Cache(256)
 
 
 def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function whose inside is computed again for its gradient, rather than kept for it.
 
-    That trades time for memory in compiled programs. At once it computes what the function does.
+    That trades time for memory: between the ways there and back only what the function is given
+    and what it returns are kept (https://arxiv.org/abs/1604.06174).
 
     Args:
-        function: Takes and returns tensors, or structures of them.
+        function: Takes and returns tensors, or structures of them. It is traced where a gradient
+            is recorded or a program is built; one that has to look at elements to know what to do
+            cannot be, and is computed, and kept, as if it were not wrapped.
 
     Example:
         >>> block = graphc.checkpoint(lambda x: second(first(x)))
@@ -36,23 +41,94 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function, updated=())
     def call(*args: Any, **kwargs: Any) -> Any:
         trace = current_trace()
-        if trace is None:
+        if trace is None and not current_tapes():
             return function(*args, **kwargs)
         called = _Called(function, args, kwargs)
-        body = trace_body(trace.graph, "checkpoint", called, called.types, may_assign=True)
-        variables = [variable for variable, _ in body.writes]
-        body = body.with_results([value for _, value in body.writes])
-        captures = body.captures()
-        operands = [*called.tensors, *map(Tensor, captures)]
-        if not any(tensor.is_symbolic for tensor in operands) or not body.results:
+        if trace is None:
+            try:
+                body, captured = _traced_apart(called)
+            except DataDependentControlFlowError:
+                return function(*args, **kwargs)
+        else:
+            body = _checkpoint_body(trace, called)
+            captured = {value: Tensor(value) for value in body.captures()}
+        operands = [*called.tensors, *captured.values()]
+        known = trace is not None and not any(tensor.is_symbolic for tensor in operands)
+        if known or not operands or not body.results:
             return function(*args, **kwargs)
-        results = apply(Checkpoint(body.graph(captures)), *operands)
-        count = len(results) - len(variables)
-        for variable, value in zip(variables, results[count:], strict=True):
+        op = Checkpoint(body.graph(list(captured)))
+        if trace is None:
+            op = _interned.get(op) or _interned.keep(op, op)
+        results = apply(op, *operands)
+        count = len(results) - len(body.writes)
+        for (variable, _), value in zip(body.writes, results[count:], strict=True):
             variable.assign(value)
         return called.packed(results[:count])
 
     return call
+
+
+def _checkpoint_body(trace: Trace, called: _Called) -> Body:
+    """What a function computes; the values that it assigns are the last results."""
+    body = trace_body(trace.graph, "checkpoint", called, called.types, may_assign=True)
+    return body.with_results([value for _, value in body.writes])
+
+
+def _traced_apart(called: _Called) -> tuple[Body, dict[Value, Tensor]]:
+    """A function that is called at once, traced, and what it uses beside its arguments."""
+    around = _Around(current_tapes())
+    with Trace("checkpoint") as inner:
+        add_tape(around)
+        body = _checkpoint_body(inner, called)
+    variables = inner.inputs()
+    captured = {
+        value: variables[value].as_tensor() if value in variables else around.tensor(value)
+        for value in body.captures()
+    }
+    return body, captured
+
+
+class _Around:
+    """What a function that is traced apart has to do with the world around it.
+
+    Tensors with elements that the tapes there know, and large ones, become operands: the others are
+    constants of the function.
+
+    Args:
+        tapes: The tapes that record around it.
+    """
+
+    def __init__(self, tapes: Sequence[Recorder]):
+        self._tapes = tapes
+        self._values: dict[int, tuple[Tensor, Value]] = {}
+
+    def tensor(self, value: Value) -> Tensor:
+        """The tensor that a value stands for."""
+        return next(tensor for tensor, known in self._values.values() if known is value)
+
+    def record(self, plan: Any, operands: Any, results: Any) -> None:
+        """What is computed at once belongs to the world around."""
+        for tape in self._tapes:
+            tape.record(plan, operands, results)
+
+    def read(self, variable: Any, value: Any) -> None:
+        """Variables become operands anyway."""
+
+    def tracks(self, tensor: Tensor) -> bool:
+        """Whether a tensor becomes an operand."""
+        large = tensor.data.nbytes > KEPT_BYTES  # type: ignore[union-attr]
+        return large or any(tape.tracks(tensor) for tape in self._tapes)
+
+    def embedding(self, tensor: Tensor, graph: Graph) -> Value:
+        """The value that stands for a tensor: an input, so that it is known to bodies, too."""
+        known = self._values.get(id(tensor))
+        if known is None:
+            value = graph.input(f"around{len(self._values)}", tensor.type)
+            known = self._values[id(tensor)] = (tensor, value)
+        return known[1]
+
+    def embed(self, tensor: Any, value: Any) -> None:
+        """`embedding` has seen to it."""
 
 
 def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from graphc.ir import Graph, Node, Value, dims
+from graphc.ops.call import Checkpoint, CustomGradient
 from graphc.ops.control import Scan, WhileLoop
 from graphc.ops.conv import Conv, ConvKernelGradient, ConvTranspose
 from graphc.ops.elementwise import Erf, Pow
@@ -23,6 +24,9 @@ from graphc.reference import decomposition
 
 #: From here on a graph is compiled: it takes a tenth of a second to, at first.
 TOO_MUCH = 5e6
+
+#: Graphs that are an op for the sake of their gradient: they are computed as what is in them.
+BY_PARTS = (Checkpoint, CustomGradient)
 
 _CONVOLUTIONS = (Conv, ConvTranspose, ConvKernelGradient)
 _POOLS = (MaxPool, MaxPoolGradient, MaxPoolPick, AveragePool, AveragePoolGradient)
@@ -65,7 +69,7 @@ def _effort_of(node: Node) -> float:
         return 20.0 * results
     if isinstance(op, Threefry):
         return 60.0 * results
-    if not op.has_rule("evaluate") and op.has_rule("decompose"):
+    if isinstance(op, BY_PARTS) or (not op.has_rule("evaluate") and op.has_rule("decompose")):
         return effort(decomposition(op, [value.type for value in node.inputs]))
     return 2.0 * results
 

@@ -14,7 +14,7 @@ from graphc.ir import Value, dims, is_integer
 from graphc.ops.choice import Where
 from graphc.ops.elementwise import Max, cast
 from graphc.ops.family import like
-from graphc.ops.gather import Gather, ScatterAdd
+from graphc.ops.gather import Gather, ScatterAdd, joint_position
 from graphc.ops.movement import Iota, Pad, Reverse, Slice, Transpose, expand_to, reshape_to
 from graphc.ops.scatter import ScatterMax
 
@@ -158,7 +158,7 @@ def _gathered(x: Value, places: Sequence[Value], keys: list[Any]) -> Value:
             axis = len(_axes(slices))
             size = x.shape[axis]
             if isinstance(item, Places):
-                indices.append(_counted_from_front(next(arrays), size))
+                indices.append(next(arrays))
             else:
                 indices.append(
                     x.graph.constant(operator.index(_position(item, size, axis)), "int64")
@@ -170,10 +170,10 @@ def _gathered(x: Value, places: Sequence[Value], keys: list[Any]) -> Value:
             slices.append(item)
     y = _basic(x, slices)
     shape = dims.broadcast_shapes(*[index.shape for index in indices])
-    flat, count = indices[0], y.shape[advanced[0]]
-    for index, axis in zip(indices[1:], advanced[1:], strict=True):
-        flat = flat * like(flat, _known_size(y.shape[axis])) + index
-        count = count * y.shape[axis]
+    sizes = [y.shape[axis] for axis in advanced]
+    # Along one axis the gather itself counts from the end, and finds what is outside.
+    flat = cast(indices[0], "int64") if len(indices) == 1 else joint_position(indices, sizes)
+    count = dims.product(sizes)
     others = [axis for axis in range(y.rank) if axis not in advanced]
     order = (*advanced, *others)
     if order != tuple(range(y.rank)):
@@ -190,18 +190,10 @@ def _gathered(x: Value, places: Sequence[Value], keys: list[Any]) -> Value:
     return Transpose(moved)(z)
 
 
-def _counted_from_front(index: Value, size: dims.Dim) -> Value:
-    """Positions as int64, those from the end counted from the front."""
-    index = cast(index, "int64")
-    if not isinstance(size, int):
-        return index
-    return Where()(index < 0, index + size, index)
-
-
 def _known_size(size: dims.Dim) -> int:
     if not isinstance(size, int):
         raise ShapeError(
-            f"positions along several axes need their sizes, but {size} is not known yet"
+            f"assigning to a part of a tensor needs its sizes, but {size} is not known yet"
         )
     return size
 
@@ -327,7 +319,7 @@ def _scattered(x: Value, y: Value, places: Sequence[Value], keys: list[Any], how
         return x + reshape_to(ScatterAdd(0, size)(flat, values), x.shape)
     order = x.graph.apply(Iota((count,), 0, "int32")) + 1
     last = ScatterMax(0, size)(flat, order)
-    found = reshape_to(Gather(0)(values, Max()(last - 1, like(last, 0))), x.shape)
+    found = reshape_to(Gather(0)(values, Max()(last, like(last, 1)) - 1), x.shape)
     return Where()(reshape_to(last > 0, x.shape), found, x)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from graphc import reference
 from graphc.config import config
-from graphc.eager.effort import TOO_MUCH, effort
+from graphc.eager.effort import BY_PARTS, TOO_MUCH, effort
 from graphc.eager.kind import kind_of_type
 from graphc.eager.location import user_line
 from graphc.eager.native import NativeCall
@@ -64,6 +64,8 @@ class Plan:
             that they take there.
         run: The function from the arrays of the operands to those of the results, to be called
             through ``silence.run``; None until `prepare` made it.
+        has_open_sizes: Whether there are sizes that only the program that is being traced will
+            know: then it cannot run by itself.
     """
 
     def __init__(self, graph: Graph, single: bool = False):
@@ -71,6 +73,9 @@ class Plan:
         self.single = single
         self.numbers: tuple[tuple[int, np.dtype], ...] = ()
         self.run: Callable[..., Any] | None = None
+        self.has_open_sizes = any(
+            type(dim) is not int for value in graph.values() for dim in value.shape
+        )
         inputs = {value: number for number, value in enumerate(graph.inputs)}
         results = list(graph.outputs.values())
         self.operands = tuple(inputs.get(value) for value in results)
@@ -192,13 +197,15 @@ class _Writer:
                 self.known[node.output] = op.value.array
             elif self._is_known(node):
                 self._compute(node)
+            elif isinstance(op, BY_PARTS):
+                self._add_parts(node)
             elif op.bodies or op.has_rule("evaluate"):
                 self._add_call(node)
             else:
                 self._add_parts(node)
 
     def _add_parts(self, node: Node) -> None:
-        """A composite op: the simpler ones it is made of."""
+        """A composite op, or a graph that is one op: the simpler ones it is made of."""
         parts = reference.decomposition(node.op, [value.type for value in node.inputs])
         for inner, outer in zip(parts.inputs, node.inputs, strict=True):
             if outer in self.known:

@@ -282,7 +282,10 @@ def apply(op: Op, *tensors: Tensor) -> Any:
     whole = tuple(key)
     plan = _plans.get(whole)
     if plan is None:
-        plan = _plans.keep(whole, make_plan(op.name, lambda *values: op(*values), tensors))
+        plan = make_plan(op.name, lambda *values: op(*values), tensors)
+        if plan.has_open_sizes:
+            return _apply_symbolic(op, tensors)
+        _plans.keep(whole, plan)
     return run_plan(plan, tensors)
 
 
@@ -304,6 +307,8 @@ def apply_function(function: Any, *tensors: Tensor, **attributes: Any) -> Any:
     if plan is None:
         name = getattr(function, "__name__", "function")
         plan = make_plan(name, lambda *values: function(*values, **attributes), tensors)
+        if plan.has_open_sizes:
+            return _apply_symbolic(lambda *values: function(*values, **attributes), tensors)
         if key:
             _plans.keep(key, plan)
     return run_plan(plan, tensors)
@@ -346,9 +351,11 @@ def apply_plan(plan: Plan, tensors: Any) -> Any:
 
 def _apply_symbolic(function: Callable[..., Any], tensors: Any) -> Any:
     """What a function (or an op) gives on values of the graph that is traced."""
-    graph = next((tensor.data.graph for tensor in tensors if isinstance(tensor.data, Value)), None)
+    trace = current_trace()
+    own = [tensor.data.graph for tensor in tensors if isinstance(tensor.data, Value)]
+    graph = own[0] if own else trace and trace.graph
     if graph is None:
-        raise TypeError(f"tensors hold NumPy arrays, not {[type(x.data) for x in tensors]}")
+        raise TypeError(f"no program is traced; tensors hold {[type(x.data) for x in tensors]}")
     operands = [embedded(graph, tensor) for tensor in tensors]
     with graph.at(with_line(graph.location)):
         results = function(*operands)

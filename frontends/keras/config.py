@@ -1,4 +1,4 @@
-"""Settings under the names of ``keras.config``: the same functions as in ``keras.backend``."""
+"""Settings under the names of ``keras.config``: most are functions of ``keras.backend``, too."""
 
 from graphc.keras.backend import (
     backend,
@@ -9,12 +9,20 @@ from graphc.keras.backend import (
     set_floatx,
     set_image_data_format,
 )
+from graphc.keras.utils.io_utils import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
 
 __all__ = [
     "backend",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
     "epsilon",
     "floatx",
     "image_data_format",
+    "is_interactive_logging_enabled",
     "set_epsilon",
     "set_floatx",
     "set_image_data_format",

@@ -13,6 +13,7 @@ from graphc.keras import ops
 from graphc.keras.ops.recording import operation
 from graphc.names.adapt import public_names, takes_name
 from graphc.names.dtypes import name_of
+from graphc.names.movement import scatter_nd
 
 # ------------------------------------------------------------------------ sorting and counting
 
@@ -123,11 +124,14 @@ def confusion_matrix(
         num_classes: How many there are; one more than the largest number by default.
         weights: A number for each pair; counted as 1 by default.
         dtype: Element type of the result.
+
+    Raises:
+        ShapeError: A class is outside of ``0 .. num_classes - 1``, where they are known.
     """
     pairs = ops.stack([ops.reshape(labels, (-1,)), ops.reshape(predictions, (-1,))], 1)
     count = int(ops.max(pairs)) + 1 if num_classes is None else num_classes
     values = ops.ones(ops.shape(pairs)[:1], name_of(dtype)) if weights is None else weights
-    return ops.scatter(pairs, ops.cast(values, name_of(dtype)), (count, count))
+    return scatter_nd(pairs, ops.cast(values, name_of(dtype)), (count, count))
 
 
 @takes_name
@@ -214,7 +218,7 @@ def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: Any) -> Tens
         num_segments: How many segments there are.
     """
     rows, ids, count = _segments(data, segment_ids, num_segments)
-    return ops.scatter(ops.expand_dims(ids, 1), rows, (count, *rows.dims[1:]))
+    return ops.segment_sum(rows, ids, count)
 
 
 def _row_counts(data: Any, segment_ids: Any, count: int) -> Any:

@@ -157,7 +157,7 @@ def one_hot(
     """
     values = [convert_to_tensor(v) for v in (on_value, off_value) if v is not None]
     kind = name_of(dtype) or (values[0].dtype if values else "float32")
-    place = ops.one_hot(indices, int(depth), -1 if axis is None else axis, "bool")
+    place = ops.one_hot(indices, depth, -1 if axis is None else axis, "bool")
     on, off = (1 if on_value is None else on_value, 0 if off_value is None else off_value)
     return ops.where(place, ops.cast(on, kind), ops.cast(off, kind))
 

@@ -68,7 +68,10 @@ def _get_threads() -> int:
 
 
 def run_functions_eagerly(run_eagerly: bool) -> None:
-    """Say whether functions decorated with `graphc.function` run as plain Python, to debug them."""
+    """Say whether functions decorated with `graphc.function` run as plain Python, to debug them.
+
+    So do the steps of models, as if they were compiled with ``run_eagerly=True``.
+    """
     config.functions_at_once = run_eagerly
 
 

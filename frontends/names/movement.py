@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from graphc.eager import Tensor, as_tensor
+from graphc.eager.dispatch import refuse_plan
 from graphc.errors import ShapeError
 from graphc.ir import numpy_dtype
 from graphc.keras import ops
 from graphc.keras.ops.recording import operation
+from graphc.keras.ops.updates import joint_positions
 from graphc.names.adapt import renamed, takes_name
 from graphc.names.dtypes import name_of
 from graphc.names.shape import known_sizes
@@ -149,6 +151,7 @@ def gather(
 
 
 def _check_range(places: Tensor, size: Any, axis: int, function: str) -> None:
+    refuse_plan()  # a plan is made without the positions
     if places.is_symbolic or not isinstance(size, int) or not places.size:
         return
     array = places.numpy()
@@ -162,14 +165,14 @@ def _batch_gather(x: Tensor, places: Tensor, axis: int, batch_dims: int) -> Any:
     front = (*builtins.range(batch_dims), axis)
     rest = [a for a in builtins.range(x.ndim) if a not in front]
     flat = ops.reshape(ops.transpose(x, (*front, *rest)), (-1, *[x.dims[a] for a in rest]))
-    batch = ops.shape(x)[:batch_dims]
-    row = ops.cast(places, "int64")
-    step = ops.convert_to_tensor(ops.shape(x)[axis], "int64")
-    for a in reversed(builtins.range(batch_dims)):
-        line = [1] * places.ndim
-        line[a] = -1
-        row = row + ops.reshape(ops.cast(ops.arange(batch[a]), "int64"), line) * step
-        step = step * ops.convert_to_tensor(batch[a], "int64")
+    sizes = [x.dims[a] for a in front]
+    lines = [
+        ops.reshape(
+            ops.arange(sizes[a]), [-1 if b == a else 1 for b in builtins.range(places.ndim)]
+        )
+        for a in builtins.range(batch_dims)
+    ]
+    row = joint_positions([*lines, places], sizes)
     chosen = ops.take(flat, row, 0)
     # The chosen axes stand behind the batch's now; they belong where the axis was.
     added = places.ndim - batch_dims
@@ -196,21 +199,26 @@ def gather_nd(params: Any, indices: Any, batch_dims: int = 0) -> Any:
     if batch_dims:
         raise ValueError("gather_nd: only batch_dims=0; graphc.gather has batch_dims")
     x, places = as_tensor(params), as_tensor(indices)
-    flat, depth = _flat_positions(places, x.dims, "gather_nd")
+    depth = _checked_depth(places, x.dims, "gather_nd")
+    if not depth:
+        return ops.broadcast_to(x, (*places.dims[:-1], *x.dims))
+    flat = joint_positions([places[..., axis] for axis in builtins.range(depth)], x.dims[:depth])
     return ops.take(ops.reshape(x, (-1, *x.dims[depth:])), flat, 0)
 
 
-def _flat_positions(places: Tensor, shape: Any, function: str) -> tuple[Tensor, int]:
-    """Positions in the first axes as positions in the one axis that these make."""
+def _checked_depth(places: Tensor, shape: Any, function: str) -> int:
+    """How many axes positions are in.
+
+    Raises:
+        ShapeError: There are not so many, or a position that is known is outside its axis.
+    """
     depth = places.dims[-1]
     sizes = [*shape][: depth if isinstance(depth, int) else 0]
     if not isinstance(depth, int) or depth > len(shape):
         raise ShapeError(f"{function}: positions of length {depth} in a shape {tuple(shape)}")
-    flat = ops.zeros_like(places[..., 0]) if depth else ops.zeros(places.dims[:-1], "int32")
     for axis, dim in enumerate(sizes):
         _check_range(places[..., axis], dim, axis, function)
-        flat = flat * dim + places[..., axis]
-    return flat, depth
+    return depth
 
 
 @takes_name
@@ -223,13 +231,10 @@ def scatter_nd(indices: Any, updates: Any, shape: Any) -> Any:
         updates: What is added there, ``(..., rest of the shape)``.
         shape: The result's shape.
     """
-    places, added = as_tensor(indices), as_tensor(updates)
+    places = as_tensor(indices)
     sizes = _integers(shape)
-    depth = places.shape[-1]
-    _flat_positions(places, sizes, "scatter_nd")
-    return ops.scatter(
-        ops.reshape(places, (-1, depth)), ops.reshape(added, (-1, *sizes[depth:])), sizes
-    )
+    _checked_depth(places, sizes, "scatter_nd")
+    return ops.scatter(places, updates, sizes)
 
 
 @takes_name
@@ -252,17 +257,9 @@ def tensor_scatter_nd_update(tensor: Any, indices: Any, updates: Any) -> Any:
     Where a position is named twice, the last of its values counts.
     """
     x, places, values = as_tensor(tensor), as_tensor(indices), as_tensor(updates)
-    flat, depth = _flat_positions(places, x.dims, "tensor_scatter_nd_update")
-    flat = ops.reshape(flat, (-1,))
-    # Each value's number, the largest for each position: then one gather gives the result.
-    count = flat.dims[0]
-    rows = ops.reshape(x, (-1, *x.dims[depth:]))
-    numbers = ops.arange(count) + 1
-    last = ops.segment_max(numbers, flat, known_sizes(rows, "tensor_scatter_nd_update")[0])
-    found = last > 0
-    new = ops.take(ops.reshape(values, (-1, *x.dims[depth:])), ops.where(found, last - 1, 0), 0)
-    shape = (-1, *[1] * (rows.ndim - 1))
-    return ops.reshape(ops.where(ops.reshape(found, shape), new, rows), x.dims)
+    depth = _checked_depth(places, x.dims, "tensor_scatter_nd_update")
+    rows = ops.reshape(values, (-1, *x.dims[depth:]))
+    return ops.scatter_update(x, ops.reshape(places, (-1, depth)), rows)
 
 
 class IndexedSlices:
@@ -304,27 +301,29 @@ class IndexedSlices:
 @operation
 def tensor_scatter_nd_max(tensor: Any, indices: Any, updates: Any) -> Any:
     """A tensor with the larger of what it has and the values at positions (see `scatter_nd`)."""
-    x, places, values = as_tensor(tensor), as_tensor(indices), as_tensor(updates)
-    flat, depth = _flat_positions(places, x.dims, "tensor_scatter_nd_max")
-    rows = ops.reshape(x, (-1, *x.dims[depth:]))
-    count = known_sizes(rows, "tensor_scatter_nd_max")[0]
-    new = ops.reshape(values, (-1, *x.dims[depth:]))
     # For a position that is not named it is the least number there is.
-    largest = ops.segment_max(new, ops.reshape(flat, (-1,)), count)
-    return ops.reshape(ops.maximum(rows, largest), x.dims)
+    return _scattered(tensor, indices, updates, ops.segment_max, ops.maximum, "max")
 
 
 @takes_name
 @operation
 def tensor_scatter_nd_min(tensor: Any, indices: Any, updates: Any) -> Any:
     """A tensor with the smaller of what it has and the values at positions (see `scatter_nd`)."""
+    return _scattered(tensor, indices, updates, ops.segment_min, ops.minimum, "min")
+
+
+def _scattered(tensor: Any, indices: Any, updates: Any, among: Any, between: Any, name: str) -> Any:
+    """Values at positions, put together ``among`` each other, and with what was there."""
+    function = f"tensor_scatter_nd_{name}"
     x, places, values = as_tensor(tensor), as_tensor(indices), as_tensor(updates)
-    flat, depth = _flat_positions(places, x.dims, "tensor_scatter_nd_min")
+    depth = _checked_depth(places, x.dims, function)
+    axes = builtins.range(depth)
+    flat = joint_positions([places[..., axis] for axis in axes], x.dims[:depth])
     rows = ops.reshape(x, (-1, *x.dims[depth:]))
-    count = known_sizes(rows, "tensor_scatter_nd_min")[0]
+    count = known_sizes(rows, function)[0]
     new = ops.reshape(values, (-1, *x.dims[depth:]))
-    smallest = ops.segment_min(new, ops.reshape(flat, (-1,)), count)
-    return ops.reshape(ops.minimum(rows, smallest), x.dims)
+    found = among(new, ops.reshape(flat, (-1,)), count)
+    return ops.reshape(between(rows, found), x.dims)
 
 
 @takes_name

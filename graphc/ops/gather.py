@@ -10,6 +10,7 @@ import numpy as np
 
 from graphc.errors import DTypeError, ShapeError, UnsupportedError
 from graphc.ir import (
+    Graph,
     Node,
     Op,
     Sample,
@@ -23,7 +24,7 @@ from graphc.ir import (
 )
 from graphc.ir.dims import Dim, Shape, product, shape_text
 from graphc.ops.choice import Where
-from graphc.ops.elementwise import Add, cast
+from graphc.ops.elementwise import Add, Min, cast
 from graphc.ops.family import NUMBERS, like
 from graphc.ops.logic import And, Equal
 from graphc.ops.movement import Iota, Size, insert_axis, reshape_to
@@ -255,34 +256,60 @@ def scatter_along_axis(y: Value, indices: Value, axis: int, shape: Shape) -> Val
     return reshape_to(ScatterAdd(0, product(shape))(position, y), shape)
 
 
+def joint_position(indices: Sequence[Value], sizes: Sequence[Dim]) -> Value:
+    """Positions along several axes as those along the one axis that these make, as int64.
+
+    Negative indices count from the end of their axis. Where one of them is outside its axis, so is
+    the result: it is a far negative number, never the place of another element.
+
+    Args:
+        indices: Integers for each axis, of shapes that broadcast.
+        sizes: The sizes of the axes; there is at least one.
+    """
+    position, known = _on_axis(indices[0], sizes[0])
+    for index, dim in zip(indices[1:], sizes[1:], strict=True):
+        place, inside = _on_axis(index, dim)
+        position = position * _size_of(index.graph, dim) + place
+        known = And()(known, inside)
+    return _none_unless(known, position)
+
+
 def _flat_position(indices: Value, axis: int, shape: Shape) -> Value:
     """The place in row-major order of what each index means; a far negative one for none."""
     graph = indices.graph
-    lines = tuple(
-        indices.shape[a] if a == axis or shape[a] == 1 else shape[a] for a in range(len(shape))
-    )
-
-    def size(a: int) -> Value:
-        dim = shape[a]
-        if isinstance(dim, int):
-            return graph.constant(dim, "int64")
-        return Size((0,), "int64")(graph.apply(Iota((dim,), 0)))
-
-    wide = cast(indices, "int64")
-    wide = Where()(wide < 0, wide + size(axis), wide)
-    known = And()(wide >= 0, wide < size(axis))
-    position: Value = like(wide, 0)
-    for a in range(len(shape)):
+    along, known = _on_axis(indices, shape[axis])
+    position: Value = like(along, 0)
+    for a, dim in enumerate(shape):
         line: list[Dim] = [1] * len(shape)
-        line[a] = lines[a]
+        line[a] = dim
         if a == axis:
-            place = wide
-        elif shape[a] == 1:
-            place = like(wide, 0)
+            place = along
+        elif dim == 1:
+            place = like(along, 0)
         else:
             place = graph.apply(Iota(tuple(line), a, "int64"))
-        position = position * size(a) + place
-    # A position outside its line must not become one in the next line.
+        position = position * _size_of(graph, dim) + place
+    return _none_unless(known, position)
+
+
+def _on_axis(index: Value, dim: Dim) -> tuple[Value, Value]:
+    """Positions as int64, counted from the front, and which of them exist."""
+    size = _size_of(index.graph, dim)
+    if index.dtype == "uint64":  # int64 does not reach as far
+        index = Min()(index, like(index, 2**62))
+    wide = cast(index, "int64")
+    wide = Where()(wide < 0, wide + size, wide)
+    return wide, And()(wide >= 0, wide < size)
+
+
+def _size_of(graph: Graph, dim: Dim) -> Value:
+    if isinstance(dim, int):
+        return graph.constant(dim, "int64")
+    return Size((0,), "int64")(graph.apply(Iota((dim,), 0)))
+
+
+def _none_unless(known: Value, position: Value) -> Value:
+    """A position outside its axis must not become one in the next line."""
     return Where()(known, position, like(position, -(2**62)))
 
 

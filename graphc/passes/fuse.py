@@ -39,16 +39,8 @@ from graphc.passes.dead import copy_node, drop_dead
 from graphc.passes.order import GroupOrder
 from graphc.passes.recompute import recompute
 from graphc.passes.report import Report
-from graphc.passes.space import NoSpaceError, check, is_loop_node, is_source, is_squeeze
-
-#: What is repeated in every kernel that needs it if it is made of sources alone.
-_CHEAP = frozenset(
-    (
-        *("Expand", "Cast", "Add", "Sub", "Mul", "Div", "Neg", "Max", "Min"),
-        *("Equal", "NotEqual", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"),
-        *("And", "Or", "Xor", "Not", "Where"),
-    )
-)
+from graphc.passes.sources import separate_sources, source_closure
+from graphc.passes.space import NoSpaceError, check, is_loop_node
 
 #: Nodes in one body at most: beyond it registers spill and compile time grows.
 LARGEST_GROUP = 120
@@ -105,7 +97,7 @@ def fuse(graph: Graph, report: Report | None = None) -> Graph:
         graph: Without composite ops; those that are left stay nodes of their own.
         report: Told for each pair of neighbours whether they were fused, and why not.
     """
-    graph = _with_plain_sizes(drop_dead(graph))
+    graph = separate_sources(_with_plain_sizes(drop_dead(graph)))
     groups = Groups(graph, report or Report())
     for node in graph.nodes:
         groups.join_only_user(node)
@@ -153,7 +145,7 @@ class Groups:
         self.order = {node: i for i, node in enumerate(graph.nodes)}
         self.users = graph.users()
         self.outputs = set(graph.outputs.values())
-        self.sources = _source_closure(graph)
+        self.sources = source_closure(graph)
         self.loops = {node for node in graph.nodes if is_loop_node(node)} - set(self.sources)
         self.group = {node: i for node, i in self.order.items() if node not in self.sources}
         self.members: dict[int, list[Node]] = {i: [node] for node, i in self.group.items()}
@@ -307,16 +299,6 @@ class Groups:
             [*self.members[a], *self.members.pop(b)], key=self.order.__getitem__
         )
         self.before.merge(a, b)
-
-
-def _source_closure(graph: Graph) -> dict[Node, None]:
-    """The sources, and what is cheaply computed from sources alone."""
-    sources: dict[Node, None] = {}
-    for node in graph.nodes:
-        cheap = node.op.name in _CHEAP or is_squeeze(node)
-        if is_source(node) or (cheap and all(value.node in sources for value in node.inputs)):
-            sources[node] = None
-    return sources
 
 
 def _rebuild(graph: Graph, groups: Groups) -> Graph:

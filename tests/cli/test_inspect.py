@@ -186,10 +186,10 @@ def test_an_onnx_file(graphc: Run, files: Path) -> None:
     assert document["opsets"] == {"": 17}
     assert document["operations"]["Conv"] == 1
     weights = {tensor["name"]: tensor for tensor in document["tensors"]}
-    assert weights["classes/kernel"]["shape"] == [288, 10]
-    assert weights["classes/kernel"]["bytes"] == 4 * 2880
+    assert weights["small/classes/kernel"]["shape"] == [288, 10]
+    assert weights["small/classes/kernel"]["bytes"] == 4 * 2880
     text = graphc("inspect", files / "small.onnx").out
-    assert "written by" in text and "classes/kernel" in text
+    assert "written by" in text and "small/classes/kernel" in text
 
 
 def test_an_onnx_file_of_others(graphc: Run, tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """Gradients that somebody says, and computations that are done again."""
 
+import gc
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -242,6 +245,80 @@ def test_checkpoints_save_memory():
     assert saving < 0.6 * plain
 
 
+def waves(x, w):
+    for _ in range(6):
+        x = ops.tanh(ops.sin(x * w) + 0.1)
+    return x
+
+
+def memory_at_once(wrap, nested=False):
+    """Arrays that live before a gradient at once, at most while it is computed, and the result."""
+    x = as_tensor(np.linspace(-1, 1, 1000))
+    weights = [Variable(np.float64(1 + i / 10)) for i in range(8)]
+    block = wrap(waves)
+    pair = wrap(lambda x, v, w: block(block(x, v), w)) if nested else None
+
+    def run():
+        gc.collect()
+        tracemalloc.start()
+        with GradientTape() as tape:
+            y = x
+            for v, w in zip(weights[::2], weights[1::2], strict=True):
+                y = pair(y, v, w) if pair else block(block(y, v), w)
+            loss = ops.sum(y * y)
+        kept = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        found = tape.gradient(loss, weights)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return kept / x.data.nbytes, peak / x.data.nbytes, list(map(float, found))
+
+    run()  # plans are made
+    return run()
+
+
+def test_checkpoints_save_memory_at_once():
+    kept, peak, expected = memory_at_once(lambda f: f)
+    assert kept > 8 * 6 * 3  # x * w, sin, + 0.1, tanh
+    for nested in (False, True):
+        less_kept, less_peak, found = memory_at_once(checkpoint, nested)
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
+        assert less_kept < kept / 5 and less_peak < peak / 3
+
+
+def test_checkpoints_at_once_see_the_world_around():
+    outer, w = as_tensor(X), Variable(np.float64(1.5))
+    data = as_tensor(np.linspace(0, 1, 20000).reshape(5000, 4))
+    calls = []
+
+    def block(x):
+        calls.append(x.is_symbolic)
+        scale = outer * 2  # known, and recorded
+        mean = ops.mean(data, axis=0)
+        return ops.sin(x * scale + mean) * w
+
+    def gradients(block):
+        x = as_tensor(X + 1)
+        with GradientTape() as tape:
+            tape.watch([x, outer])
+            y = block(block(x))
+        return [array(dx) for dx in tape.gradient(y, [x, outer, w])]
+
+    for mine, plain in zip(gradients(checkpoint(block)), gradients(block), strict=True):
+        np.testing.assert_allclose(mine, plain, rtol=1e-12)
+    assert calls == [True, True, False, False]
+    checkpoint(block)(as_tensor(X))
+    assert calls[4:] == [False]  # no tape records
+
+
+def test_checkpoints_of_what_looks_at_elements():
+    def block(x):
+        return ops.sin(x) if float(ops.sum(x)) > 0 else ops.cos(x)
+
+    np.testing.assert_allclose(gradient_of(checkpoint(block), X), np.cos(X), rtol=1e-12)
+    np.testing.assert_allclose(gradient_of(checkpoint(block), -X), -np.sin(-X), rtol=1e-12)
+
+
 def test_checkpoints_with_random_numbers():
     from graphc import keras
 
@@ -254,10 +331,11 @@ def test_checkpoints_with_random_numbers():
     def drop(x):
         return x * keras.random.normal((3, 4), dtype="float64", seed=generator)
 
-    first, second = array(f(X)), array(f(X))
+    plain = grad(lambda x: ops.sum(checkpoint(drop)(x) * x))
+    first, second, third = array(f(X)), array(f(X)), array(plain(X))
     assert not np.allclose(first, second)
     other = keras.random.SeedGenerator(1)
-    for found in (first, second):  # the same numbers in both passes
+    for found in (first, second, third):  # the same numbers in both passes
         noise = keras.random.normal((3, 4), dtype="float64", seed=other)
         np.testing.assert_allclose(found, 2 * X * array(noise), rtol=1e-9)
 

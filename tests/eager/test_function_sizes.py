@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import graphc
 from graphc.eager.function import function
 from graphc.eager.spec import TensorSpec
 from graphc.errors import DTypeError, ShapeError
@@ -136,3 +137,36 @@ def test_an_input_signature_whose_sizes_are_needed():
         lambda x: sum(x[i] for i in range(x.shape[0])), input_signature=[TensorSpec([None])]
     )
     assert [float(f(array(n))) for n in (2, 3, 2)] == [3, 6, 3]
+
+
+@pytest.mark.parametrize(
+    "name, f",
+    [
+        ("one_hot", lambda n: ops.one_hot(np.array([0, 2, -1, 9]), n)),
+        ("one_hot in front", lambda n: ops.one_hot(np.array([[0], [2]]), n, 0, "int32")),
+        ("tf.one_hot", lambda n: graphc.one_hot(np.array([0, 2]), n, 2.0, -1.0)),
+        ("multi_hot", lambda n: ops.multi_hot(np.array([0, 2]), n)),
+        ("slice", lambda n: ops.slice(np.arange(9), (1,), (n,))),
+        ("reshape", lambda n: ops.reshape(np.zeros((2, 0)), (0, n))),
+        ("scatter", lambda n: ops.scatter(np.array([[0], [-1]]), np.array([1.0, 2.0]), (n,))),
+        ("segments", lambda n: ops.segment_sum(np.array([1.0, 2.0]), np.array([0, 1]), n)),
+        ("eye", lambda n: ops.eye(n)),
+        ("causal", lambda n: ops.arange(n)[:, None] >= ops.arange(n)),
+    ],
+)
+def test_sizes_of_what_is_made_of_known_tensors(name, f):
+    g = function(lambda x: f(ops.shape(x)[1]))
+    concrete = g.get_concrete_function(TensorSpec([None, None]))
+    for size in (4, 3, 7, 1):
+        found, expected = np.asarray(concrete(array(2, size))), np.asarray(f(size))
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_classes_have_to_be_a_size():
+    for classes in (None, 2.5):
+        with pytest.raises(ShapeError, match="one_hot: a size should be an integer"):
+            ops.one_hot([0, 1], classes)
+    f = function(lambda n: ops.one_hot([0, 1], n))
+    with pytest.raises(ShapeError, match="one_hot: a size should be an integer"):
+        f(np.int32(3))

@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from graphc.eager import GradientTape, Variable, as_tensor
 from graphc.eager.function import function
+from graphc.eager.spec import TensorSpec
 from graphc.errors import DataDependentControlFlowError, ShapeError
 from graphc.keras import ops
 
@@ -205,3 +206,28 @@ def test_an_assigned_part_is_a_new_value_to_a_tape():
         assert float(y) == 81 + 4 + 9
         np.testing.assert_array_equal(dv.numpy(), [0, 18, 4, 6])
         assert dx is None
+
+
+def test_programs_never_read_other_elements():
+    x = np.arange(12, dtype="float32").reshape(3, 4)
+    rows = np.array([0, 2, -1, 3, 0, -4, 1, -1])
+    columns = np.array([1, -1, -4, 0, 4, 0, -5, 3])
+    expected = [
+        x[place] if np.all(np.abs(np.add(place, 0.5)) <= x.shape) else np.nan
+        for place in zip(rows, columns, strict=True)
+    ]
+    pairs = function(lambda x, rows, columns: x[rows, columns])
+    np.testing.assert_array_equal(pairs(x, rows, columns), expected)
+    single = function(lambda x, rows: x[rows])
+    np.testing.assert_array_equal(single(x, np.array([-4, -3, 3]))[:, 0], [np.nan, 0, np.nan])
+    with pytest.raises(ShapeError, match="outside a tensor"):
+        as_tensor(x)[rows, columns]
+
+
+def test_positions_along_axes_of_open_size():
+    pairs = function(lambda x, places: x[places, 0, places])
+    for size in (3, 5, 4):
+        x = np.arange(size * size, dtype="float32").reshape(size, 1, size)
+        places = np.array([0, -1, size])
+        found = pairs.get_concrete_function(TensorSpec([None, 1, None]), places)(x, places)
+        np.testing.assert_array_equal(found, [0, size * size - 1, np.nan])

@@ -202,6 +202,10 @@ class Stranger:
     set_model = set_params = on_train_batch_end = lambda self, *arguments: None
 
 
+class OwnTerminate(ours.TerminateOnNaN):
+    pass
+
+
 NEEDS = {
     "nothing": (None, ""),
     "history and bar": ([ours.History(), ours.ProgbarLogger()], ""),
@@ -217,7 +221,8 @@ NEEDS = {
     "backup by batch": (ours.BackupAndRestore("x", save_freq=3), "train"),
     "backup off": (ours.BackupAndRestore("x", save_freq=False), ""),
     "own checkpoint": (OwnCheckpoint("m.keras"), "train"),
-    "nan": (ours.TerminateOnNaN(), "train"),
+    "nan": (ours.TerminateOnNaN(), ""),
+    "own nan": (OwnTerminate(), "train"),
     "lambda epoch": (ours.LambdaCallback(on_epoch_end=print), ""),
     "lambda batch": (ours.LambdaCallback(on_train_batch_end=print), "train"),
     "lambda old": (ours.LambdaCallback(on_batch_begin=print), "train"),

@@ -361,7 +361,8 @@ def test_paths_of_weights_lead_through_the_layers():
     ]
     deep = keras.Sequential([layers.Dense(2, name="first"), layers.Dense(2, name="second")])
     deep.build((None, 3))
-    assert [weight.path for weight in deep.weights][::2] == ["first/kernel", "second/kernel"]
+    kernels = [weight.path for weight in deep.weights][::2]
+    assert kernels == [f"{deep.name}/first/kernel", f"{deep.name}/second/kernel"]
 
 
 def test_arrays_of_any_byte_order_and_width_are_data():
@@ -448,3 +449,114 @@ def test_parts_are_looked_up_anew():
     assert len(layer.variables) == 2
     del layer.named
     assert layer.variables == []
+
+
+def structures(k):
+    """Ways to build layers inside of each other, as functions of nothing."""
+    x = np.ones((2, 3), "float32")
+
+    class Outer(k.layers.Layer):
+        def __init__(self, inner, builds=False, **kwargs):
+            super().__init__(**kwargs)
+            self.inner = inner
+            self.builds = builds
+
+        def build(self, input_shape):
+            if self.builds:
+                self.inner.build(input_shape)
+
+        def call(self, inputs):
+            return self.inner(inputs)
+
+    class Plain(k.layers.Layer):
+        def __init__(self, inner, **kwargs):
+            super().__init__(**kwargs)
+            self.inner = inner
+
+        def call(self, inputs):
+            return self.inner(inputs)
+
+    class Net(k.Model):
+        def __init__(self, *parts, **kwargs):
+            super().__init__(**kwargs)
+            self.parts = list(parts)
+
+        def call(self, inputs):
+            for part in self.parts:
+                inputs = part(inputs)
+            return inputs
+
+    def dense(name="d"):
+        return k.layers.Dense(2, name=name)
+
+    def functional(part):
+        inputs = k.Input((3,))
+        return k.Model(inputs, part(inputs), name="f")
+
+    def called(layer):
+        layer(x)
+        return layer
+
+    def prebuilt():
+        layer = dense()
+        layer.build((None, 3))
+        return called(Plain(layer, name="o"))
+
+    return {
+        "built inside build": lambda: called(Outer(dense(), True, name="o")),
+        "built inside call": lambda: called(Outer(dense(), name="o")),
+        "no build": lambda: called(Plain(Plain(dense(), name="p"), name="o")),
+        "mixed": lambda: called(Plain(Outer(dense(), True, name="p"), name="o")),
+        "built before": prebuilt,
+        "net": lambda: called(Net(dense("a"), Plain(dense(), name="o"), name="n")),
+        "net in a net": lambda: called(Net(Net(dense(), name="i"), name="n")),
+        "sequential": lambda: called(
+            k.Sequential([dense("a"), Plain(dense(), name="o")], name="s")
+        ),
+        "with an input": lambda: k.Sequential([k.Input((3,)), Plain(dense(), name="o")], name="s"),
+        "functional": lambda: functional(Plain(dense(), name="o")),
+        "sequential in functional": lambda: functional(k.Sequential([dense()], name="s")),
+        "net in functional": lambda: functional(Net(dense(), name="n")),
+        "sequential in a net": lambda: called(Net(k.Sequential([dense()], name="s"), name="n")),
+        "functional in a net": lambda: called(Net(functional(dense()), name="n")),
+    }
+
+
+@pytest.mark.parametrize("name", structures(keras))
+def test_paths_are_those_of_keras(name, real_keras):
+    mine, theirs = (structures(k)[name]() for k in (keras, real_keras))
+    assert [v.path for v in mine.variables] == [v.path for v in theirs.variables]
+    assert mine.path == theirs.path
+    if name == "mixed":
+        assert mine.inner.inner.path == theirs.inner.inner.path == "o/p/d"
+
+
+def test_errors_know_the_layers_around():
+    class Inner(layers.Layer):
+        def build(self, input_shape):
+            self.w = self.add_weight(shape=(input_shape[-1],))
+
+        def call(self, inputs):
+            return inputs @ self.w
+
+    class Outer(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.inner = Inner(name="inner")
+
+        def call(self, inputs):
+            return keras.ops.matmul(self.inner(inputs), keras.ops.ones((7, 2)))
+
+    with pytest.raises(ShapeError, match=r'Inner "outer/inner": weight "None" cannot'):
+        Outer(name="outer")(keras.Input((None,)))
+
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__(name="net")
+            self.outer = Outer(name="outer")
+
+        def call(self, inputs):
+            return self.outer(inputs)
+
+    with pytest.raises(ShapeError, match='"net/outer"'):
+        Model().predict(np.ones((2, 3)))

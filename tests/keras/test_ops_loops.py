@@ -5,7 +5,7 @@ import pytest
 
 from graphc.autodiff import gradients as sweep
 from graphc.eager import Trace
-from graphc.errors import ShapeError, UnsupportedError
+from graphc.errors import DTypeError, ShapeError, UnsupportedError
 from graphc.ir import TensorType
 from graphc.keras import ops
 from tests.keras.comparing import check
@@ -151,6 +151,41 @@ PLACES = np.array([[0, 1], [2, 3], [-1, 0], [0, 1], [5, 5], [1, -9]], "int32")
 NEW = floats(6)
 
 
+def test_scatter(real_keras):
+    check(real_keras, "scatter", (PLACES, NEW, (3, 4)), {}, gradient=(1,))
+    rows = np.array([[[0], [-1]], [[3], [-4]]], "int64")
+    check(real_keras, "scatter", (rows, floats(2, 2, 4), (3, 4)), {}, gradient=(1,))
+    numbers = np.array([7, -2, 3], "int32")
+    check(real_keras, "scatter", (PLACES[:3], numbers, (2, 4)), {})
+    for sizes in ((3, 0), (0, 4)):
+        check(real_keras, "scatter", (PLACES, NEW, sizes), {})
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint32", "int64", "uint64"])
+def test_places_of_every_type(dtype):
+    limits = np.iinfo(dtype)
+    places = np.array([[1, 2], [limits.max, 0], [limits.min, 0], [0, limits.max]], dtype)
+    expected = np.zeros((300, 3), "float32")
+    for place, value in zip(places.tolist(), (1, 2, 4, 8), strict=True):
+        if -300 <= place[0] < 300 and -3 <= place[1] < 3:
+            expected[tuple(place)] += value
+    values = np.array([1, 2, 4, 8], "float32")
+    scattered = lambda p, v: ops.scatter(p, v, (300, 3))  # noqa: E731
+    changed = lambda p, v: ops.scatter_update(ops.zeros((300, 3)), p, v)  # noqa: E731
+    for function in (scattered, changed):
+        for found in (at_once(function, places, values), traced(function, places, values)):
+            assert_same(found, [expected])
+
+
+@pytest.mark.parametrize("backend", ["cpu", "onnxruntime"])
+def test_places_outside_in_programs(real_keras, backend):
+    theirs = np.asarray(real_keras.ops.scatter(PLACES, NEW, (3, 4)))
+    mine = traced(lambda p, v: ops.scatter(p, v, (3, 4)), PLACES, NEW, backend=backend)
+    assert_same(mine, [theirs])
+    theirs = np.asarray(real_keras.ops.scatter_update(X, PLACES, NEW))
+    assert_same(traced(ops.scatter_update, X, PLACES, NEW, backend=backend), [theirs])
+
+
 @pytest.mark.parametrize("reduction", [None, "add", "max", "min", "mul"])
 def test_scatter_update(real_keras, reduction):
     kwargs = {"reduction": reduction}
@@ -218,6 +253,10 @@ def test_slice_from_anywhere(real_keras, start):
     [
         (lambda: ops.scatter_update(X, PLACES, NEW, "sum"), ValueError, "`reduction` should be"),
         (lambda: ops.scatter_update(X, PLACES[0], NEW), ShapeError, r"should be integers \(n, k\)"),
+        (lambda: ops.scatter(PLACES, NEW, (3,)), ShapeError, "k at most the number of axes"),
+        (lambda: ops.scatter(PLACES, NEW[:2], (3, 4)), ShapeError, r"should have shape \[6\]"),
+        (lambda: ops.scatter(PLACES * 1.0, NEW, (3, 4)), DTypeError, "should be integers"),
+        (lambda: ops.scatter(PLACES, NEW, (3, -4)), ShapeError, "cannot be negative"),
         (lambda: ops.scatter_update(X, PLACES, NEW[:2]), ShapeError, r"have shape \(6,\)"),
         (lambda: ops.slice(X, [0], (1, 1)), ShapeError, "2 axes need as many starts"),
         (lambda: ops.slice(X, [0, 0], (4, 1)), ShapeError, "axis 0 of shape .* has no 4"),

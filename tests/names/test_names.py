@@ -427,3 +427,30 @@ def test_devices_and_threads():
         tf.config.config.threads = before
     with pytest.raises(AttributeError):
         tf.config.nothing_of_the_kind  # noqa: B018
+
+
+def test_positions_outside_are_no_other_elements():
+    x = np.arange(12, dtype="float32").reshape(3, 4)
+    places = np.array([[0, 4], [2, 3], [1, -5]])
+    with pytest.raises(ShapeError, match="gather_nd: index -5 is outside axis 1 of size 4"):
+        tf.gather_nd(x, places)
+    found = tf.function(tf.gather_nd)(x, places)
+    np.testing.assert_array_equal(found, [np.nan, 11, np.nan])
+    with pytest.raises(ShapeError, match="scatter_nd"):
+        tf.scatter_nd(places, np.ones(3, "float32"), (3, 4))
+    found = tf.function(lambda p: tf.scatter_nd(p, np.ones(3, "float32"), (3, 4)))(places)
+    np.testing.assert_array_equal(found, np.equal(x, 11))
+    found = tf.function(lambda p: tf.tensor_scatter_nd_update(x, p, -np.ones(3, "float32")))(places)
+    np.testing.assert_array_equal(found, np.where(x == 11, -1, x))
+    batched = tf.function(lambda x, p: tf.gather(x, p, batch_dims=1))
+    found = batched(x, np.array([[0], [4], [3]]))
+    np.testing.assert_array_equal(found, [[0], [np.nan], [11]])
+
+
+def test_numbers_of_segments_and_classes_that_there_are_not():
+    rows, ids = np.array([1.0, 2.0, 4.0], "float32"), np.array([0, -1, 2])
+    np.testing.assert_array_equal(tf.math.unsorted_segment_sum(rows, ids, 3), [1, 0, 4])
+    np.testing.assert_array_equal(tf.math.unsorted_segment_sum(rows, ids, 2), [1, 0])
+    for labels in ([0, 3], [0, -1]):
+        with pytest.raises(ShapeError):
+            tf.math.confusion_matrix(labels, [0, 1], num_classes=3)

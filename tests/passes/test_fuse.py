@@ -325,3 +325,29 @@ def test_what_holds_a_kernel_together_is_not_moved() -> None:
     received = runtime.compile(Program(graph), "cpu", 1).run(data, {})
     for name, array in expected.items():
         np.testing.assert_allclose(received[name], array, rtol=1e-4)
+
+
+def test_one_source_along_two_loops() -> None:
+    graph = parsed(
+        """
+        input %x : float32[n]
+        %0 = Iota() {shape=[n]} : int32[n]
+        %1 = Cast(%0) {dtype="float32"}
+        %2 = Reshape(%1) {shape=[n, 1]}
+        %3 = LessOrEqual(%2, %1)
+        %4 = Cast(%3) {dtype="float32"}
+        %5 = Mul(%4, %x)
+        %6 = Add(%5, %1)
+        output y = %6
+        output mask = %3
+        """
+    )
+    verify(fuse(graph))
+    executable = runtime.compile(Program(graph), "cpu")
+    for size in (1, 3, 40):
+        x = np.linspace(1, 2, size).astype("float32")
+        line = np.arange(size, dtype="float32")
+        mask = line[:, None] <= line
+        found = executable.run({"x": x}, {})
+        np.testing.assert_array_equal(found["mask"], mask)
+        np.testing.assert_array_equal(found["y"], mask * x + line)

@@ -30,8 +30,8 @@ class CallbackList(Callback):
     Example:
         >>> callbacks = keras.callbacks.CallbackList([keras.callbacks.TerminateOnNaN()])
         >>> callbacks.on_train_begin()
-        >>> callbacks.needs_train_batches
-        True
+        >>> callbacks.needs_train_batches, callbacks.watches_loss
+        (False, True)
     """
 
     def __init__(
@@ -107,6 +107,24 @@ class CallbackList(Callback):
             for callback in self.callbacks
             for name in _BATCH_HOOKS[phase]
         )
+
+    @property
+    def watches_loss(self) -> bool:
+        """Whether some callback has to hear of the first batch whose loss is NaN or infinite."""
+        return any(getattr(callback, "watches_loss", False) for callback in self.callbacks)
+
+    def notice_invalid_loss(self, batch: int, logs: Logs | None = None) -> None:
+        """Tell the callbacks that watch the loss of a batch whose loss is NaN or infinite.
+
+        For a trainer that runs many batches at once, in place of the batch hooks.
+
+        Args:
+            batch: the batch's number in the epoch.
+            logs: the results so far.
+        """
+        for callback in self.callbacks:
+            if getattr(callback, "watches_loss", False):
+                callback.on_batch_end(batch, python_logs(logs))
 
     @property
     def shows_progress(self) -> bool:

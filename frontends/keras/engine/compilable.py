@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from graphc.config import config
 from graphc.eager.tensor import Tensor, as_tensor, cast
 from graphc.keras import ops, optimizers
 from graphc.keras.engine import arguments
 from graphc.keras.engine.compilation import Compilation
 from graphc.keras.engine.data import Rows, make_rows, unpack
+from graphc.keras.engine.eager_steps import EagerSteps
 from graphc.keras.engine.programs import CompiledProgram
 from graphc.keras.engine.step_methods import StepMethods
 from graphc.keras.engine.steps import Steps, batch_size_of
@@ -32,6 +34,7 @@ class Compilable(StepMethods):
     loss: Any = None
     compile_arguments: dict[str, Any] | None = None
     compilation: Compilation | None = None
+    _run_eagerly: bool = False
 
     # --------------------------------------------------------------------------------- compile
 
@@ -59,10 +62,12 @@ class Compilable(StepMethods):
                 outputs.
             loss_weights: Factors of the outputs' losses: a list or dict.
             weighted_metrics: Like ``metrics``, but sample weights count.
-            run_eagerly: Accepted for compatibility; steps are always compiled.
+            run_eagerly: Whether the Python code of a step runs for every batch, on tensors that
+                have elements: to print them, to step through it, or to compute with NumPy in it.
             steps_per_execution: Accepted for compatibility; as many steps run in one call as
                 possible.
-            jit_compile: Accepted for compatibility; steps are always compiled.
+            jit_compile: Accepted for compatibility; steps are always compiled, unless they run
+                eagerly.
             auto_scale_loss: Accepted for compatibility.
             sample_weight_mode: Keras 2's; sample weights may have a time axis anyway.
             backend: What runs the model: ``"cpu"``, ``"onnxruntime"`` or ``"reference"``;
@@ -83,7 +88,7 @@ class Compilable(StepMethods):
             "loss_weights": loss_weights,
             "metrics": metrics,
             "weighted_metrics": weighted_metrics,
-            "run_eagerly": run_eagerly,
+            "run_eagerly": bool(run_eagerly),
             "steps_per_execution": steps_per_execution,
             "jit_compile": jit_compile,
         }
@@ -92,7 +97,21 @@ class Compilable(StepMethods):
         self.compilation = Compilation(
             self.compile_arguments, backend, trained, lambda: getattr(self, "output_names", None)
         )
+        self._run_eagerly = bool(run_eagerly)
         self._steps.forget()
+
+    @property
+    def run_eagerly(self) -> bool:
+        """Whether steps run as Python code for every batch, rather than as a compiled program.
+
+        `compile` says so, or `graphc.config.run_functions_eagerly` for all functions; it may be
+        set, too.
+        """
+        return self._run_eagerly or config.functions_at_once
+
+    @run_eagerly.setter
+    def run_eagerly(self, value: bool) -> None:
+        self._run_eagerly = bool(value)
 
     @property
     def compiled(self) -> bool:
@@ -104,6 +123,8 @@ class Compilable(StepMethods):
         """The variables that training changes: those that were trainable at `compile`."""
         assert self.compilation is not None
         if self.compilation.trained is None:
+            if not self.built:  # nothing is decided before there are variables
+                return []
             self.compilation.trained = list(self.trainable_variables)  # type: ignore
         return list(self.compilation.trained)
 
@@ -114,8 +135,10 @@ class Compilable(StepMethods):
             object.__setattr__(self, "_compiled_steps", Steps(self))
         return self.__dict__["_compiled_steps"]
 
-    def steps_for(self, kind: str, rows: Rows) -> CompiledProgram:
-        """The compiled program of a kind for data like ``rows``; see `Steps.get`."""
+    def steps_for(self, kind: str, rows: Rows) -> CompiledProgram | EagerSteps:
+        """What runs steps of a kind for data like ``rows``; see `Steps.get` and `run_eagerly`."""
+        if self.run_eagerly:
+            return self._steps.at_once(kind, rows)
         return self._steps.get(kind, rows)
 
     # ------------------------------------------------------------------------------ overridable
@@ -237,7 +260,7 @@ class Compilable(StepMethods):
         if kind != "predict":
             self._check_compiled("lower")
         if data is not None:
-            return self.steps_for(kind, make_rows(*unpack(data))).program
+            return self._steps.get(kind, make_rows(*unpack(data))).program
         known = self._steps.latest(kind)
         if known is None:
             raise ValueError(
@@ -255,6 +278,8 @@ class Compilable(StepMethods):
 
     def _warn_of_changes(self) -> None:
         """Warn when a layer was frozen or thawed after `compile`."""
+        if not self.built:
+            return
         now = {id(v) for v in self.trainable_variables}  # type: ignore[attr-defined]
         trained = {id(v) for v in self.trained_variables}
         if now == trained:

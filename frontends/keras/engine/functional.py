@@ -60,6 +60,7 @@ class Functional(Model):
         **kwargs: Any,
     ):
         super().__init__(name=name, trainable=trainable, **kwargs)
+        self._settled_path()
         self.inputs_structure = tree.map_structure(_as_input, inputs)
         self.outputs_structure = outputs
         self.inputs: list[KerasTensor] = keras_tensors(self.inputs_structure)

@@ -14,7 +14,7 @@ from graphc.errors import DataDependentControlFlowError, DimensionMismatchError
 from graphc.ir import Location, TensorType, dims
 from graphc.keras import tree
 from graphc.keras.engine import call_context
-from graphc.keras.engine.naming import unique_name
+from graphc.keras.engine.naming import current_path, unique_name
 
 
 class KerasTensor(Operators):
@@ -188,12 +188,25 @@ def record(
     return outputs
 
 
-def infer(call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """KerasTensors of the types that ``call`` returns; it is traced in a scratch graph."""
+def infer(
+    call: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    around: str | None = None,
+) -> Any:
+    """KerasTensors of the types that ``call`` returns; it is traced in a scratch graph.
+
+    Args:
+        call: What is traced.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+        around: The path of the layer inside which it is called; the current one by default.
+    """
+    path = current_path() if around is None else around
     equal: dict[str, dims.Dim] = {}
     while True:
         try:
-            return _infer(call, args, kwargs, equal)
+            return _infer(call, args, kwargs, path, equal)
         except DimensionMismatchError as mismatch:
             # Two sizes left open meet where they have to agree: take them as one and try again.
             equal = unify(equal, mismatch)
@@ -203,9 +216,10 @@ def _infer(
     call: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    path: str,
     equal: dict[str, dims.Dim],
 ) -> Any:
-    with Trace("shapes") as trace, call_context.apart():
+    with Trace("shapes") as trace, trace.graph.at(Location(path)), call_context.apart():
         placeholders: dict[int, Tensor] = {}
 
         def placeholder(tensor: KerasTensor) -> Tensor:

@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from graphc.keras.engine.keras_tensor import (
     keras_tensors,
     record,
 )
-from graphc.keras.engine.naming import automatic_name
+from graphc.keras.engine.naming import automatic_name, current_path, path_entered
 from graphc.keras.engine.parts import Parts
 from graphc.keras.metrics.reduction import Mean
 
@@ -66,9 +66,8 @@ class Layer(Parts):
     #: The functional calls of this layer, oldest first.
     inbound_nodes: list[Node]
     _auto_arguments: tuple[tuple[Any, ...], dict[str, Any]]
-    # Whether its name stands before the paths of the variables of layers that it builds: models
-    # do without, as layers have names of their own in them.
-    _leads_paths: ClassVar[bool] = True
+    # The path of the layer inside which it was built or called first; None before that.
+    _parent_path: str | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
         if len(args) == 1 and isinstance(args[0], KerasTensor):
@@ -159,7 +158,8 @@ class Layer(Parts):
         named = {key: _map_shapes(placeholder, shape) for key, shape in kwargs.items()}
         if not self.built:
             self._build_from(tuple(inputs), named)
-        outputs = infer(self._call_in_scope, tuple(inputs), named)
+        around = current_path() if self._parent_path is None else self._parent_path
+        outputs = infer(self._call_in_scope, tuple(inputs), named, around)
         return tree.map_structure(lambda tensor: tensor.shape, outputs)
 
     def get_config(self) -> dict[str, Any]:
@@ -205,7 +205,7 @@ class Layer(Parts):
             self._fill_mask(args, kwargs)
         training = self._resolve_training(kwargs)
         trace = current_trace()
-        with call_context.entered(training) as context:
+        with call_context.entered(training) as context, path_entered(self._settled_path()):
             if trace is None and self._remat_scope is None:
                 outputs = self.call(*args, **kwargs)
             else:
@@ -335,9 +335,7 @@ class Layer(Parts):
     def _build_from(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Build for the shapes of the tensors of a call."""
         # Several parameters, as of `build(self, query_shape, key_shape)`, name arguments of call.
-        arguments = {**dict(zip(self._call_parameters, args, strict=False)), **kwargs}
-        arguments.pop("mask", None)
-        shapes = {k: _shapes_of(v) for k, v in arguments.items() if _is_tensor_structure(v)}
+        shapes = self._argument_shapes(args, kwargs)
         parameters = [
             p.name
             for p in inspect.signature(self.build).parameters.values()
@@ -353,6 +351,12 @@ class Layer(Parts):
             else:
                 self.build(**named)
         self.built = True
+
+    def _argument_shapes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The shapes of the tensors among the arguments of `call`, by the arguments' names."""
+        arguments = {**dict(zip(self._call_parameters, args, strict=False)), **kwargs}
+        arguments.pop("mask", None)
+        return {k: _shapes_of(v) for k, v in arguments.items() if _is_tensor_structure(v)}
 
     def add_weight(
         self,
@@ -398,7 +402,7 @@ class Layer(Parts):
         )
         if any(size is None or not isinstance(size, (int, np.integer)) for size in shape):
             raise ShapeError(
-                f'{type(self).__name__} "{self.name}": weight "{name}" cannot have shape {shape}: '
+                f'{type(self).__name__} "{self.path}": weight "{name}" cannot have shape {shape}: '
                 "every size has to be known; give the input a fixed size along that axis"
             )
         dtype = get_policy(dtype).variable_dtype if dtype else self.variable_dtype
@@ -408,11 +412,11 @@ class Layer(Parts):
                 value = initializers.get(initializer or default)(shape, dtype=dtype)
             except MemoryError as error:
                 raise MemoryError(
-                    f'{type(self).__name__} "{self.name}": weight "{name}" with shape {shape} does '
+                    f'{type(self).__name__} "{self.path}": weight "{name}" with shape {shape} does '
                     f"not fit into memory: {error}"
                 ) from None
         variable = Variable(value, dtype=dtype, trainable=trainable, name=name or "variable")
-        variable.path = f"{self.name}/{variable.name}"
+        variable.path = f"{self._settled_path()}/{variable.name}"
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
         self._own_variables.append(variable)
@@ -459,8 +463,14 @@ class Layer(Parts):
 
     @property
     def path(self) -> str:
-        """The name."""
-        return self.name
+        """The names of the layers around it, in which it was built first, and its own."""
+        return f"{self._parent_path}/{self.name}" if self._parent_path else self.name
+
+    def _settled_path(self) -> str:
+        """The path, which does not change from here on."""
+        if self._parent_path is None:
+            self._parent_path = current_path()
+        return self.path
 
     @property
     def input(self) -> Any:
@@ -524,14 +534,12 @@ def _building_once(build: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(build)
     def wrapper(self: Layer, *args: Any, **kwargs: Any) -> None:
         known = {id(variable) for variable in self.variables}
-        build(self, *args, **kwargs)
+        with path_entered(self._settled_path()):
+            build(self, *args, **kwargs)
         self.built = True
-        if self._leads_paths:
-            # Its own have the name in front already, and so have all after `super().build(...)`.
-            lead = f"{self.name}/"
-            for variable in self.variables:
-                if id(variable) not in known and not variable.path.startswith(lead):
-                    variable.path = lead + variable.path
+        for variable in self.variables:  # those that were made without a layer
+            if id(variable) not in known and not variable.path.startswith(f"{self.path}/"):
+                variable.path = f"{self.path}/{variable.path}"
         self._build_shapes = args[0] if len(args) == 1 and not kwargs else (args, kwargs)
         if self._initial_weights is not None:
             given, self._initial_weights = self._initial_weights, None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphc.eager.current import current_trace
 from graphc.keras import tree
 from graphc.keras.engine.keras2_methods import Keras2Methods
-from graphc.keras.engine.keras_tensor import KerasTensor, input_type
+from graphc.keras.engine.keras_tensor import KerasTensor, input_type, keras_tensors
 from graphc.keras.engine.layer import Layer
 from graphc.keras.engine.trainer import Trainer
 from graphc.keras.saving.persistence import Persistence
@@ -26,8 +27,6 @@ class Model(Trainer, Keras2Methods, Persistence, Layer):
         >>> x = Input(shape=(784,))
         >>> model = Model(x, Dense(10, activation="softmax")(x))
     """
-
-    _leads_paths = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional(args, kwargs):
@@ -99,6 +98,27 @@ class Model(Trainer, Keras2Methods, Persistence, Layer):
             finally:
                 object.__setattr__(self, "_tracing_build", False)
         self.built = True
+
+    def _build_from(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if not self._builds_in_call(args, kwargs):
+            super()._build_from(args, kwargs)
+
+    def _builds_in_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether the layers inside are built by a call that computes at once.
+
+        Then the model's code runs once, and may look at the elements of its tensors.
+        """
+        plain = type(self).build is Model.build and type(self).call is not Layer.call
+        return plain and current_trace() is None and not keras_tensors((args, kwargs))
+
+    def _call_in_scope(self, *args: Any, **kwargs: Any) -> Any:
+        if self.built or not self._builds_in_call(args, kwargs):
+            return super()._call_in_scope(*args, **kwargs)
+        shapes = self._argument_shapes(args, kwargs)
+        outputs = super()._call_in_scope(*args, **kwargs)
+        self._build_shapes = next(iter(shapes.values()), None)
+        self.built = True
+        return outputs
 
     def summary(
         self,

@@ -1,11 +1,36 @@
-"""Automatic names: ``dense``, ``dense_1``, ..., counted over the process as Keras counts them."""
+"""Names: ``dense``, ``dense_1``, ..., counted over the process as Keras counts them, and paths."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from contextvars import ContextVar
 
 _counts: Counter[str] = Counter()
+
+# The names of the layers that are being built or called, the outermost first.
+_path: ContextVar[str] = ContextVar("graphc_path", default="")
+
+#: The path of the layer that is being built or called; empty outside of all.
+current_path = _path.get
+
+
+class path_entered:  # noqa: N801 (used like a function, as `contextlib.closing` is)
+    """Inside the block this is the current path.
+
+    A class, since a generator takes three times as long, and every call of a layer enters it.
+    """
+
+    __slots__ = ("_path", "_token")
+
+    def __init__(self, path: str):
+        self._path = path
+
+    def __enter__(self) -> None:
+        self._token = _path.set(self._path)
+
+    def __exit__(self, *error: object) -> None:
+        _path.reset(self._token)
 
 
 def to_snake_case(name: str) -> str:

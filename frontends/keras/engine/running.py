@@ -9,8 +9,10 @@ import numpy as np
 
 from graphc.keras import tree
 from graphc.keras.callbacks import CallbackList
+from graphc.keras.engine.eager_steps import EagerSteps
 from graphc.keras.engine.feeds import BatchFeed, RowsFeed, Run
 from graphc.keras.engine.programs import CompiledProgram
+from graphc.keras.engine.watching import can_watch, is_invalid, run_until_invalid
 
 Feed = RowsFeed | BatchFeed
 
@@ -41,6 +43,11 @@ class Runner:
         self._begin = getattr(callbacks, f"on_{phase}_batch_begin")
         self._end = getattr(callbacks, f"on_{phase}_batch_end")
         self._progress = callbacks.progress
+        watches = kind == "train" and callbacks.watches_loss and not self._every_batch
+        self._every_batch |= watches and not can_watch(model)
+        self._watches_loss = watches and not self._every_batch
+        self._found_invalid_loss = False
+        self._notice_invalid_loss = callbacks.notice_invalid_loss
         self._stop_flag = {"train": "stop_training", "evaluate": "stop_evaluating"}.get(
             kind, "stop_predicting"
         )
@@ -53,8 +60,8 @@ class Runner:
         structure: Any = None
         for part in feed.epoch():
             compiled = self._model.steps_for(self._kind, part.rows)
-            structure = compiled.structure
             outputs = self._run_part(compiled, part)
+            structure = compiled.structure
             if self._kind == "predict":
                 collected.append(outputs)
             if self._stopped:
@@ -69,9 +76,10 @@ class Runner:
     @property
     def _stopped(self) -> bool:
         # A callback that hears of an epoch's end only cannot mean to stop within it.
-        return self._every_batch and getattr(self._model, self._stop_flag)
+        heard = self._every_batch or self._found_invalid_loss
+        return heard and getattr(self._model, self._stop_flag)
 
-    def _run_part(self, compiled: CompiledProgram, part: Run) -> list[np.ndarray]:
+    def _run_part(self, compiled: CompiledProgram | EagerSteps, part: Run) -> list[np.ndarray]:
         """Run over arrays, in as few native calls as hooks and the progress bar allow."""
         data, done, end = part.rows.arrays, part.begin, part.begin + part.steps
         results: dict[str, np.ndarray] = {}
@@ -83,7 +91,10 @@ class Runner:
             if self._every_batch:
                 self._begin(self.steps)
             started = time.perf_counter()
-            values = compiled.run_steps(data, part.batch_size, count, done, part.order, results)
+            if self._watches_loss:
+                values, count = run_until_invalid(compiled, part, done, count)  # type: ignore
+            else:
+                values = compiled.run_steps(data, part.batch_size, count, done, part.order, results)
             compiled.seconds_per_step = (time.perf_counter() - started) / count
             rows = slice(done * part.batch_size, (done + count) * part.batch_size)
             done += count
@@ -94,7 +105,7 @@ class Runner:
                 break
         return [array[: done * part.batch_size] for array in results.values()]
 
-    def _steps_per_call(self, compiled: CompiledProgram, largest: int) -> int:
+    def _steps_per_call(self, compiled: CompiledProgram | EagerSteps, largest: int) -> int:
         if self._every_batch:
             return 1
         if compiled.seconds_per_step is None:
@@ -104,7 +115,10 @@ class Runner:
         return max(1, min(wanted, largest) if self._shows_progress else wanted)
 
     def _report(
-        self, compiled: CompiledProgram, values: dict[str, Any], outputs: list[np.ndarray]
+        self,
+        compiled: CompiledProgram | EagerSteps,
+        values: dict[str, Any],
+        outputs: list[np.ndarray],
     ) -> None:
         """Take the metrics' values, and tell callbacks or the progress bar."""
         if self._kind != "predict":
@@ -114,8 +128,12 @@ class Runner:
             if self._kind == "predict":
                 logs = {"outputs": tree.pack_sequence_as(compiled.structure, outputs)}
             self._end(self.steps - 1, logs)
-        elif self._shows_progress:
+            return
+        if self._shows_progress:
             self._progress(self.steps, self.logs or None)
+        if self._watches_loss and is_invalid(values):
+            self._found_invalid_loss = True
+            self._notice_invalid_loss(self.steps - 1, self.logs)
 
 
 def python_values(values: dict[str, Any]) -> dict[str, Any]:

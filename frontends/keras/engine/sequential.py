@@ -9,7 +9,7 @@ from graphc.keras.engine.input_layer import InputLayer
 from graphc.keras.engine.keras_tensor import KerasTensor
 from graphc.keras.engine.layer import Layer
 from graphc.keras.engine.model import Model
-from graphc.keras.engine.naming import unique_name
+from graphc.keras.engine.naming import path_entered, unique_name
 from graphc.keras.saving.registry import (
     CustomObjectScope,
     deserialize_keras_object,
@@ -78,7 +78,8 @@ class Sequential(Model):
                 self._stack.append(_input_for(shape, layer))
         self._stack.append(layer)
         if self._functional is not None:
-            end = layer(self._functional.outputs[0])
+            with path_entered(self._settled_path()):
+                end = layer(self._functional.outputs[0])
             self._functional = Functional(self._stack[0].output, end, name=self.name)
         elif isinstance(self._stack[0], InputLayer):
             self._connect()
@@ -209,8 +210,9 @@ class Sequential(Model):
         """Call the layers on the input and on each other's results."""
         first = self._stack[0]
         x = first.output
-        for layer in self._stack[1:]:
-            x = layer(x)
+        with path_entered(self._settled_path()):
+            for layer in self._stack[1:]:
+                x = layer(x)
         self._functional = Functional(first.output, x, name=self.name)
         self.built = True
 

@@ -13,6 +13,7 @@ from graphc.ir import TensorType
 from graphc.ir.dims import symbol
 from graphc.keras import tree
 from graphc.keras.engine.data import Rows
+from graphc.keras.engine.eager_steps import EagerSteps
 from graphc.keras.engine.programs import (
     CompiledProgram,
     Types,
@@ -27,7 +28,7 @@ from graphc.program import Program
 
 
 class Steps:
-    """The compiled programs of one model.
+    """The compiled programs of one model, and its steps as they are.
 
     Args:
         model: The model.
@@ -87,10 +88,17 @@ class Steps:
         found = [program for key, program in self._compiled.items() if key[0] == kind]
         return found[-1] if found else None
 
+    def at_once(self, kind: str, rows: Rows) -> EagerSteps:
+        """The steps of a kind for data like ``rows``, as Python code that runs for each batch."""
+        structure = (lambda: self._structure) if kind == "predict" else None
+        return EagerSteps(self._step(kind), rows, structure)
+
+    def _step(self, kind: str) -> Callable[[Any], dict[str, Tensor]]:
+        return {"predict": self._predict, "evaluate": self._evaluate, "train": self._train}[kind]
+
     def trace(self, kind: str, types: Types) -> tuple[Program, Mapping[str, Any]]:
         """The program of a kind for inputs of given types."""
-        step = {"predict": self._predict, "evaluate": self._evaluate, "train": self._train}[kind]
-        return trace_program(kind, types, step)
+        return trace_program(kind, types, self._step(kind))
 
     def types(self, kind: str, rows: Rows) -> Types:
         """The types of a program's inputs for given data.

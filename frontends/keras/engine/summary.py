@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from graphc.config import config
 from graphc.eager.variable import Variable
 from graphc.keras import tree
 from graphc.keras.engine.keras_tensor import Node
 from graphc.keras.engine.layer import Layer
+from graphc.keras.utils.io_utils import print_msg
 
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 
@@ -40,6 +42,8 @@ def print_summary(
     for operation in _in_range(operations, layer_range):
         for cells in _rows(operation, nodes, expand_nested, show_trainable, level=0):
             table.add_row(*cells)
+    if print_fn is None and not config.interactive_logging:
+        print_fn = print_msg
     if print_fn is None:
         _print(Console(highlight=False), model, table)
         return

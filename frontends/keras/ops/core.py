@@ -9,17 +9,15 @@ import numpy as np
 from graphc.eager import Tensor, apply, as_tensor, size_tensor
 from graphc.eager import cast as eager_cast
 from graphc.eager.custom import custom_gradient
-from graphc.errors import ShapeError
 from graphc.ir.dims import Dim, SymbolicDim
 from graphc.keras.ops.arguments import resolved_dtype
-from graphc.keras.ops.movement import reshape, stack
+from graphc.keras.ops.movement import stack
 from graphc.keras.ops.recording import operation
 from graphc.ops.barrier import StopGradient
-from graphc.ops.gather import ScatterAdd
 
 __all__ = [
     "cast", "convert_to_numpy", "convert_to_tensor", "copy", "custom_gradient", "dtype",
-    "is_tensor", "ndim", "scatter", "shape", "size", "stop_gradient",
+    "is_tensor", "ndim", "shape", "size", "stop_gradient",
 ]  # fmt: skip
 
 
@@ -119,26 +117,3 @@ def stop_gradient(variable: Any) -> Tensor:
     """The tensor itself, through which no gradient passes."""
     tensor = as_tensor(variable)
     return apply(StopGradient(), tensor) if tensor.is_symbolic else tensor
-
-
-@operation
-def scatter(indices: Any, values: Any, shape: Any) -> Tensor:
-    """Zeros of a shape with values added at positions.
-
-    Args:
-        indices: Positions, ``(n, k)``: in the first k axes of the result.
-        values: What to put there, ``(n, ...)``.
-        shape: The shape of the result; its first k sizes have to be known.
-    """
-    places, added = as_tensor(indices), as_tensor(values)
-    sizes = [int(dim) for dim in shape]
-    depth = places.dims[-1]
-    if not isinstance(depth, int) or depth > len(sizes):
-        raise ShapeError(f"scatter: positions of length {depth} in a shape {tuple(shape)}")
-    flat = as_tensor(0, places.dtype)
-    count = 1
-    for axis in range(depth):
-        flat = flat * sizes[axis] + places[..., axis]
-        count *= sizes[axis]
-    result = apply(ScatterAdd(0, count), flat, added)
-    return reshape(result, sizes)

@@ -259,13 +259,14 @@ def one_hot(
 
     Args:
         x: Integers.
-        num_classes: The size of the new axis.
+        num_classes: The size of the new axis: a number, or a size from ``keras.ops.shape``.
         axis: Where the new axis stands in the result.
         dtype: Element type of the result.
         sparse: Only False: there are no sparse tensors here.
 
     Raises:
         DTypeError: ``x`` holds no integers.
+        ShapeError: ``num_classes`` is no size, or is known only when a program runs.
         ValueError: ``sparse`` is True.
     """
     if sparse:
@@ -274,5 +275,6 @@ def one_hot(
     if indices.dtype == "bool" or not is_integer(indices.dtype):
         raise DTypeError(f"one_hot: needs integers. Received: dtype={indices.dtype}")
     place = one_axis(axis, indices.ndim + 1, "one_hot")
+    size = dim_of(num_classes, "one_hot")
     kind = resolved_dtype(dtype)
-    return apply_function(lambda v: graph_one_hot(v, num_classes, kind, place), indices)
+    return apply_function(lambda v: graph_one_hot(v, size, kind, place), indices)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
-from graphc.eager import Tensor, apply, as_tensor, cast, operate
+from graphc.eager import Tensor, apply, as_tensor, cast, operate, size_tensor
 from graphc.errors import ShapeError
+from graphc.ir.dims import Dim
+from graphc.keras.ops.arguments import dim_of
 from graphc.keras.ops.elementwise import logical_or, where
 from graphc.keras.ops.recording import operation
 from graphc.ops.gather import Scatter, ScatterAdd
@@ -14,15 +15,21 @@ from graphc.ops.scatter import ScatterMax, ScatterMin, ScatterMul
 
 __all__ = ["segment_max", "segment_min", "segment_prod", "segment_sum"]
 
+#: Types that reach as far as an axis does.
+_WIDE = ("int32", "int64", "uint32", "uint64")
 
-def combined(kind: type[Scatter], size: int, places: Tensor, rows: Tensor) -> Tensor:
+
+def combined(kind: type[Scatter], size: Dim, places: Tensor, rows: Tensor) -> Tensor:
     """Rows for the same place combined; those for places that do not exist are left out.
 
     These get a place of their own behind the others, which is cut off: so no runtime sees an index
     that it might refuse.
     """
-    outside = logical_or(operate("less", places, 0), operate("greater_equal", places, size))
-    return apply(kind(0, size + 1), where(outside, size, places), rows)[:size]
+    if places.dtype not in _WIDE:
+        places = cast(places, "int32")
+    behind = size_tensor(size, places.dtype)
+    outside = logical_or(operate("less", places, 0), operate("greater_equal", places, behind))
+    return apply(kind(0, size + 1), where(outside, behind, places), rows)[:size]
 
 
 def _segments(
@@ -42,7 +49,7 @@ def _segments(
                 "`num_segments` how many there are"
             )
         num_segments = int(number.numpy().max(initial=-1)) + 1
-    return combined(kind, operator.index(num_segments), number, rows)
+    return combined(kind, dim_of(num_segments, function), number, rows)
 
 
 @operation

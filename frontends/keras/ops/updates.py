@@ -5,21 +5,58 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphc.eager import Tensor, apply, as_tensor, cast
-from graphc.errors import ShapeError
+from graphc.eager import Tensor, apply, apply_function, as_tensor, cast
+from graphc.errors import DTypeError, ShapeError
 from graphc.ir import dims, is_integer
 from graphc.ir.dims import Dim
-from graphc.keras.ops.arguments import counted, filled_tensor, reshaped
+from graphc.keras.ops.arguments import counted, filled_tensor, reshaped, shape_of
 from graphc.keras.ops.elementwise import clip, logical_and, maximum, minimum, where
 from graphc.keras.ops.patches import known_size
 from graphc.keras.ops.recording import operation
-from graphc.ops.gather import Gather, ScatterAdd
+from graphc.keras.ops.segments import combined
+from graphc.ops.gather import Gather, ScatterAdd, joint_position
 from graphc.ops.movement import Pad
 from graphc.ops.scatter import ScatterMax, ScatterMin, ScatterMul
 
-__all__ = ["scatter_update", "slice_update"]
+__all__ = ["scatter", "scatter_update", "slice_update"]
 
 _REDUCTIONS = (None, "add", "max", "min", "mul")
+
+
+@operation
+def scatter(indices: Any, values: Any, shape: Any) -> Tensor:
+    """Zeros of a shape with values added at positions.
+
+    Args:
+        indices: Positions in the first k axes of the result, integers ``(..., k)``; negative ones
+            count from the end of their axis, and those outside are left out, as in Keras on JAX.
+        values: What to add there, ``(..., *shape[k:])``.
+        shape: The shape of the result; sizes may come from ``keras.ops.shape``.
+
+    Raises:
+        ShapeError: The positions or values do not fit.
+        DTypeError: The positions are no integers.
+
+    Example:
+        >>> keras.ops.scatter([[0, 1], [-1, 2]], [1.0, 5.0], (3, 3))
+    """
+    places, added = as_tensor(indices), as_tensor(values)
+    sizes = shape_of(shape, "scatter")
+    depth = places.dims[-1] if places.ndim else None
+    if not isinstance(depth, int) or depth > len(sizes):
+        raise ShapeError(
+            "scatter: `indices` should be integers (..., k), with k at most the number of axes of "
+            f"the result. Received: indices.shape={places.shape}, shape={shape}"
+        )
+    wanted = (*places.dims[:-1], *sizes[depth:])
+    if added.dims != wanted:
+        raise ShapeError(
+            f"scatter: `values` should have shape {dims.shape_text(wanted)}. "
+            f"Received: values.shape={added.shape}"
+        )
+    count = dims.product(sizes[:depth])
+    numbers = _numbers(places, sizes[:depth])
+    return reshaped(combined(ScatterAdd, count, numbers, added), sizes)
 
 
 @operation
@@ -70,40 +107,50 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
     return reshaped(cast(changed, x.dtype) if truth else changed, x.dims)
 
 
-def _numbers(places: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Positions as numbers of rows; one beyond the last row for those that are outside."""
-    number = as_tensor(0, "int32")
-    inside: Tensor | None = None
-    count = 1
-    for axis, size in enumerate(sizes):
-        place = cast(places[:, axis], "int32")
-        place = where(place < 0, place + size, place)
-        known = logical_and(place >= 0, place < size)
-        inside = known if inside is None else logical_and(inside, known)
-        number = number * size + place
-        count *= size
-    if inside is None:
-        return filled_tensor((places.dims[0],), 0, "int32")
-    return where(inside, number, count)
+def joint_positions(places: Sequence[Tensor], sizes: Sequence[Dim]) -> Tensor:
+    """Positions along several axes as positions along the one axis that these make.
+
+    Args:
+        places: Integers for each axis, of shapes that broadcast; negative ones count from the end.
+        sizes: The sizes of the axes.
+
+    Returns:
+        int64; a far negative number where a position is outside its axis.
+
+    Raises:
+        DTypeError: Positions are no integers.
+    """
+    for tensor in places:
+        if tensor.dtype == "bool" or not is_integer(tensor.dtype):
+            raise DTypeError(f"positions should be integers. Received: dtype={tensor.dtype}")
+    known = tuple(sizes)
+    return apply_function(lambda *values: joint_position(values, known), *places)
+
+
+def _numbers(places: Tensor, sizes: Sequence[Dim]) -> Tensor:
+    """Positions ``(..., k)`` as numbers of rows."""
+    if not sizes:
+        return filled_tensor(places.dims[:-1], 0, "int64")
+    return joint_positions([places[..., axis] for axis in range(len(sizes))], sizes)
 
 
 def _updated(rows: Tensor, numbers: Tensor, new: Tensor, reduction: str | None) -> Tensor:
     size = rows.dims[0]
     match reduction:
         case "add":
-            return rows + apply(ScatterAdd(0, size), numbers, new)
+            return rows + combined(ScatterAdd, size, numbers, new)
         case "mul":
-            return rows * apply(ScatterMul(0, size), numbers, new)
+            return rows * combined(ScatterMul, size, numbers, new)
         case "max":
-            return maximum(rows, apply(ScatterMax(0, size), numbers, new))
+            return maximum(rows, combined(ScatterMax, size, numbers, new))
         case "min":
-            return minimum(rows, apply(ScatterMin(0, size), numbers, new))
+            return minimum(rows, combined(ScatterMin, size, numbers, new))
     # Of several updates for a row the last: its number is the largest.
     order = counted(numbers.dims[0], "int32") + 1
-    last = apply(ScatterMax(0, size), numbers, order)
+    last = combined(ScatterMax, size, numbers, order)
     if new.dims[0] == 0:
         return rows
-    chosen = apply(Gather(0), new, maximum(last - 1, 0))
+    chosen = apply(Gather(0), new, maximum(last, 1) - 1)
     column = reshaped(last > 0, (size, *(1,) * (rows.ndim - 1)))
     return where(column, chosen, rows)
 

@@ -26,7 +26,7 @@ def compile_config(model: Any) -> dict[str, Any] | None:
     return {
         "optimizer": serialize_keras_object(model.optimizer),
         **config,
-        "run_eagerly": False,
+        "run_eagerly": arguments["run_eagerly"],
         "steps_per_execution": 1,
         "jit_compile": True,
     }
@@ -46,6 +46,7 @@ def compile_from(model: Any, config: Mapping[str, Any]) -> None:
         loss_weights=config.get("loss_weights"),
         metrics=_nested(config.get("metrics"), metrics.deserialize),
         weighted_metrics=_nested(config.get("weighted_metrics"), metrics.deserialize),
+        run_eagerly=bool(config.get("run_eagerly")),
     )
 
 
@@ -78,6 +79,7 @@ def compile_from_training_config(
     with CustomObjectScope(custom_objects):
         arguments = {name: upgrade_config(config.get(name)) for name in _NAMES}
         optimizer = config.get("optimizer_config")
+        arguments["run_eagerly"] = config.get("run_eagerly")
         compile_from(model, {**arguments, "optimizer": upgrade_config(optimizer)})
 
 
