@@ -1,5 +1,6 @@
 """Tensors and variables that compute at once, and the trace that turns the same code to graphs."""
 
+from graphc.eager.operation import operate
 from graphc.eager.tape import GradientTape, UnconnectedGradients
 from graphc.eager.tensor import (
     Tensor,
@@ -7,7 +8,6 @@ from graphc.eager.tensor import (
     apply_function,
     as_tensor,
     cast,
-    operate,
     size_tensor,
 )
 from graphc.eager.trace import Trace, computing_at_once, current_trace

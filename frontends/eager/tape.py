@@ -21,8 +21,9 @@ import numpy as np
 from graphc import autodiff
 from graphc.eager.current import add_tape, current_trace, remove_tape
 from graphc.eager.gradient_program import Entry, relevant_entries, run_gradient
+from graphc.eager.operation import operate
 from graphc.eager.plan import Plan
-from graphc.eager.tensor import Tensor, apply_function, as_tensor, operate
+from graphc.eager.tensor import Tensor, apply_function, as_tensor
 from graphc.eager.variable import Variable
 from graphc.errors import ShapeError
 from graphc.ir import Graph, Node, Value, dims, filled, is_inexact, numpy_dtype

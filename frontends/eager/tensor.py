@@ -12,24 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from graphc.config import config
 from graphc.eager.arrays import as_array
 from graphc.eager.cache import Cache
 from graphc.eager.current import current_tapes, current_trace
 from graphc.eager.elements import Elements
-from graphc.eager.indexing import (
-    Key,
-    get_item_value,
-    holds_open_size,
-    numpy_key,
-    parse_key,
-    update_item_value,
-)
 from graphc.eager.kind import Kind, kind_of
-from graphc.eager.operators import OPERATORS
 from graphc.eager.plan import Plan, function_key, make_plan, silence, with_line
 from graphc.eager.promotion import promote, standard_dtype
-from graphc.errors import DTypeError, ShapeError
+from graphc.errors import ShapeError
 from graphc.ir import (
     Graph,
     Op,
@@ -37,18 +27,12 @@ from graphc.ir import (
     Value,
     dims,
     dtype_name,
-    is_complex,
     is_float,
-    is_inexact,
-    is_integer,
     numpy_dtype,
     type_of,
 )
 from graphc.ops.barrier import StopGradient
-from graphc.ops.complex import magnitude
-from graphc.ops.elementwise import Cast, Div, Floor
-from graphc.ops.integers import integer_power, shift_left, shift_right
-from graphc.ops.linalg import matmul
+from graphc.ops.elementwise import Cast
 from graphc.ops.movement import Concat, Iota, Reshape, Size, Transpose
 
 
@@ -243,15 +227,7 @@ def promoted(*operands: Any) -> list[Tensor]:
 # ---------------------------------------------------------------------------------------- dispatch
 
 #: The plans of ops, functions and operators, by these and the types of their operands.
-_plans: Cache[tuple[Any, ...], Plan] = Cache(8192)
-_NUMBERS = frozenset([float, int, bool])
-#: What NumPy takes between brackets as it is.
-_BASIC = frozenset([int, slice, type(None), type(Ellipsis)])
-#: The ops of one operand that operators stand for.
-_UNARY = {"negative": "Neg", "absolute": "Abs", "logical_not": "Not", "round": "Round"}
-#: What arithmetic on bools is, and what takes them as 0 and 1.
-_BOOL_OPS = {"add": "Or", "multiply": "And"}
-_COUNTING = frozenset(["mod", "less", "less_equal", "greater", "greater_equal"])
+plans: Cache[tuple[Any, ...], Plan] = Cache(8192)
 
 
 def apply(op: Op, *tensors: Tensor) -> Any:
@@ -277,15 +253,15 @@ def apply(op: Op, *tensors: Tensor) -> Any:
         if form is None:
             form = tensor.kind = kind_of(tensor.data)
             if form is None:
-                return _apply_symbolic(op, tensors)
+                return apply_symbolic(op, tensors)
         key.append(form)
     whole = tuple(key)
-    plan = _plans.get(whole)
+    plan = plans.get(whole)
     if plan is None:
         plan = make_plan(op.name, lambda *values: op(*values), tensors)
         if plan.has_open_sizes:
-            return _apply_symbolic(op, tensors)
-        _plans.keep(whole, plan)
+            return apply_symbolic(op, tensors)
+        plans.keep(whole, plan)
     return run_plan(plan, tensors)
 
 
@@ -300,17 +276,17 @@ def apply_function(function: Any, *tensors: Tensor, **attributes: Any) -> Any:
         **attributes: Further arguments of the function.
     """
     if any(isinstance(tensor.data, Value) for tensor in tensors):
-        return _apply_symbolic(lambda *values: function(*values, **attributes), tensors)
+        return apply_symbolic(lambda *values: function(*values, **attributes), tensors)
     known = function_key(function, attributes)
     key = known and (known, *[kind_of(tensor.data) for tensor in tensors])
-    plan = _plans.get(key) if key else None
+    plan = plans.get(key) if key else None
     if plan is None:
         name = getattr(function, "__name__", "function")
         plan = make_plan(name, lambda *values: function(*values, **attributes), tensors)
         if plan.has_open_sizes:
-            return _apply_symbolic(lambda *values: function(*values, **attributes), tensors)
+            return apply_symbolic(lambda *values: function(*values, **attributes), tensors)
         if key:
-            _plans.keep(key, plan)
+            plans.keep(key, plan)
     return run_plan(plan, tensors)
 
 
@@ -346,10 +322,10 @@ def apply_plan(plan: Plan, tensors: Any) -> Any:
         results = tuple(values[0].graph.inline(plan.graph, list(values)).values())
         return results[0] if plan.single else results
 
-    return _apply_symbolic(inline, tensors)
+    return apply_symbolic(inline, tensors)
 
 
-def _apply_symbolic(function: Callable[..., Any], tensors: Any) -> Any:
+def apply_symbolic(function: Callable[..., Any], tensors: Any) -> Any:
     """What a function (or an op) gives on values of the graph that is traced."""
     trace = current_trace()
     own = [tensor.data.graph for tensor in tensors if isinstance(tensor.data, Value)]
@@ -379,233 +355,3 @@ def embedded(graph: Graph, tensor: Tensor) -> Value:
     for tape in tapes:
         tape.embed(tensor, value)
     return value
-
-
-# --------------------------------------------------------------------------------------- operators
-
-
-def operate(name: str, *operands: Any) -> Any:
-    """The operation behind one of Python's operators, with promotion of dtypes.
-
-    Args:
-        name: The public operation.
-        *operands: Tensors, or what can become one. Numbers of Python take the type of what they
-            meet.
-    """
-    if name == "get_item":
-        return get_item(as_tensor(operands[0]), operands[1])
-    key: list[Any] = [name, config.floatx]
-    tensors: list[Any] = []
-    arrays: list[Any] = []
-    for x in operands:
-        if type(x) is not Tensor:
-            form = type(x)
-            if form in _NUMBERS:
-                key.append(form)
-                if name == "power":
-                    key.append(x)  # squares are not computed like other powers
-                tensors.append(x)
-                arrays.append(x)
-                continue
-            if form is np.ndarray:
-                x = _array_operand(x, operands)
-            elif hasattr(x, "as_tensor"):
-                x = x.as_tensor()
-            else:
-                return _operate(name, operands)
-        kind = x.kind
-        if kind is None:
-            kind = x.kind = kind_of(x.data)
-            if kind is None:
-                return _operate(name, operands)
-        key.append(kind)
-        tensors.append(x)
-        arrays.append(x.data)
-    whole = tuple(key)
-    plan = _plans.get(whole)
-    if plan is None:
-        plan = _plan_operator(name, whole, tensors)
-        if plan is None:
-            return _operate(name, operands)
-    for place, dtype in plan.numbers:
-        arrays[place] = _number(arrays[place], dtype)
-    results = silence.run(plan.run or plan.prepare(), *arrays)
-    if plan.is_plain and not current_tapes():
-        return Tensor(results, plan.kind)  # the numbers need not become tensors
-    for place, _ in plan.numbers:
-        tensors[place] = Tensor(arrays[place])
-    return delivered(plan, tensors, results)
-
-
-# As a function, not a method that calls it: each operator is one call less.
-Tensor._operate = staticmethod(operate)  # type: ignore[method-assign, assignment]
-
-
-def _array_operand(array: np.ndarray, operands: Any) -> Tensor:
-    """An array as an operand; one of floats bends to a tensor of floats, as in `promoted`."""
-    if array.dtype.kind == "f":
-        for other in operands:
-            if hasattr(other, "as_tensor") and is_float(other.dtype):
-                return Tensor(array.astype(numpy_dtype(other.dtype)))
-    return as_tensor(array)
-
-
-def _plan_operator(name: str, key: tuple[Any, ...], operands: list[Any]) -> Plan | None:
-    """Plan an operator; numbers become operands of rank 0. None if there are only numbers."""
-    kinds = [None if isinstance(x, Tensor) else type(x) for x in operands]
-    if all(kinds):
-        return None
-    strong = [x.dtype for x in operands if isinstance(x, Tensor)]
-    dtype = numpy_dtype(promote(strong, [kind for kind in kinds if kind]))
-    tensors = [
-        Tensor(_number(x, dtype)) if kind else x for x, kind in zip(operands, kinds, strict=True)
-    ]
-
-    def compute(*values: Value) -> Value:
-        inputs = list(map(Tensor, values))
-        if name == "power":
-            graph = values[0].graph
-            inputs = [
-                Tensor(graph.constant(x.data)) if kind else value
-                for x, kind, value in zip(tensors, kinds, inputs, strict=True)
-            ]
-        return _operate(name, tuple(inputs)).value
-
-    plan = make_plan(name, compute, tensors)
-    plan.numbers = tuple((place, dtype) for place, kind in enumerate(kinds) if kind)
-    return _plans.keep(key, plan)
-
-
-def _number(x: float, dtype: np.dtype) -> np.ndarray:
-    try:
-        return np.array(x, dtype)
-    except OverflowError:
-        return as_tensor(x, dtype_name(dtype)).data  # type: ignore[return-value]
-
-
-def _operate(name: str, operands: tuple[Any, ...]) -> Any:
-    """The same in terms of ops; NotImplemented if an operand records, for that comes first then."""
-    if any(getattr(operand, "records_operations", False) for operand in operands):
-        return NotImplemented
-    match name:
-        case "true_divide":
-            x, y = promoted(*operands)
-            if not is_inexact(x.dtype):
-                x, y = (cast(operand, promote([], [float])) for operand in (x, y))
-            return apply(Div(), x, y)
-        case "floor_divide":
-            x, y = promoted(*operands)
-            if x.dtype == "bool":
-                x, y = cast(x, "int32"), cast(y, "int32")
-            quotient = apply(Div(), x, y)
-            return apply(Floor(), quotient) if is_float(x.dtype) else quotient
-        case "matmul":
-            x, y = promoted(*operands)
-            return apply_function(matmul, x, y)
-        case "negative" | "absolute" | "logical_not" | "round":
-            x = as_tensor(operands[0])
-            if name == "round" and not is_float(x.dtype):
-                return x
-            if name == "absolute" and is_complex(x.dtype):
-                return apply_function(magnitude, x)
-            if name == "negative" and x.dtype.startswith("uint"):  # it wraps around
-                return _operate("subtract", (0, x))
-            if name == "logical_not" and is_integer(x.dtype):
-                return _operate("subtract", (_operate("negative", (x,)), 1))
-            return apply(Op.registry[_UNARY[name]](), x)
-        case "logical_and" | "logical_or" | "logical_xor":
-            x, y = promoted(*operands)
-            prefix = "Bitwise" if is_integer(x.dtype) else ""
-            return apply(Op.registry[prefix + OPERATORS[name]](), x, y)
-        case "left_shift" | "right_shift":
-            x, y = promoted(*operands)
-            if x.dtype == "bool":
-                x, y = cast(x, "int32"), cast(y, "int32")
-            if not is_integer(x.dtype):
-                raise DTypeError(f"{name} works on integers and bools, not on {x.dtype}")
-            return apply_function(shift_left if name == "left_shift" else shift_right, x, y)
-        case "power":
-            x, y = promoted(*operands)
-            if x.dtype == "bool":
-                x, y = cast(x, "int32"), cast(y, "int32")
-            if is_integer(x.dtype):
-                return apply_function(integer_power, x, y)
-            return apply(Op.registry["Pow"](), x, y)
-        case _:
-            x, y = promoted(*operands)
-            if x.dtype == "bool" and name in _BOOL_OPS:
-                return apply(Op.registry[_BOOL_OPS[name]](), x, y)
-            if x.dtype == "bool" and name in _COUNTING:
-                x, y = cast(x, "int32"), cast(y, "int32")
-            return apply(Op.registry[OPERATORS[name]](), x, y)
-
-
-def get_item(x: Tensor, key: Any) -> Tensor:
-    """``x[key]``, as NumPy has it.
-
-    Args:
-        x: A tensor.
-        key: Integers, slices, ``...``, None, tensors or arrays of integers, and masks (bool).
-
-    Raises:
-        ShapeError: Too many indices, or one outside its axis.
-        TypeError: Something that is no index.
-        DataDependentControlFlowError: A mask that is not known yet.
-    """
-    data = x.data
-    items = key if type(key) is tuple else (key,)
-    if type(data) is np.ndarray and _BASIC.issuperset(map(type, items)) and not current_tapes():
-        try:
-            return Tensor(np.asarray(data[key]))
-        except (IndexError, TypeError, ValueError):
-            pass  # told better below
-    template, places = parse_key(key, as_tensor)
-    trace = current_trace()
-    if trace is not None and holds_open_size(template):
-        x = Tensor(embedded(trace.graph, x))
-    if any(isinstance(tensor.data, Value) for tensor in (x, *places)):
-        return _apply_symbolic(lambda *v: get_item_value(*v, key=template), (x, *places))
-    return _get_known_item(x, template, places)
-
-
-def _get_known_item(x: Tensor, template: Key, places: list[Tensor]) -> Tensor:
-    """Indexing by NumPy itself; the graph of it is made for errors and for tapes only."""
-    try:
-        array = np.asarray(x.data[numpy_key(template, [place.data for place in places])])  # type: ignore
-    except (IndexError, TypeError, ValueError):
-        array = None
-    tapes = current_tapes()
-    if array is None or tapes:
-        key = ("get_item", kind_of(x.data), template, *[kind_of(place.data) for place in places])
-        plan = _plans.get(key)
-        if plan is None:
-            tensors = (x, *places)
-            plan = make_plan("get_item", lambda *v: get_item_value(*v, key=template), tensors)
-            _plans.keep(key, plan)
-        if array is None:
-            raise ShapeError(f"get_item: an index is outside a tensor of shape {x.shape}")
-        if plan.operands[0] is not None:
-            return x
-        result = Tensor(array)
-        for tape in tapes:
-            tape.record(plan, (x, *places), (result,))
-        return result
-    return Tensor(array)
-
-
-def update_item(x: Tensor, key: Any, value: Any, how: str) -> Tensor:
-    """``x`` with another value for ``x[key]``.
-
-    Args:
-        x: A tensor.
-        key: As for `get_item`.
-        value: Broadcast to the shape of ``x[key]``.
-        how: ``"assign"``: of several values for one element the last remains; ``"add"``: all are
-            added.
-
-    Raises:
-        ShapeError: The value does not fit, or an index is outside its axis.
-    """
-    template, places = parse_key(key, as_tensor)
-    operands = (x, as_tensor(value, x.dtype), *places)
-    return apply_function(update_item_value, *operands, key=template, how=how)

@@ -10,8 +10,9 @@ import numpy as np
 from graphc.eager.current import current_tapes
 from graphc.eager.elements import Elements
 from graphc.eager.kind import kind_of
+from graphc.eager.operation import get_item, operate, update_item
 from graphc.eager.promotion import standard_dtype
-from graphc.eager.tensor import Tensor, apply, as_tensor, get_item, operate, update_item
+from graphc.eager.tensor import Tensor, apply, as_tensor
 from graphc.eager.trace import checked_update, current_trace, note_creation
 from graphc.errors import ShapeError
 from graphc.ir import TensorType, dtype_name, numpy_dtype, type_of

@@ -11,7 +11,8 @@ from typing import Any
 
 from graphc.eager import Tensor, as_tensor, current_trace
 from graphc.eager.bodies import trace_body
-from graphc.eager.tensor import get_item, size_tensor, update_item
+from graphc.eager.operation import get_item, update_item
+from graphc.eager.tensor import size_tensor
 from graphc.errors import DTypeError, OutOfRangeError, ShapeError
 from graphc.ir import Graph
 from graphc.ir.dims import Dim
