@@ -80,7 +80,8 @@ class Plan:
         results = list(graph.outputs.values())
         self.operands = tuple(inputs.get(value) for value in results)
         self.is_plain = single and self.operands == (None,)
-        self.kind = kind_of_type(results[0].type) if single else None
+        known = single and not self.has_open_sizes
+        self.kind = kind_of_type(results[0].type) if known else None
         self.differentiable = tuple(
             number
             for number, value in enumerate(results)
