@@ -12,6 +12,7 @@ from graphc.errors import ShapeError
 from graphc.keras import tree
 from graphc.keras.engine.data import Rows
 from graphc.keras.engine.programs import input_names
+from graphc.shuffle import Shuffle
 
 
 class EagerSteps:
@@ -64,7 +65,7 @@ class EagerSteps:
         batch_size: int,
         steps: int,
         begin: int,
-        order: np.ndarray | None,
+        order: np.ndarray | Shuffle | None,
         results: dict[str, np.ndarray],
     ) -> dict[str, np.ndarray]:
         """Steps over rows; see `Executable.run_steps`.
