@@ -8,25 +8,31 @@ from typing import ClassVar
 import numpy as np
 
 from graphc.errors import UnsupportedError
-from graphc.ir import Node, Sample, TensorType, Value, is_complex, zeros_like
+from graphc.ir import Node, Sample, TensorType, Value, is_complex, part_dtype, zeros_like
 from graphc.ops.choice import Where
 from graphc.ops.complex import WHOLES, Real
-from graphc.ops.elementwise import Abs
+from graphc.ops.elementwise import cast
 from graphc.ops.elimination import Solve
 from graphc.ops.family import like
 from graphc.ops.linalg import matmul
 from graphc.ops.matrix import (
     MatrixOp,
+    adjoint,
     as_column,
     as_row,
-    column_signs,
+    column_directions,
+    complex_matrices,
+    conj,
+    conjugated,
     diagonal_mask,
     diagonal_matrix,
+    direction_of_columns,
     each_matrix,
     identity,
     scaled,
-    sign_of_columns,
+    sizes_of,
     swap,
+    times,
     wide,
 )
 from graphc.ops.movement import Reverse, reshape_to
@@ -37,8 +43,9 @@ from graphc.ops.rotations import orthogonalized
 class Eigh(MatrixOp):
     """Eigenvalues ``w``, rising, and eigenvectors, the columns of ``v``, of ``(a + a.T) / 2``.
 
-    Shapes ``[..., n]`` and ``[..., n, n]``. Of each eigenvector the first large element is
-    positive (see `graphc.ops.matrix.column_signs`), so that all backends give the same ones.
+    Shapes ``[..., n]`` and ``[..., n, n]``. Of complex matrices the transposed ones are conjugated;
+    the eigenvalues are real. Of each eigenvector the first large element is positive (see
+    `graphc.ops.matrix.column_directions`), so that all backends give the same ones.
 
     The gradient is that of Giles, "An extended collection of matrix derivative results for forward
     and reverse mode algorithmic differentiation" (2008). Equal eigenvalues make that of the
@@ -47,43 +54,46 @@ class Eigh(MatrixOp):
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:
         self.check(a, square=True)
-        return a.with_shape(a.shape[:-1]), a
+        return TensorType(a.shape[:-1], part_dtype(a.dtype)), a
 
     def evaluate(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = wide(a)
-        w, v = each_matrix(_eigh, (x + np.swapaxes(x, -1, -2)) / 2)
-        return w.astype(a.dtype), (v * column_signs(v)).astype(a.dtype)
+        w, v = each_matrix(_eigh, (x + np.conj(np.swapaxes(x, -1, -2))) / 2)
+        v = v * np.conj(column_directions(v))
+        return w.astype(part_dtype(a.dtype.name)), v.astype(a.dtype)
 
-    def gradient(self, node: Node, dw: Value | None, dv: Value | None) -> Sequence[Value]:
+    def gradient(self, node: Node, dw: Value | None, dv: Value | None) -> Sequence[Value | None]:
         w, v = node.outputs
-        inner = diagonal_matrix(dw) if dw is not None else zeros_like(v)
+        (dv,) = conjugated(dv)
+        inner = diagonal_matrix(cast(dw, v.dtype)) if dw is not None else zeros_like(v)
         if dv is not None:
             on_diagonal = diagonal_mask(v.graph, v.shape[-2], v.shape[-1])
             gaps = as_row(w) - as_column(w)
             weights = 1.0 / Where()(on_diagonal, like(gaps, 1), gaps)
-            product = matmul(swap(v), dv) * weights
+            product = times(matmul(adjoint(v), dv), weights)
             inner = inner + Where()(on_diagonal, like(product, 0), product)
-        da = matmul(matmul(v, inner), swap(v))
-        return ((da + swap(da)) * 0.5,)
+        da = matmul(matmul(v, inner), adjoint(v))
+        return conjugated((da + adjoint(da)) * 0.5)
 
     def decompose(self, a: Value) -> tuple[Value, Value]:
         """Singular values and vectors of ``a + c``, with a number c that makes it positive."""
         self.known_sizes(a)
-        if 0 in a.shape:
-            return zeros_like(ReduceSum((a.rank - 1,))(a)), zeros_like(a)
-        matrix, scale = scaled((a + swap(a)) * 0.5)
-        # No eigenvalue is larger than the largest sum of the sizes in a row.
         axis = a.rank - 1
-        bound = ReduceMax((axis - 1,), keep=True)(ReduceSum((axis,), keep=True)(Abs()(matrix)))
-        shift = identity(a, a.shape[-1]) * (bound * 1.25)
+        if 0 in a.shape:
+            return zeros_like(ReduceSum((axis,))(sizes_of(a))), zeros_like(a)
+        matrix, scale = scaled((a + adjoint(a)) * 0.5)
+        # No eigenvalue is larger than the largest sum of the sizes in a row.
+        bound = ReduceMax((axis - 1,), keep=True)(ReduceSum((axis,), keep=True)(sizes_of(matrix)))
+        shift = times(identity(a, a.shape[-1]), bound * 1.25)
         _, vectors, _ = orthogonalized(matrix + shift)
         vectors = Reverse((axis - 1,))(vectors)
-        values = ReduceSum((axis,))(matmul(vectors, matrix) * vectors)
+        products = matmul(conj(vectors), matrix) * vectors
+        values = ReduceSum((axis,))(Real()(products) if is_complex(a.dtype) else products)
         # NaN if the matrix holds NaN or infinity, else 0.
         failure = scale * 0.0
-        vectors = swap(vectors) + failure
+        vectors = swap(vectors) + cast(failure, a.dtype)
         scale, failure = (reshape_to(x, (*a.shape[:-2], 1)) for x in (scale, failure))
-        return values * scale + failure, vectors * sign_of_columns(vectors)
+        return values * scale + failure, vectors * conj(direction_of_columns(vectors))
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
@@ -100,6 +110,8 @@ class Eigh(MatrixOp):
             yield Sample(cls(), ((rng.normal(size=shape) + spread).astype(dtype),))
         for shape in ((0, 0), (0, 2, 2)):
             yield Sample(cls(), (np.ones(shape),))
+        for a in complex_matrices((3, 3), (2, 4, 4), (1, 1), (0, 0)):
+            yield Sample(cls(), (a,))
         diagonal = np.diag([3.0, -1.0, 2.0])
         yield Sample(cls(), (np.stack([diagonal, 1e-200 * diagonal]),), differentiable=False)
 
@@ -113,7 +125,6 @@ class Eig(MatrixOp):
     """
 
     interpreted_only: ClassVar[bool] = True
-    takes_complex: ClassVar[bool] = True
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:
         self.check(a, square=True)

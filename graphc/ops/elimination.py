@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -48,8 +48,6 @@ class LU(MatrixOp):
     ``du = triu(x) u`` with ``x = l^-1 p da u^-1``; the sides of a matrix that is not square follow
     from the square part.
     """
-
-    takes_complex: ClassVar[bool] = True
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType, TensorType]:
         self.check(a)
@@ -163,8 +161,6 @@ class Solve(MatrixOp):
 
     A singular ``a`` gives infinities and NaN.
     """
-
-    takes_complex: ClassVar[bool] = True
 
     def infer(self, a: TensorType, b: TensorType) -> TensorType:
         self.check(a, b, square=True)
