@@ -1,8 +1,9 @@
 """Matrices: https://keras.io/api/ops/linalg/.
 
-The last two axes are rows and columns; all axes before them are a batch. Where a decomposition is
-unique only up to signs, graphc chooses them itself (see `graphc.ops.matrix.column_signs`): the same
-ones at once, compiled and in ONNX, but not those that happen to come out of another library.
+The last two axes are rows and columns; all axes before them are a batch. Elements are real or
+complex numbers. Where a decomposition is unique only up to signs, or to complex numbers of size 1,
+graphc chooses them itself (see `graphc.ops.matrix.column_directions`): the same ones at once,
+compiled and in ONNX, but not those that happen to come out of another library.
 
 Matrices of integers are computed in `floatx`, those of half precision in float32 and rounded.
 """
@@ -56,7 +57,7 @@ _HALF = ("float16", "bfloat16")
 
 
 def _matrix(x: Any, function: str, square: bool = False) -> Tensor:
-    """A matrix of float32 or float64.
+    """A matrix of single or double precision, real or complex.
 
     Raises:
         ShapeError: There are less than two axes, or not as many rows as columns.
@@ -358,16 +359,16 @@ def eig(x: Any) -> tuple[Tensor, Tensor]:
 
 @operation
 def eigh(x: Any) -> tuple[Tensor, Tensor]:
-    """Eigenvalues, rising, and eigenvectors (as columns) of symmetric matrices.
+    """Eigenvalues, rising, and eigenvectors (as columns) of symmetric or Hermitian matrices.
 
     Of a matrix that is not symmetric, its symmetric part is taken. The first large element of each
     eigenvector is positive.
 
     Returns:
-        Tensors of shape ``(..., M)`` and ``(..., M, M)``.
+        Tensors of shape ``(..., M)``, real, and ``(..., M, M)``.
     """
     w, v = apply(Eigh(), _matrix(x, "eigh", square=True))
-    return cast(w, _given(x)), cast(v, _given(x))
+    return cast(w, part_dtype(_given(x))), cast(v, _given(x))
 
 
 @operation
@@ -383,11 +384,11 @@ def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
         compute_uv: Whether to give them at all.
 
     Returns:
-        ``u``, ``s`` (of shape ``(..., K)``, falling) and ``vh``; or ``s`` alone.
+        ``u``, ``s`` (of shape ``(..., K)``, real, falling) and ``vh``; or ``s`` alone.
     """
     u, s, vh = apply(SVD(full_matrices and compute_uv), _matrix(x, "svd"))
-    parts = tuple(cast(part, _given(x)) for part in (u, s, vh))
-    return parts if compute_uv else parts[1]
+    values = cast(s, part_dtype(_given(x)))
+    return (cast(u, _given(x)), values, cast(vh, _given(x))) if compute_uv else values
 
 
 def _epsilon(x: Tensor) -> float:
@@ -411,7 +412,7 @@ def matrix_rank(x: Any, tol: float | None = None) -> Tensor:
         largest = reduce_max(values, -1, keepdims=True)
         limit: Any = largest * (_larger_side(matrix) * _epsilon(matrix))
     else:
-        limit = expand_dims(as_tensor(tol, matrix.dtype), -1)
+        limit = expand_dims(as_tensor(tol, values.dtype), -1)
     return count_nonzero(values > limit, -1)
 
 
