@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.eager import Tensor, apply, as_tensor, cast, transforms
+from graphc.eager import Tensor, apply, apply_function, as_tensor, cast, transforms
 from graphc.eager.dispatch import refuse_plan
 from graphc.eager.tensor import promoted
 from graphc.errors import ShapeError
@@ -41,6 +41,7 @@ from graphc.keras.ops.reduction import count_nonzero, prod
 from graphc.keras.ops.reduction import max as reduce_max
 from graphc.keras.ops.reduction import min as reduce_min
 from graphc.keras.ops.reduction import sum as reduce_sum
+from graphc.ops.determinant import Det, signed_diagonal
 from graphc.ops.eigen import Eig, Eigh
 from graphc.ops.elimination import LU, Solve
 from graphc.ops.orthogonal import QR
@@ -188,15 +189,13 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
 def det(x: Any) -> Tensor:
     """The determinant of square matrices: shape ``(..., M, M)`` to ``(...)``.
 
-    The gradient for a singular matrix of more than three rows is NaN.
+    The gradient is the matrix of cofactors, also for singular matrices.
     """
     matrix = _matrix(x, "det", square=True)
-    size = matrix.dims[-1]
-    if size in (2, 3):  # a polynomial, whose derivatives exist everywhere
+    if matrix.dims[-1] in (2, 3):  # a polynomial, whose derivatives of all orders exist everywhere
         found = _small_determinant(matrix)
     else:
-        signs, diagonals = _signed_diagonal(matrix)
-        found = signs * prod(diagonals, -1)
+        found = apply(Det(), matrix)
     return cast(found, _given(x))
 
 
@@ -212,14 +211,6 @@ def _small_determinant(x: Tensor) -> Tensor:
     return total
 
 
-def _signed_diagonal(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """The sign of the exchanges of rows in elimination, and the diagonal that it leaves."""
-    lu, pivots, _ = apply(LU(), matrix)
-    places = counted(matrix.dims[-1], "int32")
-    exchanges = count_nonzero(not_equal(pivots, places), -1)
-    return cast(1 - 2 * (exchanges % 2), matrix.dtype), diagonal(lu, 0, -2, -1)
-
-
 @operation
 def slogdet(x: Any) -> tuple[Tensor, Tensor]:
     """Sign and natural logarithm of the absolute value of the determinant of square matrices.
@@ -229,13 +220,14 @@ def slogdet(x: Any) -> tuple[Tensor, Tensor]:
         singular matrix, whose logarithm is -infinity.
     """
     matrix = _matrix(x, "slogdet", square=True)
-    signs, diagonals = _signed_diagonal(matrix)
+    signs, diagonals = apply_function(signed_diagonal, matrix)
     sizes = absolute(diagonals)
     if is_complex(matrix.dtype):
         turns = divide_no_nan(diagonals, cast(sizes, matrix.dtype))
     else:
         turns = sign(diagonals)
     logarithm = reduce_sum(log(sizes), -1)
+    signs = cast(signs, matrix.dtype)
     return cast(signs * prod(turns, -1), _given(x)), cast(logarithm, part_dtype(_given(x)))
 
 
