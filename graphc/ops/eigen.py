@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
 
 import numpy as np
 
 from graphc.errors import UnsupportedError
 from graphc.ir import Node, Sample, TensorType, Value, is_complex, part_dtype, zeros_like
 from graphc.ops.choice import Where
-from graphc.ops.complex import WHOLES, Real
+from graphc.ops.complex import WHOLES, Imag, Real
 from graphc.ops.elementwise import cast
 from graphc.ops.elimination import Solve
 from graphc.ops.family import like
 from graphc.ops.linalg import matmul
+from graphc.ops.logic import Equal
 from graphc.ops.matrix import (
     MatrixOp,
     adjoint,
@@ -32,12 +32,19 @@ from graphc.ops.matrix import (
     scaled,
     sizes_of,
     swap,
+    take_rows,
     times,
     wide,
 )
 from graphc.ops.movement import Reverse, reshape_to
 from graphc.ops.reduce import ReduceMax, ReduceSum
 from graphc.ops.rotations import orthogonalized
+from graphc.ops.schur import eigensystem
+from graphc.ops.sort import order as sort_order
+
+#: How much imaginary parts count in the order of eigenvalues. Conjugate ones have the same real
+#: parts but for rounding errors, and no simple numbers should be close to a tie.
+SLANT = 0.3819660113
 
 
 class Eigh(MatrixOp):
@@ -119,12 +126,13 @@ class Eigh(MatrixOp):
 class Eig(MatrixOp):
     """Eigenvalues ``w`` and eigenvectors, the columns of ``v``, of any square matrices ``a``.
 
-    Complex, of shapes ``[..., n]`` and ``[..., n, n]``, in the order and with the phases that
-    LAPACK gives. Only eigenvalues have a gradient. There is no form of it in simpler ops yet, so it
-    computes at once and in the reference interpreter only.
-    """
+    Complex, of shapes ``[..., n]`` and ``[..., n, n]``. So that all backends give the same ones,
+    eigenvalues come in the order of their real parts plus `SLANT` times their imaginary parts, and
+    each eigenvector has length 1 and a first large element that is positive (see
+    `graphc.ops.matrix.column_directions`). The vectors of equal eigenvalues are not unique.
 
-    interpreted_only: ClassVar[bool] = True
+    Only eigenvalues have a gradient.
+    """
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:
         self.check(a, square=True)
@@ -134,6 +142,9 @@ class Eig(MatrixOp):
     def evaluate(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         dtype = WHOLES.get(a.dtype.name, a.dtype.name)
         w, v = each_matrix(_eig, wide(a))
+        order = np.argsort(w.real + SLANT * w.imag, axis=-1, kind="stable")
+        w = np.take_along_axis(w, order, -1)
+        v = np.take_along_axis(v * np.conj(column_directions(v)), order[..., None, :], -1)
         return w.astype(dtype), v.astype(dtype)
 
     def gradient(self, node: Node, dw: Value | None, dv: Value | None) -> Sequence[Value | None]:
@@ -149,6 +160,24 @@ class Eig(MatrixOp):
         da = Solve()(turned, as_column(dw) * turned)
         return (da if is_complex(node.inputs[0].dtype) else Real()(da),)
 
+    def decompose(self, a: Value) -> tuple[Value, Value]:
+        """Schur's form; see `graphc.ops.schur`."""
+        self.known_sizes(a)
+        dtype = WHOLES.get(a.dtype, a.dtype)
+        if 0 in a.shape:
+            return zeros_like(cast(ReduceSum((a.rank - 1,))(a), dtype)), zeros_like(cast(a, dtype))
+        matrix, scale = scaled(cast(a, dtype))
+        # NaN if the matrix holds NaN or infinity, else 0; such a matrix is computed as zeros.
+        failure = scale * 0.0
+        finite = Equal()(failure, like(failure, 0))
+        w, v = eigensystem(Where()(finite, matrix, like(matrix, 0)))
+        v = v * conj(direction_of_columns(v)) + cast(failure, dtype)
+        scale, failure = (reshape_to(x, (*a.shape[:-2], 1)) for x in (scale, failure))
+        w = times(w, scale) + cast(failure, dtype)
+        order = sort_order(Real()(w) + Imag()(w) * SLANT, w.rank - 1)
+        w = reshape_to(take_rows(as_column(w), order), w.shape)
+        return w, swap(take_rows(swap(v), order))
+
     @classmethod
     def samples(cls) -> Iterable[Sample]:
         rng = np.random.default_rng(38)
@@ -160,6 +189,11 @@ class Eig(MatrixOp):
             ("float64", (0, 0)),
         ):
             yield Sample(cls(), (rng.normal(size=shape).astype(dtype),), differentiable=False)
+        for a in complex_matrices((3, 3), (2, 4, 4), (1, 1), (0, 2, 2)):
+            yield Sample(cls(), (a,), differentiable=False)
+        rotation = np.array([[0.0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0]])
+        for a in (rotation, np.zeros((2, 2)), np.diag([3.0, -1.0, 2.0])):
+            yield Sample(cls(), (a,), differentiable=False)
 
 
 def _eig(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -230,12 +230,12 @@ def direction_of_columns(x: Value) -> Value:
 
 
 #: An element that is at least so large, compared with the largest of its column, can give the
-#: column's direction. No simple fraction: the elements of simple matrices should not be close to it.
+#: column's direction. No simple fraction: elements of simple matrices should not be close to it.
 LARGE = 0.6180339887
 
 
 def column_directions(x: np.ndarray) -> np.ndarray:
-    """For each column the direction of its first large element: 1, -1 or a complex number of size 1.
+    """For each column the direction of its first large element: 1, -1 or a number of size 1.
 
     Vectors that are unique up to such a factor only are divided by it, so that every backend gives
     the same ones. (The first element may be almost 0, the largest one almost tied with another.)

@@ -51,7 +51,8 @@ class QR(MatrixOp):
 
     The gradient is that of Walter and Lehmann, "Algorithmic differentiation of linear algebra
     functions with application in optimum experimental design" (2018); the columns beyond a square
-    matrix are the adjoint of ``q`` times those of ``a``. It needs the first k columns to be independent.
+    matrix are the adjoint of ``q`` times those of ``a``. It needs the first k columns to be
+    independent.
 
     Args:
         full: Whether ``q`` is square: ``[..., m, m]`` and ``[..., m, n]``.
@@ -71,9 +72,7 @@ class QR(MatrixOp):
         q, r = np.linalg.qr(wide(a), "complete" if self.full else "reduced")
         return q.astype(a.dtype), r.astype(a.dtype)
 
-    def gradient(
-        self, node: Node, dq: Value | None, dr: Value | None
-    ) -> Sequence[Value | None]:
+    def gradient(self, node: Node, dq: Value | None, dr: Value | None) -> Sequence[Value | None]:
         (a,) = node.inputs
         q, r = node.outputs
         rows, columns = self.known_sizes(a)

@@ -22,11 +22,10 @@ from graphc.eager.tensor import promoted
 from graphc.errors import ShapeError
 from graphc.ir import is_complex, part_dtype
 from graphc.ir.dims import Dim, Shape, broadcast_shapes
-from graphc.keras.ops.arguments import counted, float_tensor, many_axes, reshaped
+from graphc.keras.ops.arguments import float_tensor, many_axes, reshaped
 from graphc.keras.ops.complex import conjugate
 from graphc.keras.ops.creation import eye
 from graphc.keras.ops.elementwise import absolute, divide_no_nan, log, not_equal, power, sign, sqrt
-from graphc.keras.ops.indexing import diagonal
 from graphc.keras.ops.movement import (
     broadcast_to,
     concatenate,
