@@ -8,10 +8,11 @@ import numpy as np
 
 from graphc.ir import Node, Sample, TensorType, Value, numpy_dtype, part_dtype, zeros_like
 from graphc.ops.choice import Where
+from graphc.ops.complex import absolute
 from graphc.ops.control import cond
 from graphc.ops.elementwise import cast
 from graphc.ops.elimination import LU, Solve
-from graphc.ops.family import like
+from graphc.ops.family import like, wide
 from graphc.ops.linalg import matmul
 from graphc.ops.logic import LessOrEqual, NotEqual
 from graphc.ops.matrix import (
@@ -24,10 +25,8 @@ from graphc.ops.matrix import (
     diagonal_of,
     identity,
     positions,
-    sizes_of,
     swap,
     times,
-    wide,
 )
 from graphc.ops.movement import reshape_to
 from graphc.ops.reduce import ReduceMax, ReduceMin, ReduceProd, ReduceSum
@@ -98,7 +97,7 @@ def signed_diagonal(a: Value) -> tuple[Value, Value]:
 def _any_singular(a: Value) -> Value:
     """Whether a matrix of the batch is singular, as far as the precision tells."""
     _, diagonal = signed_diagonal(a)
-    size, axis = sizes_of(diagonal), diagonal.rank - 1
+    size, axis = absolute(diagonal), diagonal.rank - 1
     epsilon = float(np.finfo(numpy_dtype(part_dtype(a.dtype))).eps)
     largest = ReduceMax((axis,))(size) * (diagonal.shape[-1] * epsilon)
     singular = cast(LessOrEqual()(ReduceMin((axis,))(size), largest), "int32")

@@ -9,10 +9,10 @@ import numpy as np
 from graphc.errors import UnsupportedError
 from graphc.ir import Node, Sample, TensorType, Value, is_complex, part_dtype, zeros_like
 from graphc.ops.choice import Where
-from graphc.ops.complex import WHOLES, Imag, Real
+from graphc.ops.complex import WHOLES, Imag, Real, absolute
 from graphc.ops.elementwise import cast
 from graphc.ops.elimination import Solve
-from graphc.ops.family import like
+from graphc.ops.family import like, wide
 from graphc.ops.linalg import matmul
 from graphc.ops.logic import Equal
 from graphc.ops.matrix import (
@@ -30,11 +30,9 @@ from graphc.ops.matrix import (
     each_matrix,
     identity,
     scaled,
-    sizes_of,
     swap,
     take_rows,
     times,
-    wide,
 )
 from graphc.ops.movement import Reverse, reshape_to
 from graphc.ops.reduce import ReduceMax, ReduceSum
@@ -87,10 +85,10 @@ class Eigh(MatrixOp):
         self.known_sizes(a)
         axis = a.rank - 1
         if 0 in a.shape:
-            return zeros_like(ReduceSum((axis,))(sizes_of(a))), zeros_like(a)
+            return zeros_like(ReduceSum((axis,))(absolute(a))), zeros_like(a)
         matrix, scale = scaled((a + adjoint(a)) * 0.5)
         # No eigenvalue is larger than the largest sum of the sizes in a row.
-        bound = ReduceMax((axis - 1,), keep=True)(ReduceSum((axis,), keep=True)(sizes_of(matrix)))
+        bound = ReduceMax((axis - 1,), keep=True)(ReduceSum((axis,), keep=True)(absolute(matrix)))
         shift = times(identity(a, a.shape[-1]), bound * 1.25)
         _, vectors, _ = orthogonalized(matrix + shift)
         vectors = Reverse((axis - 1,))(vectors)

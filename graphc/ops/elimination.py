@@ -15,7 +15,7 @@ from graphc.ops.choice import Where
 from graphc.ops.complex import Imag, Real
 from graphc.ops.control import scan
 from graphc.ops.elementwise import Abs
-from graphc.ops.family import like
+from graphc.ops.family import like, wide
 from graphc.ops.linalg import matmul
 from graphc.ops.logic import Equal, Greater, GreaterOrEqual
 from graphc.ops.matrix import (
@@ -30,7 +30,6 @@ from graphc.ops.matrix import (
     swap,
     take_rows,
     triangle,
-    wide,
 )
 from graphc.ops.movement import Concat, Iota, Transpose, expand_to, narrow, reshape_to
 from graphc.ops.reduce import ArgMax, ReduceSum

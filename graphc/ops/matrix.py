@@ -14,7 +14,7 @@ from graphc.errors import DTypeError, ShapeError, UnsupportedError
 from graphc.ir import COMPLEXES, Graph, Op, TensorType, Value, is_complex
 from graphc.ir.dims import Dim, product, shape_text
 from graphc.ops.choice import Where
-from graphc.ops.complex import Conj, Imag, Real, magnitude
+from graphc.ops.complex import Conj, Imag, Real, absolute
 from graphc.ops.elementwise import Abs, Max, Sqrt, cast
 from graphc.ops.family import like
 from graphc.ops.gather import Gather
@@ -59,11 +59,6 @@ class MatrixOp(Op):
         )
 
 
-def wide(array: np.ndarray) -> np.ndarray:
-    """A copy in double precision."""
-    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
-
-
 def adjoint(x: Value) -> Value:
     """The transposed matrices; complex ones are conjugated as well."""
     return swap(conj(x))
@@ -81,11 +76,6 @@ def conjugated(*cotangents: Value | None) -> list[Value | None]:
     a function rises; for cotangents here see `graphc.ops.complex`.
     """
     return [dx if dx is None else conj(dx) for dx in cotangents]
-
-
-def sizes_of(x: Value) -> Value:
-    """The absolute values: real numbers."""
-    return magnitude(x) if is_complex(x.dtype) else Abs()(x)
 
 
 def squares_of(x: Value) -> Value:
@@ -215,7 +205,7 @@ def scaled(x: Value) -> tuple[Value, Value]:
 
 def direction_of_columns(x: Value) -> Value:
     """For each column the direction of its first large element; see `column_directions`."""
-    size = sizes_of(x)
+    size = absolute(x)
     axis = x.rank - 2
     large = GreaterOrEqual()(size, ReduceMax((axis,), keep=True)(size) * LARGE)
     rows = positions(x.graph, x.shape[-2], -2)
@@ -224,7 +214,7 @@ def direction_of_columns(x: Value) -> Value:
     element = ReduceSum((axis,), keep=True)(Where()(here, x, like(x, 0)))
     if not is_complex(x.dtype):
         return Where()(element < 0.0, like(x, -1), like(x, 1))
-    size = sizes_of(element)
+    size = absolute(element)
     nothing = Equal()(size, like(size, 0))
     return Where()(nothing, like(x, 1), over(element, Where()(nothing, like(size, 1), size)))
 

@@ -14,7 +14,7 @@ from graphc.ops.choice import Where
 from graphc.ops.complex import Imag, Real
 from graphc.ops.control import scan
 from graphc.ops.elementwise import Sqrt, cast
-from graphc.ops.family import like
+from graphc.ops.family import like, wide
 from graphc.ops.linalg import matmul
 from graphc.ops.logic import And, Equal, Greater, GreaterOrEqual
 from graphc.ops.matrix import (
@@ -34,7 +34,6 @@ from graphc.ops.matrix import (
     squares_of,
     times,
     triangle,
-    wide,
 )
 from graphc.ops.movement import Concat, Iota, narrow, reshape_to
 from graphc.ops.reduce import ReduceSum

@@ -14,6 +14,7 @@ import numpy as np
 
 from graphc.ir import Value, is_complex, numpy_dtype, part_dtype
 from graphc.ops.choice import Where
+from graphc.ops.complex import absolute
 from graphc.ops.control import scan, while_loop
 from graphc.ops.elementwise import Abs, Sqrt
 from graphc.ops.family import like
@@ -23,7 +24,6 @@ from graphc.ops.matrix import (
     identity,
     length,
     over,
-    sizes_of,
     squares_of,
     swap,
     take_rows,
@@ -105,7 +105,7 @@ def _round(matrices: list[Value], tolerance: float) -> tuple[list[Value], Value]
     product = total(conj(upper) * lower)
     sizes = Sqrt()(first), Sqrt()(second)
     large = And()(Greater()(sizes[0], negligible), Greater()(sizes[1], negligible))
-    cosines = sizes_of(product) / Where()(large, sizes[0] * sizes[1], like(first, 1))
+    cosines = absolute(product) / Where()(large, sizes[0] * sizes[1], like(first, 1))
     cosines = Where()(large, cosines, like(cosines, 0))
     needed = cosines > tolerance
     turn, product = _turned_real(product, needed)
@@ -117,7 +117,7 @@ def _turned_real(product: Value, needed: Value) -> tuple[Value | None, Value]:
     """By what the lower rows have to be multiplied for real products; and these products."""
     if not is_complex(product.dtype):
         return None, product
-    size = sizes_of(product)
+    size = absolute(product)
     safe = Where()(needed, size, like(size, 1))
     return Where()(needed, over(conj(product), safe), like(product, 1)), size
 

@@ -12,7 +12,7 @@ from graphc.ir import Node, Sample, TensorType, Value, is_complex, part_dtype, z
 from graphc.ops.choice import Where
 from graphc.ops.complex import Real
 from graphc.ops.elementwise import cast
-from graphc.ops.family import like
+from graphc.ops.family import like, wide
 from graphc.ops.linalg import matmul
 from graphc.ops.logic import LessOrEqual
 from graphc.ops.matrix import (
@@ -35,7 +35,6 @@ from graphc.ops.matrix import (
     scaled,
     swap,
     times,
-    wide,
 )
 from graphc.ops.movement import Concat, expand_to, narrow, reshape_to
 from graphc.ops.orthogonal import QR

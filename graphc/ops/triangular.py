@@ -14,7 +14,7 @@ from graphc.ops.choice import Where
 from graphc.ops.complex import Real
 from graphc.ops.control import scan
 from graphc.ops.elementwise import Sqrt, cast
-from graphc.ops.family import like
+from graphc.ops.family import like, wide
 from graphc.ops.linalg import matmul
 from graphc.ops.logic import Equal, GreaterOrEqual
 from graphc.ops.matrix import (
@@ -32,7 +32,6 @@ from graphc.ops.matrix import (
     steps_last,
     swap,
     triangle,
-    wide,
 )
 from graphc.ops.movement import Iota, reshape_to
 from graphc.ops.reduce import ReduceSum
