@@ -65,8 +65,14 @@ def square_root(op: Op, x: Pair) -> Pair:
     small = Abs()(x.imaginary) * 0.5 / Where()(nothing, one, large)
     right = x.real >= 0.0
     size = Where()(right, small, large)
-    signed = Where()(x.imaginary < 0.0, -size, size)
+    signed = _with_sign(size, x.imaginary)
     return Pair(Where()(right, large, small), Where()(nothing, x.imaginary, signed))
+
+
+def _with_sign(size: Value, x: Value) -> Value:
+    """A size with the sign of ``x``, also where that is 0: zeros tell the sides of a cut apart."""
+    probe = Where()(Equal()(x, like(x, 0)), 1.0 / x, x)
+    return Where()(probe < 0.0, -size, size)
 
 
 def _hyperbolic(x: Value) -> tuple[Value, Value]:
@@ -159,8 +165,5 @@ def inverse_tangent(op: Op, x: Pair) -> Pair:
     logarithm = Log1p()(x.imaginary * 4.0 / (square + below * below)) * 0.25
     angle = Atan2()(x.real * 2.0, below * (x.imaginary + 1.0) - square) * 0.5
     inverse = reciprocal(elementwise.Reciprocal(), x)
-    half = like(x.real, math.pi / 2)
-    signed = Where()(x.real < 0.0, -half, half)
-    return Pair(
-        Where()(large, signed - inverse.real, angle), Where()(large, -inverse.imaginary, logarithm)
-    )
+    far = _with_sign(like(x.real, math.pi / 2), x.real) - inverse.real
+    return Pair(Where()(large, far, angle), Where()(large, -inverse.imaginary, logarithm))

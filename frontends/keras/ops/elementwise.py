@@ -208,13 +208,21 @@ def log1p(x: Any) -> Tensor:
 @operation
 def log2(x: Any) -> Tensor:
     """The logarithm to base 2."""
-    return operate("multiply", log(x), 1 / math.log(2))
+    return _scaled(log(x), 1 / math.log(2))
 
 
 @operation
 def log10(x: Any) -> Tensor:
     """The logarithm to base 10."""
-    return operate("multiply", log(x), 1 / math.log(10))
+    return _scaled(log(x), 1 / math.log(10))
+
+
+def _scaled(x: Tensor, factor: float) -> Tensor:
+    """Times a real number; an infinite part of a complex number leaves the other one alone."""
+    if not is_complex(x.dtype):
+        return operate("multiply", x, factor)
+    parts = (apply(part, x) for part in (graph_complex.Real(), graph_complex.Imag()))
+    return apply(graph_complex.Complex(), *(operate("multiply", part, factor) for part in parts))
 
 
 @operation
@@ -327,10 +335,14 @@ def arcsinh(x: Any) -> Tensor:
 def arccosh(x: Any) -> Tensor:
     """The inverse hyperbolic cosine, of numbers from 1."""
     tensor = float_tensor(x)
+    if is_complex(tensor.dtype):
+        imaginary = apply(graph_complex.Imag(), tensor)
+        # 1 divided by a zero tells the two zeros apart: they are the two sides of the cut.
+        below = where(equal(imaginary, 0), 1.0 / imaginary, imaginary) < 0
+        angle = arccos(tensor)
+        return where(below, _turned(angle, back=True), _turned(angle))
     above = tensor - 1.0
     near = log1p(above + sqrt(above) * sqrt(above + 2.0))
-    if is_complex(tensor.dtype):
-        return near
     return where(tensor > 1e9, log(tensor) + math.log(2), near)
 
 
