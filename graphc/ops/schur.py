@@ -97,8 +97,8 @@ def _schur(a: Value) -> tuple[Value, Value, Value]:
 
     start = (h, z, zeros + (size - 1), zeros, a.graph.constant(0, "int32"))
     h, z, last, *_ = while_loop(unfinished, step, *start)
-    failure = Where()(last > 0, like(one, np.nan), one)
-    return triangle(h, lower=False), z, failure
+    success = Where()(last > 0, like(one, np.nan), one)
+    return triangle(h, lower=False), z, success
 
 
 def _hessenberg(a: Value, size: int) -> tuple[Value, Value]:

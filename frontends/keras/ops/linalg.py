@@ -336,8 +336,8 @@ def qr(x: Any, mode: str = "reduced") -> tuple[Tensor, Tensor]:
 def eig(x: Any) -> tuple[Tensor, Tensor]:
     """Eigenvalues and eigenvectors (as columns) of any square matrices, as complex numbers.
 
-    Only where elements are known: compiled programs cannot compute it. Only eigenvalues have a
-    gradient.
+    Eigenvalues rise along a line close to the real axis; of each eigenvector, which has length 1,
+    the first large element is positive. Only eigenvalues have a gradient.
 
     Returns:
         Tensors of shape ``(..., M)`` and ``(..., M, M)``, complex64 or complex128.
