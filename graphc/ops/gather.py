@@ -110,7 +110,7 @@ class Scatter(Op):
     #: What ONNX calls it, and the version that has it.
     reduction: ClassVar[tuple[str, int]]
 
-    def start(self, dtype: str) -> Any:
+    def start(self, dtype: str) -> float:
         """The number that changes nothing when it is combined with others."""
         raise NotImplementedError
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from graphc.ir import Node, Op, Sample, Value, is_complex, is_float
+from graphc.ir import Node, Op, Sample, Value, is_inexact
 from graphc.ops.choice import Where
 from graphc.ops.elementwise import Max, Min, Mul, cast
 from graphc.ops.family import like
@@ -25,10 +25,8 @@ class _ScatterExtremum(Scatter):
     #: The number that is never an extreme, unless it is the only one.
     worst: ClassVar[float]
 
-    def start(self, dtype: str) -> Any:
-        if is_complex(dtype):
-            return complex(self.worst, self.worst)
-        if is_float(dtype):
+    def start(self, dtype: str) -> float:
+        if is_inexact(dtype):
             return self.worst
         limits = np.iinfo(dtype)
         return int(limits.min if self.worst < 0 else limits.max)

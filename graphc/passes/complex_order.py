@@ -89,7 +89,11 @@ def scattered_extremum(op: Any, indices: Value, x: Pair) -> Pair:
     def combine(y: Value) -> Value:
         return op(indices, y)
 
-    return _extreme(x, combine, lambda y: op.pick(y, indices, 0), op.worst)
+    real, imaginary = _extreme(x, combine, lambda y: op.pick(y, indices, 0), op.worst)
+    # What the slices are combined with is an infinity without imaginary part.
+    infinite = Equal()(real, like(real, op.worst))
+    limited = op.combine()(imaginary, like(imaginary, 0))
+    return Pair(real, Where()(infinite, limited, imaginary))
 
 
 @rule(Sort)
