@@ -115,7 +115,11 @@ class QR(MatrixOp):
 
         start = identity(a, rows, inner)
         (q,), _ = scan(reflect_back, [start], [vectors, factors], reverse=True)
-        return q, times(triangle(narrow(upper, a.rank - 2, 0, inner), lower=False), scale)
+        r = triangle(narrow(upper, a.rank - 2, 0, inner), lower=False)
+        if is_complex(a.dtype):  # but for rounding errors it is so already
+            on_diagonal = diagonal_mask(r.graph, inner, columns)
+            r = Where()(on_diagonal, real_part(r), r)
+        return q, times(r, scale)
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
