@@ -99,7 +99,9 @@ def _any_singular(a: Value) -> Value:
     _, diagonal = signed_diagonal(a)
     size, axis = absolute(diagonal), diagonal.rank - 1
     epsilon = float(np.finfo(numpy_dtype(part_dtype(a.dtype))).eps)
-    largest = ReduceMax((axis,))(size) * (diagonal.shape[-1] * epsilon)
+    count = a.shape[-1]
+    assert isinstance(count, int)
+    largest = ReduceMax((axis,))(size) * (count * epsilon)
     singular = cast(LessOrEqual()(ReduceMin((axis,))(size), largest), "int32")
     return ReduceSum(tuple(range(axis)))(singular) > 0
 

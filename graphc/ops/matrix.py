@@ -250,7 +250,7 @@ def complex_matrices(
     """Matrices for the samples of ops, far from singular."""
     rng = np.random.default_rng(39)
     for shape in shapes:
-        spread = 3 * np.eye(*shape[-2:]) * np.arange(1, shape[-1] + 1)
+        spread = 3 * np.eye(shape[-2], shape[-1]) * np.arange(1, shape[-1] + 1)
         x = rng.normal(size=shape) + 1j * rng.normal(size=shape) + spread
         for dtype in dtypes:
             yield x.astype(dtype)

@@ -84,7 +84,7 @@ class QR(MatrixOp):
             q = narrow(q, q.rank - 1, 0, columns)
             r = narrow(r, r.rank - 2, 0, columns)
             dr = narrow(dr or zeros_like(node.outputs[1]), r.rank - 2, 0, columns)
-        dq, dr = conjugated(dq or zeros_like(q), dr or zeros_like(r))
+        dq, dr = conj(dq or zeros_like(q)), conj(dr or zeros_like(r))
         if rows >= columns:
             return conjugated(_gradient(q, r, dq, dr))
         axis = a.rank - 1

@@ -22,6 +22,7 @@ from graphc.ops.matrix import (
     adjoint,
     as_column,
     as_row,
+    conj,
     conjugated,
     diagonal_mask,
     diagonal_of,
@@ -145,8 +146,7 @@ class Cholesky(MatrixOp):
 
     def gradient(self, node: Node, dl: Value) -> Sequence[Value | None]:
         factor = node.output
-        (dl,) = conjugated(dl)
-        inner = triangle(matmul(adjoint(factor), dl), lower=True)
+        inner = triangle(matmul(adjoint(factor), conj(dl)), lower=True)
         on_diagonal = diagonal_mask(inner.graph, inner.shape[-2], inner.shape[-1])
         inner = Where()(on_diagonal, inner * 0.5, inner)
         upper = TriangularSolve(lower=False)
