@@ -172,7 +172,7 @@ def _operate(name: str, operands: tuple[Any, ...]) -> Any:
             if x.dtype == "bool":
                 x, y = cast(x, "int32"), cast(y, "int32")
             quotient = apply(Div(), x, y)
-            return apply(Floor(), quotient) if is_float(x.dtype) else quotient
+            return apply(Floor(), quotient) if is_inexact(x.dtype) else quotient
         case "matmul":
             x, y = promoted(*operands)
             return apply_function(matmul, x, y)

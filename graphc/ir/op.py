@@ -59,8 +59,6 @@ class Op:
     reads_types_only: ClassVar[bool] = False
     #: Has no derivative anywhere that matters (comparisons, integers, random numbers).
     differentiable: ClassVar[bool] = True
-    #: Has no form that backends and exports could use.
-    interpreted_only: ClassVar[bool] = False
     #: The fields that hold graphs: the bodies of control flow.
     body_fields: ClassVar[tuple[str, ...]] = ()
 

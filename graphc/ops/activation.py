@@ -16,7 +16,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import DTypeError
-from graphc.ir import FLOATS, Node, Op, Sample, TensorType, Value
+from graphc.ir import (
+    COMPLEXES,
+    FLOATS,
+    Node,
+    Op,
+    Sample,
+    TensorType,
+    Value,
+    is_complex,
+)
+from graphc.ops.complex import absolute, principal
 from graphc.ops.elementwise import (
     Abs,
     Erf,
@@ -40,15 +50,20 @@ SELU_SCALE = 1.0507009873554804934193349852946
 
 
 class _Activation(Op):
-    """``y = f(x)`` for each element of a floating-point tensor."""
+    """``y = f(x)`` for each element of a floating-point or complex tensor.
+
+    Where a formula compares complex numbers, it does so as `graphc.ops.logic.Less`.
+    """
 
     #: Values at which it is tried: on both sides of the kinks, but not on them.
     points: ClassVar[tuple[float, ...]] = (-7.3, -3.2, -1.4, -0.6, -0.1, 0.2, 0.8, 1.7, 4.1, 6.5)
     #: The ONNX op that it is; None if it is exported as what it decomposes into.
     onnx_name: ClassVar[str | None] = None
+    #: Whether it takes complex numbers, too.
+    takes_complex: ClassVar[bool] = True
 
     def infer(self, x: TensorType) -> TensorType:
-        if x.dtype not in FLOATS:
+        if x.dtype not in FLOATS and not (self.takes_complex and is_complex(x.dtype)):
             raise DTypeError(f"takes {', '.join(FLOATS)}, not {x.dtype}")
         return x
 
@@ -74,6 +89,10 @@ class _Activation(Op):
                     yield Sample(op, (x,))
                 kinks = np.array((*EDGES, -1000, 1000, 3, -3, 6), dtype)
                 yield Sample(op, (kinks,), differentiable=False)
+            if cls.takes_complex and op != Gelu():
+                for dtype in COMPLEXES:
+                    x = np.array(cls.points) + 1j * np.array(cls.points[::-1])
+                    yield Sample(op, (x.astype(dtype),))
 
     @classmethod
     def variants(cls) -> Iterable[Op]:
@@ -152,6 +171,9 @@ class Softplus(_Activation):
     onnx_name: ClassVar[str | None] = "Softplus"
 
     def decompose(self, x: Value) -> Value:
+        if is_complex(x.dtype):
+            smaller = Log1p()(Exp()(Where()(x > 0.0, -x, x)))
+            return principal(Relu()(x) + smaller)
         return Relu()(x) + Log1p()(Exp()(-Abs()(x)))
 
     def gradient(self, node: Node, dy: Value) -> Sequence[Value]:
@@ -166,8 +188,9 @@ class LogSigmoid(_Activation):
 
 
 class Softsign(_Activation):
-    """``x / (1 + abs(x))``."""
+    """``x / (1 + abs(x))``; complex numbers are divided before they get here."""
 
+    takes_complex: ClassVar[bool] = False
     onnx_name: ClassVar[str | None] = "Softsign"
 
     def decompose(self, x: Value) -> Value:
@@ -242,7 +265,8 @@ class HardTanh(_Activation):
         return clip(x, -1.0, 1.0)
 
     def gradient(self, node: Node, dy: Value) -> Sequence[Value]:
-        return (Where()(Abs()(node.inputs[0]) <= 1.0, dy, like(dy, 0)),)
+        (x,) = node.inputs
+        return (Where()(And()(x >= -1.0, x <= 1.0), dy, like(dy, 0)),)
 
 
 class Silu(_Activation):
@@ -258,9 +282,15 @@ class Gelu(_Activation):
 
     Args:
         approximate: Whether to use Hendrycks and Gimpel's formula with a hyperbolic tangent.
+            Complex numbers have no other one here.
     """
 
     approximate: bool = False
+
+    def infer(self, x: TensorType) -> TensorType:
+        if not self.approximate and is_complex(x.dtype):
+            raise DTypeError(f"without an approximation takes {', '.join(FLOATS)}, not {x.dtype}")
+        return super().infer(x)
 
     def decompose(self, x: Value) -> Value:
         if self.approximate:
@@ -285,7 +315,7 @@ class Mish(_Activation):
 
 def hard_shrink(x: Value, threshold: float = 0.5) -> Value:
     """``x`` where it is farther from 0 than the threshold, else 0."""
-    return Where()(Abs()(x) > threshold, x, like(x, 0))
+    return Where()(absolute(x) > threshold, x, like(x, 0))
 
 
 def soft_shrink(x: Value, threshold: float = 0.5) -> Value:

@@ -14,6 +14,7 @@ from graphc.ops.family import ANY, Elementwise
 class StopGradient(Elementwise):
     """``x`` itself, as a constant to the reverse sweep."""
 
+    takes_complex: ClassVar[bool] = True
     dtypes: ClassVar[tuple[str, ...]] = ANY
     differentiable: ClassVar[bool] = False
 

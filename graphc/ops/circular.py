@@ -42,6 +42,7 @@ class Asin(_Circular):
     """The angle from -pi/2 to pi/2 whose sine is x."""
 
     function: ClassVar[str] = "asin"
+    takes_complex: ClassVar[bool] = True
     domain: ClassVar[tuple[float, float]] = (-0.9, 0.9)
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
@@ -55,6 +56,7 @@ class Acos(_Circular):
     """The angle from 0 to pi whose cosine is x."""
 
     function: ClassVar[str] = "acos"
+    takes_complex: ClassVar[bool] = True
     domain: ClassVar[tuple[float, float]] = (-0.9, 0.9)
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
@@ -68,6 +70,7 @@ class Atan(_Circular):
     """The angle from -pi/2 to pi/2 whose tangent is x."""
 
     function: ClassVar[str] = "atan"
+    takes_complex: ClassVar[bool] = True
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         return np.arctan(x)

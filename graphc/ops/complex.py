@@ -9,6 +9,7 @@ they compute it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ from graphc.ir.dims import broadcast_shapes
 from graphc.ops.barrier import StopGradient
 from graphc.ops.choice import Where
 from graphc.ops.circular import Atan2
-from graphc.ops.elementwise import Abs, Max, Sqrt
+from graphc.ops.elementwise import Abs, Max, Round, Sqrt
 from graphc.ops.family import like
 from graphc.ops.logic import Equal, Or
 
@@ -135,6 +136,17 @@ def hypotenuse(x: Value, y: Value) -> Value:
 def magnitude(z: Value) -> Value:
     """The absolute value of complex numbers."""
     return hypotenuse(Real()(z), Imag()(z))
+
+
+def absolute(x: Value) -> Value:
+    """The absolute value of real or complex numbers."""
+    return magnitude(x) if is_complex(x.dtype) else Abs()(x)
+
+
+def principal(z: Value) -> Value:
+    """Logarithms moved by multiples of ``2 pi i`` to where those of `Log` are."""
+    turns = Round()(Imag()(z) / (2 * math.pi))
+    return Complex()(Real()(z), Imag()(z) - turns * (2 * math.pi))
 
 
 def phase(z: Value) -> Value:

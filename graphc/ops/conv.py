@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from graphc.errors import DimensionMismatchError, DTypeError, ShapeError
 from graphc.ir import Node, Sample, TensorType, Value
 from graphc.ir.dims import Dim, Shape, SymbolicDim, shape_text
+from graphc.ops.family import wide
 from graphc.ops.window import Windowed
 
 _Op = TypeVar("_Op", bound="_Convolution")
@@ -35,6 +36,7 @@ class _Convolution(Windowed):
 
     dilations: tuple[int, ...]
     groups: int = 1
+    takes_complex: ClassVar[bool] = True
 
     def relative(self, kind: type[_Op], **attributes: Any) -> _Op:
         """Another of the three ops over the same windows."""
@@ -83,7 +85,7 @@ class _Convolution(Windowed):
 
     def x_windows(self, x: np.ndarray, window: Sequence[int]) -> np.ndarray:
         """What the windows see of ``x``: "npgck"."""
-        seen = self.look(_wide(self.channels_last(x)), window, self.dilations)
+        seen = self.look(wide(self.channels_last(x)), window, self.dilations)
         images, *counts, channels, positions = seen.shape
         per_group = channels // self.groups
         return seen.reshape(images, int(np.prod(counts)), self.groups, per_group, positions)
@@ -92,13 +94,13 @@ class _Convolution(Windowed):
         """The output, channels split: "npgf"."""
         images, *counts, channels = self.channels_last(y).shape
         per_group = channels // self.groups
-        wide = _wide(self.channels_last(y))
-        return wide.reshape(images, int(np.prod(counts)), self.groups, per_group)
+        y = wide(self.channels_last(y))
+        return y.reshape(images, int(np.prod(counts)), self.groups, per_group)
 
     def kernel_groups(self, kernel: np.ndarray) -> np.ndarray:
         """The kernel, output channels split: "kcgf"."""
         *window, inputs, outputs = kernel.shape
-        return _wide(kernel).reshape(
+        return wide(kernel).reshape(
             int(np.prod(window)), inputs, self.groups, outputs // self.groups
         )
 
@@ -156,6 +158,7 @@ class Conv(_Convolution):
             for dtype in ("float32", "float64"):
                 arrays = [rng.normal(size=shape) for shape in (x_type.shape, kernel)]
                 yield Sample(op, tuple(array.astype(dtype) for array in arrays))
+        yield Sample(op, tuple(array + 1j * array[::-1] for array in arrays))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,10 +332,6 @@ class ConvKernelGradient(_Convolution):
             for dtype in ("float32", "float64"):
                 arrays = [rng.normal(size=type.shape) for type in (x_type, dy_type)]
                 yield Sample(op, tuple(array.astype(dtype) for array in arrays))
-
-
-def _wide(x: np.ndarray) -> np.ndarray:
-    return x.astype(np.float64)
 
 
 def _transposed(context: Any, value: Value, name: str, permutation: list[int]) -> str:

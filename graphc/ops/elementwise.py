@@ -158,6 +158,8 @@ class Pow(Binary):
 class Max(Binary):
     """The larger of ``x`` and ``y``; NaN if either is. At a tie ``x`` takes the gradient."""
 
+    takes_complex: ClassVar[bool] = True
+
     def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.maximum(x, y)
 
@@ -173,6 +175,8 @@ class Max(Binary):
 
 class Min(Binary):
     """The smaller of ``x`` and ``y``; NaN if either is. At a tie ``x`` takes the gradient."""
+
+    takes_complex: ClassVar[bool] = True
 
     def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.minimum(x, y)
@@ -312,8 +316,9 @@ class Ceil(_Step):
 
 
 class Round(_Step):
-    """The nearest integer, to even from halfway."""
+    """The nearest integer, to even from halfway; of complex numbers that of both parts."""
 
+    takes_complex: ClassVar[bool] = True
     domain: ClassVar[tuple[float, float]] = (0.6, 1.4)
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
@@ -343,6 +348,8 @@ class Exp(_Float):
 
 class Expm1(_Float):
     """``exp(x) - 1`` without cancellation near 0."""
+
+    takes_complex: ClassVar[bool] = True
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         return np.expm1(x)
@@ -376,10 +383,16 @@ class Log(_Float):
 class Log1p(_Float):
     """``log(1 + x)`` without cancellation near 0."""
 
+    takes_complex: ClassVar[bool] = True
     domain: ClassVar[tuple[float, float]] = (-0.5, 3.0)
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
-        return np.log1p(x)
+        if x.dtype.kind != "c":
+            return np.log1p(x)
+        # NumPy's own cancels in the real part.
+        near = np.log1p(x.real * (x.real + 2) + x.imag * x.imag) / 2
+        real = np.where(np.abs(x) < 0.5, near, np.log(np.abs(x + 1)))
+        return (real + 1j * np.arctan2(x.imag, x.real + 1)).astype(x.dtype)
 
     def gradient(self, node: Node, dy: Value) -> Sequence[Value]:
         return (dy / (node.inputs[0] + 1.0),)
@@ -422,10 +435,13 @@ class Tanh(_Float):
 class Sigmoid(_Float):
     """``1 / (1 + exp(-x))``."""
 
+    takes_complex: ClassVar[bool] = True
+
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         # The exponent is never positive, so nothing overflows and both tails are exact.
-        small = np.exp(-np.abs(x))
-        return np.where(x >= 0, 1 / (1 + small), small / (1 + small)).astype(x.dtype)
+        right = x.real >= 0
+        small = np.exp(np.where(right, -x, x))
+        return np.where(right, 1 / (1 + small), small / (1 + small)).astype(x.dtype)
 
     def gradient(self, node: Node, dy: Value) -> Sequence[Value]:
         y = node.output
@@ -482,6 +498,7 @@ class Cos(_Float):
 class Relu(Unary):
     """``max(x, 0)``; its derivative at 0 is 0."""
 
+    takes_complex: ClassVar[bool] = True
     domain: ClassVar[tuple[float, float]] = (0.1, 3.0)
     dtypes: ClassVar[tuple[str, ...]] = SIGNED
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from graphc.ops.choice import Where
 from graphc.ops.complex import Imag, Real
 from graphc.ops.control import scan
 from graphc.ops.elementwise import Abs
-from graphc.ops.family import like
+from graphc.ops.family import like, wide
 from graphc.ops.linalg import matmul
 from graphc.ops.logic import Equal, Greater, GreaterOrEqual
 from graphc.ops.matrix import (
@@ -30,7 +30,6 @@ from graphc.ops.matrix import (
     swap,
     take_rows,
     triangle,
-    wide,
 )
 from graphc.ops.movement import Concat, Iota, Transpose, expand_to, narrow, reshape_to
 from graphc.ops.reduce import ArgMax, ReduceSum
@@ -48,8 +47,6 @@ class LU(MatrixOp):
     ``du = triu(x) u`` with ``x = l^-1 p da u^-1``; the sides of a matrix that is not square follow
     from the square part.
     """
-
-    takes_complex: ClassVar[bool] = True
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType, TensorType]:
         self.check(a)
@@ -163,8 +160,6 @@ class Solve(MatrixOp):
 
     A singular ``a`` gives infinities and NaN.
     """
-
-    takes_complex: ClassVar[bool] = True
 
     def infer(self, a: TensorType, b: TensorType) -> TensorType:
         self.check(a, b, square=True)

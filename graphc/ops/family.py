@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import FLOATS, INTEGERS, Node, Op, Sample, TensorType, Value, is_complex
+from graphc.ir import COMPLEXES, FLOATS, INTEGERS, Node, Op, Sample, TensorType, Value, is_complex
 from graphc.ir.dims import broadcast_shapes
 
 NUMBERS = (*FLOATS, *INTEGERS)
@@ -21,6 +21,11 @@ EDGES = (0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-30, 3e38, -88.0, 88.0
 def like(x: Value, number: float | int | bool) -> Value:
     """The scalar constant ``number`` with the dtype of ``x``, in its graph."""
     return x.graph.constant(number, x.dtype)
+
+
+def wide(array: np.ndarray) -> np.ndarray:
+    """A copy in double precision."""
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
 class Elementwise(Op):
@@ -79,6 +84,10 @@ class Unary(Elementwise):
         for dtype in ("float32", "float64"):
             if dtype in cls.dtypes:
                 yield Sample(cls(), (np.array(EDGES, dtype),), differentiable=False)
+        for dtype in COMPLEXES if cls.takes_complex else ():
+            for shape in ((2, 17), (0, 3)):
+                real, imaginary = rng.uniform(*cls.domain, size=(2, *shape))
+                yield Sample(cls(), ((real + 1j * imaginary).astype(dtype),))
 
 
 class Binary(Elementwise):
@@ -107,3 +116,8 @@ class Binary(Elementwise):
             if dtype in cls.dtypes:
                 x, y = np.meshgrid(np.array(EDGES, dtype), np.array(EDGES, dtype))
                 yield Sample(cls(), (x, y), differentiable=False)
+        for dtype in COMPLEXES if cls.takes_complex else ():
+            for shapes in pairs:
+                drawn = [rng.uniform(*cls.domain, size=(2, *shape)) for shape in shapes]
+                numbers = [np.asarray(x + 1j * y).astype(dtype) for x, y in drawn]
+                yield Sample(cls(), tuple(numbers))

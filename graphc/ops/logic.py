@@ -9,7 +9,7 @@ import numpy as np
 
 from graphc.errors import UnsupportedError
 from graphc.ir import FLOATS, INTEGERS, UNSIGNED_INTEGERS, Node, Sample
-from graphc.ops.family import ANY, NUMBERS, Binary, Unary
+from graphc.ops.family import ANY, Binary, Unary
 
 BITS = (*INTEGERS, "bool")
 
@@ -50,17 +50,26 @@ class NotEqual(_Comparison):
         return context.node("Not", [context.node("Equal", [x, y])])
 
 
-class Less(_Comparison):
+class _Order(_Comparison):
+    """A relation of two numbers in their order.
+
+    Complex numbers are in the order of their real parts; those with equal ones in the order of
+    their imaginary parts.
+    """
+
+    takes_complex: ClassVar[bool] = True
+
+
+class Less(_Order):
     """``x < y``."""
 
-    dtypes: ClassVar[tuple[str, ...]] = NUMBERS
     relation: ClassVar[str] = "lt"
 
     def evaluate(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.less(x, y)
 
 
-class LessOrEqual(_Comparison):
+class LessOrEqual(_Order):
     """``x <= y``."""
 
     relation: ClassVar[str] = "le"
@@ -69,7 +78,7 @@ class LessOrEqual(_Comparison):
         return np.less_equal(x, y)
 
 
-class Greater(_Comparison):
+class Greater(_Order):
     """``x > y``."""
 
     relation: ClassVar[str] = "gt"
@@ -78,7 +87,7 @@ class Greater(_Comparison):
         return np.greater(x, y)
 
 
-class GreaterOrEqual(_Comparison):
+class GreaterOrEqual(_Order):
     """``x >= y``."""
 
     relation: ClassVar[str] = "ge"
@@ -88,8 +97,9 @@ class GreaterOrEqual(_Comparison):
 
 
 class IsNaN(Unary):
-    """Whether x is not a number."""
+    """Whether x is not a number; of complex ones whether a part is none."""
 
+    takes_complex: ClassVar[bool] = True
     differentiable: ClassVar[bool] = False
     dtypes: ClassVar[tuple[str, ...]] = FLOATS
     result: ClassVar[str | None] = "bool"

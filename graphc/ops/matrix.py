@@ -5,7 +5,8 @@ All axes before those two are a batch, and every function here works for each ma
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +14,8 @@ from graphc.errors import DTypeError, ShapeError, UnsupportedError
 from graphc.ir import COMPLEXES, Graph, Op, TensorType, Value, is_complex
 from graphc.ir.dims import Dim, product, shape_text
 from graphc.ops.choice import Where
-from graphc.ops.complex import Conj
-from graphc.ops.elementwise import Abs, Div, Mul, Sqrt, cast
+from graphc.ops.complex import Conj, Imag, Real, absolute
+from graphc.ops.elementwise import Abs, Max, Sqrt, cast
 from graphc.ops.family import like
 from graphc.ops.gather import Gather
 from graphc.ops.logic import Equal, Greater, GreaterOrEqual
@@ -22,25 +23,21 @@ from graphc.ops.movement import Iota, Transpose, expand_to, insert_axis, reshape
 from graphc.ops.reduce import ReduceMax, ReduceMin, ReduceSum
 
 #: What matrices are decomposed in.
-PRECISIONS = ("float32", "float64")
+PRECISIONS = ("float32", "float64", *COMPLEXES)
 
 
 class MatrixOp(Op):
-    """An operation on matrices of float32 or float64."""
-
-    #: Whether complex matrices have the operation, too.
-    takes_complex: ClassVar[bool] = False
+    """An operation on matrices of real or complex numbers, in single or double precision."""
 
     def check(self, *types: TensorType, square: bool = False) -> None:
-        """Refuse operands that are no matrices of one floating-point type.
+        """Refuse operands that are no matrices of one type of real or complex numbers.
 
         Raises:
             ShapeError, DTypeError: What is wrong with them.
         """
-        known = (*PRECISIONS, *COMPLEXES) if self.takes_complex else PRECISIONS
         for type in types:
-            if type.dtype not in known or type.dtype != types[0].dtype:
-                raise DTypeError(f"takes matrices of {' or '.join(known)}, all of one type")
+            if type.dtype not in PRECISIONS or type.dtype != types[0].dtype:
+                raise DTypeError(f"takes matrices of {' or '.join(PRECISIONS)}, all of one type")
             if type.rank < 2:
                 raise ShapeError("takes matrices: at least two axes")
         rows, columns = types[0].shape[-2:]
@@ -62,14 +59,46 @@ class MatrixOp(Op):
         )
 
 
-def wide(array: np.ndarray) -> np.ndarray:
-    """A copy in double precision."""
-    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
-
-
 def adjoint(x: Value) -> Value:
     """The transposed matrices; complex ones are conjugated as well."""
-    return swap(Conj()(x)) if is_complex(x.dtype) else swap(x)
+    return swap(conj(x))
+
+
+def conj(x: Value) -> Value:
+    """The complex conjugates; real numbers as they are."""
+    return Conj()(x) if is_complex(x.dtype) else x
+
+
+def conjugated(*cotangents: Value | None) -> list[Value | None]:
+    """Cotangents as published formulas have them, or back: complex ones are conjugated.
+
+    Those formulas are about real functions of complex matrices and give the direction in which such
+    a function rises; for cotangents here see `graphc.ops.complex`.
+    """
+    return [dx if dx is None else conj(dx) for dx in cotangents]
+
+
+def squares_of(x: Value) -> Value:
+    """The squares of the absolute values: real numbers."""
+    if not is_complex(x.dtype):
+        return x * x
+    real, imaginary = Real()(x), Imag()(x)
+    return real * real + imaginary * imaginary
+
+
+def real_part(x: Value) -> Value:
+    """The real parts, with the dtype that ``x`` has."""
+    return cast(Real()(x), x.dtype) if is_complex(x.dtype) else x
+
+
+def times(x: Value, factor: Value) -> Value:
+    """Real or complex numbers multiplied by real ones."""
+    return x * cast(factor, x.dtype)
+
+
+def over(x: Value, divisor: Value) -> Value:
+    """Real or complex numbers divided by real ones."""
+    return x / cast(divisor, x.dtype)
 
 
 def swap(x: Value) -> Value:
@@ -163,46 +192,68 @@ def take_rows(x: Value, numbers: Value) -> Value:
 def scaled(x: Value) -> tuple[Value, Value]:
     """Matrices divided by their largest element, so that no square overflows, and those elements.
 
-    A matrix of zeros is divided by 1.
+    Of complex numbers the largest part counts. A matrix of zeros is divided by 1.
     """
-    largest = ReduceMax((x.rank - 2, x.rank - 1), keep=True)(Abs()(x))
+    if is_complex(x.dtype):
+        size = Max()(Abs()(Real()(x)), Abs()(Imag()(x)))
+    else:
+        size = Abs()(x)
+    largest = ReduceMax((x.rank - 2, x.rank - 1), keep=True)(size)
     scale = Where()(Equal()(largest, like(largest, 0)), like(largest, 1), largest)
-    return Div()(x, scale), scale
+    return over(x, scale), scale
 
 
-def sign_of_columns(x: Value) -> Value:
-    """1 or -1 for each column: the sign of its first large element; see `column_signs`."""
-    size = Abs()(x)
+def direction_of_columns(x: Value) -> Value:
+    """For each column the direction of its first large element; see `column_directions`."""
+    size = absolute(x)
     axis = x.rank - 2
     large = GreaterOrEqual()(size, ReduceMax((axis,), keep=True)(size) * LARGE)
     rows = positions(x.graph, x.shape[-2], -2)
     first = ReduceMin((axis,), keep=True)(Where()(large, rows, like(rows, 2**30)))
-    element = ReduceSum((axis,), keep=True)(Where()(Equal()(rows, first), x, like(x, 0)))
-    return Where()(element < 0.0, like(x, -1), like(x, 1))
+    here = Equal()(rows, first)
+    element = ReduceSum((axis,), keep=True)(Where()(here, x, like(x, 0)))
+    if not is_complex(x.dtype):
+        return Where()(element < 0.0, like(x, -1), like(x, 1))
+    size = absolute(element)
+    nothing = Equal()(size, like(size, 0))
+    return Where()(nothing, like(x, 1), over(element, Where()(nothing, like(size, 1), size)))
 
 
 #: An element that is at least so large, compared with the largest of its column, can give the
-#: column's sign. No simple fraction: the elements of simple matrices should not be close to it.
+#: column's direction. No simple fraction: elements of simple matrices should not be close to it.
 LARGE = 0.6180339887
 
 
-def column_signs(x: np.ndarray) -> np.ndarray:
-    """1 or -1 for each column: the sign of its first large element.
+def column_directions(x: np.ndarray) -> np.ndarray:
+    """For each column the direction of its first large element: 1, -1 or a number of size 1.
 
-    Vectors that are unique up to their sign only are multiplied by it, so that every backend gives
+    Vectors that are unique up to such a factor only are divided by it, so that every backend gives
     the same ones. (The first element may be almost 0, the largest one almost tied with another.)
     """
     if not x.size:
-        return np.ones((*x.shape[:-2], 1, x.shape[-1]))
+        return np.ones((*x.shape[:-2], 1, x.shape[-1]), x.dtype)
     size = np.abs(x)
     large = size >= LARGE * size.max(axis=-2, keepdims=True)
     first = np.argmax(large, axis=-2)[..., None, :]
-    return np.where(np.take_along_axis(x, first, -2) < 0, -1.0, 1.0)
+    element = np.take_along_axis(x, first, -2)
+    return np.where(element == 0, 1, np.sign(element))
 
 
 def length(x: Value, axis: int) -> Value:
     """The Euclidean length along one axis, which stays with size 1."""
-    return Sqrt()(ReduceSum((axis,), keep=True)(Mul()(x, x)))
+    return Sqrt()(ReduceSum((axis,), keep=True)(squares_of(x)))
+
+
+def complex_matrices(
+    *shapes: tuple[int, ...], dtypes: Sequence[str] = COMPLEXES
+) -> Iterator[np.ndarray]:
+    """Matrices for the samples of ops, far from singular."""
+    rng = np.random.default_rng(39)
+    for shape in shapes:
+        spread = 3 * np.eye(shape[-2], shape[-1]) * np.arange(1, shape[-1] + 1)
+        x = rng.normal(size=shape) + 1j * rng.normal(size=shape) + spread
+        for dtype in dtypes:
+            yield x.astype(dtype)
 
 
 def each_matrix(function: Any, *arrays: np.ndarray) -> Any:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import FLOATS, Node, Op, Sample, TensorType, Value
+from graphc.ir import COMPLEXES, FLOATS, Node, Op, Sample, TensorType, Value, is_complex, is_inexact
 from graphc.ir.dims import Dim, Shape, shape_text
+from graphc.ops.complex import Conj
 from graphc.ops.elementwise import Exp, Log, Reciprocal, Sqrt
 from graphc.ops.movement import reshape_to
 from graphc.ops.reduce import ReduceMax, ReduceMean, ReduceSum
@@ -27,8 +28,8 @@ class _Softmax(Op):
     axis: int
 
     def infer(self, x: TensorType) -> TensorType:
-        if x.dtype not in FLOATS:
-            raise DTypeError(f"takes {', '.join(FLOATS)}, not {x.dtype}")
+        if not is_inexact(x.dtype):
+            raise DTypeError(f"takes {', '.join((*FLOATS, *COMPLEXES))}, not {x.dtype}")
         if not 0 <= self.axis < x.rank:
             raise ShapeError(f"axis {self.axis} is none of the {x.rank} axes")
         if x.shape[self.axis] == 0:
@@ -47,6 +48,9 @@ class _Softmax(Op):
         for dtype in ("float32", "float64"):
             for shape, axis in (((3, 5), 1), ((2, 19, 3), 1), ((4,), 0), ((3, 1), 1), ((0, 2), 1)):
                 yield Sample(cls(axis), (np.asarray(2 * rng.normal(size=shape)).astype(dtype),))
+        for dtype in COMPLEXES:
+            x = rng.normal(size=(3, 5)) + 1j * rng.normal(size=(3, 5))
+            yield Sample(cls(1), (x.astype(dtype),))
             large = [[1e4, 1e4, -1e4], [-1e30, 0, 1e30], [-np.inf, 0, 1], [np.nan, 0, 1]]
             yield Sample(cls(1), (np.array(large, dtype),), differentiable=False)
 
@@ -108,8 +112,8 @@ class BatchNormalization(Op):
         mean: TensorType,
         variance: TensorType,
     ) -> TensorType:
-        if x.dtype not in FLOATS:
-            raise DTypeError(f"takes {', '.join(FLOATS)}, not {x.dtype}")
+        if not is_inexact(x.dtype):
+            raise DTypeError(f"takes {', '.join((*FLOATS, *COMPLEXES))}, not {x.dtype}")
         if not 0 <= self.axis < x.rank:
             raise ShapeError(f"axis {self.axis} is none of the {x.rank} axes")
         parameters = {"gamma": gamma, "beta": beta, "mean": mean, "variance": variance}
@@ -155,6 +159,8 @@ class BatchNormalization(Op):
                 gamma, beta, mean = rng.normal(size=(3, shape[axis])).astype(dtype)
                 variance = rng.uniform(0.1, 2, shape[axis]).astype(dtype)
                 yield Sample(cls(axis), (x, gamma, beta, mean, variance))
+        x = rng.normal(size=(3, 5)) * (1 + 2j)
+        yield Sample(cls(1), (x, *x[:2], x[2], np.abs(x[0]) + 0j))
 
 
 @dataclass(frozen=True)
@@ -172,8 +178,8 @@ class LayerNormalization(Op):
     epsilon: float = 1e-3
 
     def infer(self, x: TensorType, gamma: TensorType, beta: TensorType) -> TensorType:
-        if x.dtype not in FLOATS:
-            raise DTypeError(f"takes {', '.join(FLOATS)}, not {x.dtype}")
+        if not is_inexact(x.dtype):
+            raise DTypeError(f"takes {', '.join((*FLOATS, *COMPLEXES))}, not {x.dtype}")
         if not self.axes or any(not 0 <= axis < x.rank for axis in self.axes):
             raise ShapeError(f"axes {self.axes} are not all axes of a tensor of rank {x.rank}")
         expected = x.with_shape(x.shape[axis] for axis in self.axes)
@@ -182,7 +188,8 @@ class LayerNormalization(Op):
 
     def decompose(self, x: Value, gamma: Value, beta: Value) -> Value:
         centered = x - ReduceMean(self.axes, keep=True)(x)
-        variance = ReduceMean(self.axes, keep=True)(centered * centered)
+        turned = Conj()(centered) if is_complex(x.dtype) else centered
+        variance = ReduceMean(self.axes, keep=True)(centered * turned)
         scale = Reciprocal()(Sqrt()(variance + self.epsilon))
         shape = self._broadcast(x.shape)
         return centered * scale * reshape_to(gamma, shape) + reshape_to(beta, shape)
@@ -207,6 +214,8 @@ class LayerNormalization(Op):
                 sizes = [shape[axis] for axis in axes]
                 drawn = [rng.normal(size=size) for size in (shape, sizes, sizes)]
                 yield Sample(cls(axes), tuple(array.astype(dtype) for array in drawn))
+        x = rng.normal(size=(3, 5)) + 1j * rng.normal(size=(3, 5))
+        yield Sample(cls((1,)), (x, x[0], x[1]))
 
 
 def _check_parameters(parameters: dict[str, TensorType], expected: TensorType) -> None:

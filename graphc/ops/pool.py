@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir import Node, Sample, TensorType, Value
 from graphc.ir.dims import Dim, Shape, known, shape_text
+from graphc.ops.family import wide
 from graphc.ops.window import Windowed
 
 _Op = TypeVar("_Op", bound="_Pool")
@@ -226,11 +227,13 @@ class MaxPoolPick(_MaxPosition):
 class AveragePool(_Pool):
     """The mean of the elements of the image that each window sees; padding does not count."""
 
+    takes_complex: ClassVar[bool] = True
+
     def infer(self, x: TensorType) -> TensorType:
         return self.pooled(x)
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
-        total = np.sum(self.see(x.astype(np.float64), 0.0), axis=-1)
+        total = np.sum(self.see(wide(x), 0.0), axis=-1)
         count = np.sum(self.inside(self.channels_last(x).shape[1:-1]), axis=-1)
         return self.own_layout(total / count, x.dtype)
 
@@ -263,6 +266,7 @@ class AveragePoolGradient(_Pool):
     """
 
     spatial: Shape
+    takes_complex: ClassVar[bool] = True
 
     def infer(self, dy: TensorType) -> TensorType:
         batch, counts, channels = self.split(dy)
@@ -275,7 +279,7 @@ class AveragePoolGradient(_Pool):
 
     def evaluate(self, dy: np.ndarray) -> np.ndarray:
         inside = self.inside(self.spatial)
-        shares = self.channels_last(dy).astype(np.float64) / np.sum(inside, axis=-1)
+        shares = wide(self.channels_last(dy)) / np.sum(inside, axis=-1)
         return self.own_layout(self.spread(shares[..., None] * inside, self.spatial), dy.dtype)
 
     def gradient(self, node: Node, ddx: Value) -> Sequence[Value]:

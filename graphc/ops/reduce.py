@@ -9,7 +9,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import FLOATS, Node, Op, Sample, TensorType, Value, is_complex, is_float
+from graphc.ir import (
+    COMPLEXES,
+    FLOATS,
+    Node,
+    Op,
+    Sample,
+    TensorType,
+    Value,
+    is_complex,
+    is_float,
+    is_inexact,
+)
 from graphc.ir.dims import Dim, Shape, product
 from graphc.ops.choice import Where
 from graphc.ops.elementwise import cast
@@ -98,6 +109,10 @@ class Reduction(Op):
                     values = np.asarray(rng.permutation(int(np.prod(shape)))) * 0.3 + 0.5
                     x = (values if dtype in FLOATS else values * 2).reshape(shape).astype(dtype)
                     yield Sample(cls(axes, keep), (x,), portable=cls.is_portable(x))
+        for dtype in COMPLEXES if cls.takes_complex else ():
+            for shape, axes in _SHAPES:
+                real, imaginary = rng.integers(1, 5, (2, *shape)) * 0.5
+                yield Sample(cls(axes), ((real + 1j * imaginary).astype(dtype),))
         edges = np.array([[1, np.nan, 2], [np.inf, 1, -np.inf], [np.inf, 1, 2], [-0.0, 0.0, 1]])
         edges = edges.astype(np.float32)
         portable = cls.is_portable(edges)
@@ -185,7 +200,17 @@ class ReduceProd(Reduction):
 
 
 class _Extremum(Reduction):
-    """An extreme element; equal extremes share the gradient."""
+    """An extreme element; equal extremes share the gradient.
+
+    Complex numbers are in the order of `graphc.ops.logic.Less`; NaN has two parts of NaN.
+    """
+
+    takes_complex: ClassVar[bool] = True
+    function: ClassVar[np.ufunc]
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        y = self.function.reduce(x, self.axes, keepdims=self.keep)
+        return np.where(np.isnan(y), complex(np.nan, np.nan), y) if x.dtype.kind == "c" else y
 
     @classmethod
     def is_portable(cls, x: np.ndarray) -> bool:
@@ -202,15 +227,13 @@ class _Extremum(Reduction):
 class ReduceMax(_Extremum):
     """The largest element along the axes; NaN if one is NaN."""
 
-    def evaluate(self, x: np.ndarray) -> np.ndarray:
-        return np.max(x, axis=self.axes, keepdims=self.keep)
+    function: ClassVar[np.ufunc] = np.maximum
 
 
 class ReduceMin(_Extremum):
     """The smallest element along the axes; NaN if one is NaN."""
 
-    def evaluate(self, x: np.ndarray) -> np.ndarray:
-        return np.min(x, axis=self.axes, keepdims=self.keep)
+    function: ClassVar[np.ufunc] = np.minimum
 
 
 @dataclass(frozen=True)
@@ -244,7 +267,7 @@ class ArgMax(Op):
         """The smallest position at which the maximum (or a NaN, if there is one) stands."""
         best = ReduceMax((self.axis,), keep=True)(x)
         hit = Equal()(x, best)
-        if is_float(x.dtype):
+        if is_inexact(x.dtype):
             hit = Or()(hit, IsNaN()(x))
         positions = x.graph.apply(Iota(x.shape, self.axis, self.dtype))
         size = x.shape[self.axis]

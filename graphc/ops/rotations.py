@@ -12,13 +12,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from graphc.ir import Value
+from graphc.ir import Value, is_complex, numpy_dtype, part_dtype
 from graphc.ops.choice import Where
+from graphc.ops.complex import absolute
 from graphc.ops.control import scan, while_loop
 from graphc.ops.elementwise import Abs, Sqrt
 from graphc.ops.family import like
 from graphc.ops.logic import And, Greater
-from graphc.ops.matrix import identity, length, swap, take_rows
+from graphc.ops.matrix import (
+    conj,
+    identity,
+    length,
+    over,
+    squares_of,
+    swap,
+    take_rows,
+    times,
+)
 from graphc.ops.movement import Concat, Pad, narrow, reshape_to
 from graphc.ops.reduce import ReduceMax, ReduceSum
 from graphc.ops.sort import Sort
@@ -35,7 +45,8 @@ def orthogonalized(matrix: Value) -> tuple[Value, Value, Value]:
 
     Returns:
         The lengths of the columns, falling: the singular values if there are no more columns than
-        rows; the right singular vectors as rows; and their products with the matrix, as rows.
+        rows; the right singular vectors as rows (not conjugated); and their products with the
+        matrix, as rows.
     """
     rows, columns = matrix.shape[-2:]
     assert isinstance(rows, int) and isinstance(columns, int)
@@ -44,7 +55,7 @@ def orthogonalized(matrix: Value) -> tuple[Value, Value, Value]:
     products = swap(matrix)
     if odd:
         products = Pad((0,) * matrix.rank, (*(0,) * axis, 1, 0))(products)
-    epsilon = float(np.finfo(matrix.dtype).eps)
+    epsilon = float(np.finfo(numpy_dtype(matrix.dtype)).eps)
     # Columns as small as rounding errors are not turned any more.
     whole = reshape_to(matrix, (*matrix.shape[:-2], rows * columns, 1))
     vectors = identity(products, columns + odd)
@@ -67,8 +78,8 @@ def _sweeps(start: Sequence[Value], size: int, tolerance: float) -> list[Value]:
         return [*matrices, Where()(Greater()(found, largest), found, largest)], []
 
     def sweep(*carries: Value) -> list[Value]:
-        *matrices, _, count = carries
-        zero = count.graph.constant(0, matrices[0].dtype)
+        *matrices, before, count = carries
+        zero = like(before, 0)
         after, _ = scan(step, [*matrices, zero], steps=size - 1)
         return [*after, count + 1]
 
@@ -76,7 +87,7 @@ def _sweeps(start: Sequence[Value], size: int, tolerance: float) -> list[Value]:
         *_, largest, count = carries
         return And()(largest > tolerance, count < MOST_SWEEPS)
 
-    graph, dtype = start[0].graph, start[0].dtype
+    graph, dtype = start[0].graph, part_dtype(start[0].dtype)
     first = (graph.constant(np.inf, dtype), graph.constant(0, "int32"))
     return list(while_loop(unfinished, sweep, *start, *first))[:-2]
 
@@ -90,13 +101,25 @@ def _round(matrices: list[Value], tolerance: float) -> tuple[list[Value], Value]
     def total(x: Value) -> Value:
         return ReduceSum((last,), keep=True)(x)
 
-    first, second, product = total(upper * upper), total(lower * lower), total(upper * lower)
+    first, second = total(squares_of(upper)), total(squares_of(lower))
+    product = total(conj(upper) * lower)
     sizes = Sqrt()(first), Sqrt()(second)
     large = And()(Greater()(sizes[0], negligible), Greater()(sizes[1], negligible))
-    cosines = Abs()(product) / Where()(large, sizes[0] * sizes[1], like(product, 1))
+    cosines = absolute(product) / Where()(large, sizes[0] * sizes[1], like(first, 1))
     cosines = Where()(large, cosines, like(cosines, 0))
-    c, s = _rotation(first, second, product, cosines > tolerance)
-    return [_rotated(products, c, s), _rotated(vectors, c, s), negligible], cosines
+    needed = cosines > tolerance
+    turn, product = _turned_real(product, needed)
+    c, s = _rotation(first, second, product, needed)
+    return [*(_rotated(x, c, s, turn) for x in (products, vectors)), negligible], cosines
+
+
+def _turned_real(product: Value, needed: Value) -> tuple[Value | None, Value]:
+    """By what the lower rows have to be multiplied for real products; and these products."""
+    if not is_complex(product.dtype):
+        return None, product
+    size = absolute(product)
+    safe = Where()(needed, size, like(size, 1))
+    return Where()(needed, over(conj(product), safe), like(product, 1)), size
 
 
 def _rotation(first: Value, second: Value, product: Value, needed: Value) -> tuple[Value, Value]:
@@ -126,16 +149,19 @@ def _halves(x: Value) -> tuple[Value, Value]:
     return narrow(x, axis, 0, size // 2), narrow(x, axis, size // 2, size)
 
 
-def _rotated(x: Value, cosine: Value, sine: Value) -> Value:
+def _rotated(x: Value, cosine: Value, sine: Value, turn: Value | None) -> Value:
     """The rows of the halves rotated against each other and moved on to their next partners.
 
     Args:
         x: Matrices with an even number of rows.
         cosine: A column of cosines, one for each pair.
         sine: A column of sines.
+        turn: What the lower rows of complex matrices are multiplied by before.
     """
     upper, lower = _halves(x)
-    return _moved_on(cosine * upper - sine * lower, sine * upper + cosine * lower)
+    lower = lower if turn is None else lower * turn
+    first = times(upper, cosine) - times(lower, sine)
+    return _moved_on(first, times(upper, sine) + times(lower, cosine))
 
 
 def _moved_on(upper: Value, lower: Value) -> Value:

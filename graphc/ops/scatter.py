@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from graphc.ir import Node, Op, Sample, Value, is_float
+from graphc.ir import Node, Op, Sample, Value, is_inexact
 from graphc.ops.choice import Where
 from graphc.ops.elementwise import Max, Min, Mul, cast
 from graphc.ops.family import like
@@ -17,7 +17,23 @@ from graphc.ops.logic import Equal
 
 
 class _ScatterExtremum(Scatter):
-    """An extreme of the slices for each place; equal extremes share the gradient."""
+    """An extreme of the slices for each place; equal extremes share the gradient.
+
+    Complex numbers are in the order of `graphc.ops.logic.Less`; NaN has two parts of NaN.
+    """
+
+    #: The number that is never an extreme, unless it is the only one.
+    worst: ClassVar[float]
+
+    def start(self, dtype: str) -> float:
+        if is_inexact(dtype):
+            return self.worst
+        limits = np.iinfo(dtype)
+        return int(limits.min if self.worst < 0 else limits.max)
+
+    def evaluate(self, indices: np.ndarray, y: np.ndarray) -> np.ndarray:
+        x = super().evaluate(indices, y)
+        return np.where(np.isnan(x), complex(np.nan, np.nan), x) if y.dtype.kind == "c" else x
 
     def gradient(self, node: Node, dx: Value) -> Sequence[Value | None]:
         indices, y = node.inputs
@@ -31,6 +47,7 @@ class _ScatterExtremum(Scatter):
             yield replace(sample, differentiable=False)
         y = np.array([[0.5, -1.0], [2.0, 3.0], [-0.25, 4.0], [1.0, 1.0], [9.0, 9.0]])
         yield Sample(cls(0, 2), (np.array([0, 1, 1, 0, 7]), y), portable=False)
+        yield Sample(cls(0, 3), (np.array([0, 1, 1, 0, 0]), y[:, 1] + 1j * y[:, 0]))
 
 
 class ScatterMax(_ScatterExtremum):
@@ -46,9 +63,7 @@ class ScatterMax(_ScatterExtremum):
     combine: ClassVar[type[Op]] = Max
     function: ClassVar[np.ufunc] = np.maximum
     reduction: ClassVar[tuple[str, int]] = ("max", 18)
-
-    def start(self, dtype: str) -> float:
-        return -np.inf if is_float(dtype) else int(np.iinfo(dtype).min)
+    worst: ClassVar[float] = -np.inf
 
 
 class ScatterMin(_ScatterExtremum):
@@ -64,9 +79,7 @@ class ScatterMin(_ScatterExtremum):
     combine: ClassVar[type[Op]] = Min
     function: ClassVar[np.ufunc] = np.minimum
     reduction: ClassVar[tuple[str, int]] = ("min", 18)
-
-    def start(self, dtype: str) -> float:
-        return np.inf if is_float(dtype) else int(np.iinfo(dtype).max)
+    worst: ClassVar[float] = np.inf
 
 
 class ScatterMul(Scatter):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import Node, Op, Sample, TensorType, Value, filled, is_float
+from graphc.ir import COMPLEXES, Node, Op, Sample, TensorType, Value, filled, is_inexact
 from graphc.ops.choice import Where
 from graphc.ops.elementwise import Div
 from graphc.ops.family import NUMBERS, like
@@ -34,7 +34,7 @@ class SearchSorted(Op):
     def infer(self, line: TensorType, values: TensorType) -> TensorType:
         if line.rank != 1:
             raise ShapeError(f"searches in a vector, not in {line}")
-        if line.dtype != values.dtype or line.dtype not in NUMBERS:
+        if line.dtype != values.dtype or line.dtype not in (*NUMBERS, *COMPLEXES):
             raise DTypeError("the vector and the values need one common number type")
         return values.with_dtype("int32")
 
@@ -71,11 +71,11 @@ class SearchSorted(Op):
         """Whether a value belongs behind an element; NaN is larger than all numbers."""
         if not self.right:
             less = Less()(element, value)
-            if not is_float(value.dtype):
+            if not is_inexact(value.dtype):
                 return less
             return Or()(less, And()(IsNaN()(value), Not()(IsNaN()(element))))
         smaller = LessOrEqual()(element, value)
-        return Or()(smaller, IsNaN()(value)) if is_float(value.dtype) else smaller
+        return Or()(smaller, IsNaN()(value)) if is_inexact(value.dtype) else smaller
 
     def onnx(self, context: Any, node: Node, line: str, values: str) -> Any:
         return context.decomposed(node, line, values)
@@ -89,5 +89,8 @@ class SearchSorted(Op):
                     line = np.sort(rng.integers(0, 20, size)).astype(dtype)
                     values = np.asarray(rng.integers(0, 20, shape)).astype(dtype)
                     yield Sample(cls(right), (line, values))
+            line = np.sort(rng.integers(0, 3, 9) + 1j * rng.integers(0, 3, 9))
+            values = rng.integers(0, 3, (4, 5)) + 1j * rng.integers(0, 3, (4, 5))
+            yield Sample(cls(right), (line, values))
             edges = np.array([-np.inf, -1, 0, 1, np.inf, np.nan, np.nan], np.float32)
             yield Sample(cls(right), (edges, edges[None] + np.float32(0.0)))

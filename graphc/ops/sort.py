@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import ShapeError
-from graphc.ir import FLOATS, Node, Op, Sample, TensorType, Value, is_float
+from graphc.ir import FLOATS, Node, Op, Sample, TensorType, Value, is_float, is_inexact
 from graphc.ir.dims import Dim, shape_text
 from graphc.ops.gather import scatter_along_axis
 
@@ -26,7 +26,8 @@ class Sort(Op):
     """The elements of ``x`` in order along an axis, and (int32) where each of them stood.
 
     NaN counts as larger than everything, and the two zeros as equal. Equal elements keep their
-    order, so the positions are unique. ONNX has the same op under the name TopK.
+    order, so the positions are unique. Complex numbers are in the order of their real parts, and of
+    their imaginary parts where those are equal. ONNX has the same op under the name TopK.
 
     Args:
         axis: The axis, not negative.
@@ -52,7 +53,10 @@ class Sort(Op):
         keys = x.astype(np.float32) if x.dtype.name == "bfloat16" else x
         if self.descending:
             keys = np.flip(keys, self.axis)
-        order = np.argsort(keys, axis=self.axis, kind="stable")
+        if x.dtype.kind == "c":
+            order = np.lexsort((keys.imag, keys.real), axis=self.axis)
+        else:
+            order = np.argsort(keys, axis=self.axis, kind="stable")
         if self.descending:
             order = x.shape[self.axis] - 1 - np.flip(order, self.axis)
         order = order.take(np.arange(self._length(x)), self.axis)
@@ -63,7 +67,7 @@ class Sort(Op):
 
     def gradient(self, node: Node, dy: Value | None, _: Value | None) -> Sequence[Value | None]:
         (x,) = node.inputs
-        if dy is None or not is_float(x.dtype):
+        if dy is None or not is_inexact(x.dtype):
             return (None,)
         return (scatter_along_axis(dy, node.outputs[1], self.axis, x.shape),)
 
@@ -116,6 +120,10 @@ class Sort(Op):
         for dtype in ("float16", "float32", "float64"):
             for descending in (False, True):
                 yield Sample(cls(1, descending), (edges.astype(dtype),), differentiable=False)
+        for dtype in ("complex64", "complex128"):
+            z = rng.integers(0, 4, (2, 19)) + 1j * rng.permutation(38).reshape(2, 19)
+            yield Sample(cls(1), (z.astype(dtype),))
+            yield Sample(cls(0, descending=True, count=1), (z.astype(dtype),))
         limits = np.iinfo(np.int64)
         wide = np.array([limits.max, limits.min, 0, -1, limits.max, 1 << 32, (1 << 32) + 1])
         yield Sample(cls(0), (wide,))

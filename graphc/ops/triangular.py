@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from graphc.errors import ShapeError
 from graphc.ir import Node, Sample, TensorType, Value, is_complex, zeros_like
 from graphc.ops.choice import Where
-from graphc.ops.complex import Conj, Real
+from graphc.ops.complex import Real
 from graphc.ops.control import scan
 from graphc.ops.elementwise import Sqrt, cast
-from graphc.ops.family import like
+from graphc.ops.family import like, wide
 from graphc.ops.linalg import matmul
 from graphc.ops.logic import Equal, GreaterOrEqual
 from graphc.ops.matrix import (
@@ -22,6 +22,8 @@ from graphc.ops.matrix import (
     adjoint,
     as_column,
     as_row,
+    conj,
+    conjugated,
     diagonal_mask,
     diagonal_of,
     each_matrix,
@@ -31,7 +33,6 @@ from graphc.ops.matrix import (
     steps_last,
     swap,
     triangle,
-    wide,
 )
 from graphc.ops.movement import Iota, reshape_to
 from graphc.ops.reduce import ReduceSum
@@ -52,7 +53,6 @@ class TriangularSolve(MatrixOp):
     lower: bool = True
     transpose: bool = False
     unit: bool = False
-    takes_complex: ClassVar[bool] = True
 
     def infer(self, a: TensorType, b: TensorType) -> TensorType:
         self.check(a, b, square=True)
@@ -135,8 +135,6 @@ class Cholesky(MatrixOp):
     Its gradient is that of Murray, "Differentiation of the Cholesky decomposition" (2016).
     """
 
-    takes_complex: ClassVar[bool] = True
-
     def infer(self, a: TensorType) -> TensorType:
         self.check(a, square=True)
         return a
@@ -146,21 +144,15 @@ class Cholesky(MatrixOp):
         factor = each_matrix(np.linalg.cholesky, (x + np.conj(np.swapaxes(x, -1, -2))) / 2)
         return np.tril(factor).astype(a.dtype)
 
-    def gradient(self, node: Node, dl: Value) -> Sequence[Value]:
+    def gradient(self, node: Node, dl: Value) -> Sequence[Value | None]:
         factor = node.output
-        if is_complex(dl.dtype):  # the published formula is that of conjugated cotangents
-            (da,) = self._gradient(factor, Conj()(dl))
-            return (Conj()(da),)
-        return self._gradient(factor, dl)
-
-    def _gradient(self, factor: Value, dl: Value) -> Sequence[Value]:
-        inner = triangle(matmul(adjoint(factor), dl), lower=True)
+        inner = triangle(matmul(adjoint(factor), conj(dl)), lower=True)
         on_diagonal = diagonal_mask(inner.graph, inner.shape[-2], inner.shape[-1])
         inner = Where()(on_diagonal, inner * 0.5, inner)
         upper = TriangularSolve(lower=False)
         half = upper(adjoint(factor), inner)
         whole = upper(adjoint(factor), adjoint(half))
-        return ((whole + adjoint(whole)) * 0.5,)
+        return conjugated((whole + adjoint(whole)) * 0.5)
 
     def decompose(self, a: Value) -> Value:
         """A column of the result in each step."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError, UnsupportedError
-from graphc.ir import FLOATS, Op, TensorType
+from graphc.ir import FLOATS, Op, TensorType, is_complex
 from graphc.ir.dims import Dim, Shape, shape_text
 
 LAYOUTS = ("last", "first")
@@ -30,15 +30,17 @@ class Windowed(Op):
     strides: tuple[int, ...]
     padding: Padding
     layout: str = "last"
+    #: Whether it takes complex numbers, too.
+    takes_complex: ClassVar[bool] = False
 
     def split(self, x: TensorType) -> tuple[Dim, Shape, Dim]:
         """The batch size, the spatial shape and the number of channels of an image.
 
         Raises:
             ShapeError: The image has another rank; an attribute makes no sense.
-            DTypeError: Its elements are not floating-point numbers.
+            DTypeError: Its elements are no numbers that the op takes.
         """
-        if x.dtype not in FLOATS:
+        if x.dtype not in FLOATS and not (self.takes_complex and is_complex(x.dtype)):
             raise DTypeError(f"takes {', '.join(FLOATS)}, not {x.dtype}")
         if self.layout not in LAYOUTS:
             raise ShapeError(f'the layout is one of "last", "first", not {self.layout!r}')

@@ -9,11 +9,10 @@ import numpy as np
 
 from graphc.errors import UnsupportedError
 from graphc.ir import Op, Value, is_complex, part_dtype, zeros_like
-from graphc.ops import barrier, complex, elementwise, gather, logic, movement
+from graphc.ops import barrier, complex, conv, elementwise, gather, logic, movement, pool
 from graphc.ops.choice import Where
-from graphc.ops.circular import Atan2, Tan
 from graphc.ops.cumulative import CumSum
-from graphc.ops.elementwise import Abs, Cast, Cos, Exp, Expm1, Log, Sin, Sqrt, Tanh
+from graphc.ops.elementwise import Abs, Cast
 from graphc.ops.elimination import Solve
 from graphc.ops.family import like
 from graphc.ops.linalg import Einsum
@@ -48,6 +47,7 @@ def rule(*ops: type[Op]) -> Callable[[Rule], Rule]:
     barrier.StopGradient,
     elementwise.Add,
     elementwise.Neg,
+    elementwise.Round,
     elementwise.Sub,
     movement.Concat,
     movement.Expand,
@@ -56,6 +56,8 @@ def rule(*ops: type[Op]) -> Callable[[Rule], Rule]:
     movement.Slice,
     movement.Split,
     movement.Transpose,
+    pool.AveragePool,
+    pool.AveragePoolGradient,
     gather.Gather,
     gather.ScatterAdd,
     CumSum,
@@ -64,7 +66,7 @@ def rule(*ops: type[Op]) -> Callable[[Rule], Rule]:
     Where,
 )
 def each_part(op: Op, *operands: Any) -> Any:
-    """Linear operations: the same for both parts; other operands are shared."""
+    """Linear operations, and rounding: the same for both parts; other operands are shared."""
     halves = [op(*[x[part] if isinstance(x, Pair) else x for x in operands]) for part in (0, 1)]
     if isinstance(halves[0], tuple):
         return tuple(Pair(*parts) for parts in zip(*halves, strict=True))
@@ -147,8 +149,8 @@ def multiply(op: Op, x: Pair, y: Pair) -> Pair:
     )
 
 
-@rule(Einsum)
-def contract(op: Einsum, x: Pair, y: Pair) -> Pair:
+@rule(Einsum, conv.Conv, conv.ConvTranspose, conv.ConvKernelGradient)
+def contract(op: Op, x: Pair, y: Pair) -> Pair:
     return Pair(
         op(x.real, y.real) - op(x.imaginary, y.imaginary),
         op(x.real, y.imaginary) + op(x.imaginary, y.real),
@@ -216,74 +218,3 @@ def _known(size: Any) -> int:
             f"products of complex numbers along an axis need its size to be known, not {size}"
         )
     return size
-
-
-# -------------------------------------------------------------------------------- functions
-
-
-@rule(Exp)
-def exponential(op: Op, x: Pair) -> Pair:
-    size = Exp()(x.real)
-    return Pair(size * Cos()(x.imaginary), size * Sin()(x.imaginary))
-
-
-@rule(Log)
-def logarithm(op: Op, x: Pair) -> Pair:
-    return Pair(Log()(complex.hypotenuse(x.real, x.imaginary)), Atan2()(x.imaginary, x.real))
-
-
-@rule(Sqrt)
-def square_root(op: Op, x: Pair) -> Pair:
-    """The root with a real part that is not negative, without cancellation."""
-    zero, one = like(x.real, 0), like(x.real, 1)
-    large = Sqrt()((complex.hypotenuse(x.real, x.imaginary) + Abs()(x.real)) * 0.5)
-    nothing = Equal()(large, zero)
-    small = Abs()(x.imaginary) * 0.5 / Where()(nothing, one, large)
-    right = x.real >= 0.0
-    size = Where()(right, small, large)
-    signed = Where()(x.imaginary < 0.0, -size, size)
-    return Pair(Where()(right, large, small), Where()(nothing, x.imaginary, signed))
-
-
-def _hyperbolic(x: Value) -> tuple[Value, Value]:
-    """``sinh(x)`` without cancellation near 0, and ``cosh(x)``."""
-    up, down = Expm1()(x), Expm1()(-x)
-    return (up - down) * 0.5, (up + down) * 0.5 + 1.0
-
-
-@rule(Sin)
-def sine(op: Op, x: Pair) -> Pair:
-    sinh, cosh = _hyperbolic(x.imaginary)
-    return Pair(Sin()(x.real) * cosh, Cos()(x.real) * sinh)
-
-
-@rule(Cos)
-def cosine(op: Op, x: Pair) -> Pair:
-    sinh, cosh = _hyperbolic(x.imaginary)
-    return Pair(Cos()(x.real) * cosh, -(Sin()(x.real) * sinh))
-
-
-@rule(Tanh)
-def hyperbolic_tangent(op: Op, x: Pair) -> Pair:
-    """``(t + i u) / (1 + i t u)`` with ``t = tanh(real)``, ``u = tan(imaginary)``."""
-    t, u = Tanh()(x.real), Tan()(x.imaginary)
-    one = like(t, 1)
-    return divide(elementwise.Div(), Pair(t, u), Pair(one + zeros_like(t), t * u))
-
-
-@rule(Tan)
-def tangent(op: Op, x: Pair) -> Pair:
-    """``-i tanh(i x)``."""
-    found = hyperbolic_tangent(Tanh(), Pair(-x.imaginary, x.real))
-    return Pair(found.imaginary, -found.real)
-
-
-@rule(elementwise.Pow)
-def power(op: Op, x: Pair, y: Pair) -> Pair:
-    """``exp(y log(x))``; 0 to any power but 0 is 0."""
-    zero, one = like(x.real, 0), like(x.real, 1)
-    nothing = equal(Equal(), x, Pair(zero, zero))
-    base = Pair(Where()(nothing, one, x.real), x.imaginary)
-    found = exponential(Exp(), multiply(elementwise.Mul(), y, logarithm(Log(), base)))
-    start = Where()(equal(Equal(), y, Pair(zero, zero)), one, zero)
-    return Pair(Where()(nothing, start, found.real), Where()(nothing, zero, found.imaginary))

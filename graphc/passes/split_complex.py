@@ -29,6 +29,7 @@ from graphc.errors import UnsupportedError
 from graphc.ir import Graph, Node, TensorType, Value, has_complex, is_complex, part_dtype
 from graphc.ops.control import Cond, Scan, WhileLoop
 from graphc.ops.movement import Concat, narrow, reshape_to
+from graphc.passes import complex_functions, complex_order  # noqa: F401 (registers their rules)
 from graphc.passes.complex_rules import RULES, Pair
 from graphc.passes.report import Report
 from graphc.program import Program

@@ -48,8 +48,6 @@ def run(sample: Sample, opset: int) -> bool:
 def test_exported_ops_agree_with_the_reference(cls: type[Op], opset: int) -> None:
     if opset == 17 and cls.__name__ in ONLY_IN_18:
         pytest.skip("needs opset 18")
-    if cls.interpreted_only:
-        pytest.skip("no export has it")
     ran = 0
     for sample in samples(cls):
         if sample.portable:

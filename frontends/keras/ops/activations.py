@@ -8,9 +8,15 @@ from typing import Any
 
 from graphc.eager import Tensor, apply, apply_function, as_tensor, cast
 from graphc.errors import ShapeError
-from graphc.ir import Op, Value, is_float
+from graphc.ir import Op, Value, is_complex, is_inexact
 from graphc.keras.ops import elementwise as math_ops
-from graphc.keras.ops.arguments import float_tensor, many_axes, one_axis, reshaped
+from graphc.keras.ops.arguments import (
+    float_tensor,
+    many_axes,
+    one_axis,
+    refuse_complex,
+    reshaped,
+)
 from graphc.keras.ops.elementwise import maximum, where
 from graphc.keras.ops.movement import split, transpose
 from graphc.keras.ops.recording import operation
@@ -42,7 +48,7 @@ def _map(function: Callable[[Value], Value], x: Any) -> Tensor:
 def relu(x: Any) -> Tensor:
     """``max(x, 0)``."""
     tensor = as_tensor(x)
-    return apply(Relu(), tensor if is_float(tensor.dtype) else _signed(tensor))
+    return apply(Relu(), tensor if is_inexact(tensor.dtype) else _signed(tensor))
 
 
 def _signed(x: Tensor) -> Tensor:
@@ -82,7 +88,9 @@ def hard_sigmoid(x: Any) -> Tensor:
 @operation
 def sparse_sigmoid(x: Any) -> Tensor:
     """0 up to -1, 1 from 1 on, and a line between."""
-    return _map(graph_ops.sparse_sigmoid, x)
+    tensor = float_tensor(x)
+    refuse_complex(tensor, "sparse_sigmoid")
+    return _map(graph_ops.sparse_sigmoid, tensor)
 
 
 @operation
@@ -147,7 +155,10 @@ def softplus(x: Any) -> Tensor:
 @operation
 def softsign(x: Any) -> Tensor:
     """``x / (1 + |x|)``."""
-    return _apply(graph_ops.Softsign(), x)
+    tensor = float_tensor(x)
+    if is_complex(tensor.dtype):
+        return tensor / (math_ops.absolute(tensor) + 1.0)
+    return apply(graph_ops.Softsign(), tensor)
 
 
 @operation
@@ -244,6 +255,7 @@ def sparsemax(x: Any, axis: int = -1) -> Tensor:
     Martins & Astudillo 2016, https://arxiv.org/abs/1602.02068.
     """
     tensor = float_tensor(x)
+    refuse_complex(tensor, "sparsemax")
     place = one_axis(axis, tensor.ndim, "sparsemax")
     ordered = math_ops.negative(sort(math_ops.negative(tensor), place))
     size = tensor.dims[place]

@@ -11,8 +11,8 @@ import numpy as np
 from graphc.config import config
 from graphc.eager import Tensor, apply_function, as_tensor, cast, current_trace
 from graphc.eager.promotion import standard_dtype
-from graphc.errors import ShapeError
-from graphc.ir import Value, dims, is_inexact, numpy_dtype
+from graphc.errors import DTypeError, ShapeError
+from graphc.ir import Value, dims, is_complex, is_inexact, numpy_dtype
 from graphc.ir.dims import Dim, Shape
 from graphc.ir.graph import filled
 from graphc.ir.types import TensorType
@@ -53,6 +53,16 @@ def float_tensor(x: Any) -> Tensor:
     """``x`` as a floating-point (or complex) tensor: integers and bools become `floatx`."""
     tensor = as_tensor(x)
     return tensor if is_inexact(tensor.dtype) else cast(tensor, config.floatx)
+
+
+def refuse_complex(x: Tensor, function: str) -> None:
+    """Refuse complex numbers where their order, which is no more than a convention, means nothing.
+
+    Raises:
+        DTypeError: They are complex.
+    """
+    if is_complex(x.dtype):
+        raise DTypeError(f"{function}: takes real numbers, not {x.dtype}; use the parts or `abs`")
 
 
 def resolved_dtype(dtype: Any) -> str:

@@ -9,10 +9,11 @@ import numpy as np
 from graphc.eager import Tensor, apply, apply_function, as_tensor, cast, operate
 from graphc.eager.tensor import promoted
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import Op, is_float, is_integer
+from graphc.ir import Op, is_complex, is_float, is_integer, part_dtype
 from graphc.ir.dims import Dim, divide_exactly
 from graphc.ir.types import dtype_size
 from graphc.keras.ops.arguments import reshaped, resolved_dtype
+from graphc.keras.ops.complex import view_as_complex, view_as_real
 from graphc.keras.ops.elementwise import absolute, logical_not, where
 from graphc.keras.ops.movement import expand_dims
 from graphc.keras.ops.recording import operation
@@ -146,7 +147,8 @@ def lcm(x1: Any, x2: Any) -> Tensor:
 def view(x: Any, dtype: Any = None) -> Tensor:
     """The same bytes as elements of another type.
 
-    Where the types differ in width the last axis becomes longer or shorter accordingly.
+    Where the types differ in width the last axis becomes longer or shorter accordingly. A complex
+    number is its real and its imaginary part.
 
     Args:
         x: A tensor.
@@ -159,6 +161,14 @@ def view(x: Any, dtype: Any = None) -> Tensor:
     wanted = tensor.dtype if dtype is None else resolved_dtype(dtype)
     if tensor.dtype == wanted:
         return tensor
+    if is_complex(tensor.dtype):
+        return view(_parts_in_turn(tensor), wanted)
+    if is_complex(wanted):
+        parts = view(tensor, part_dtype(wanted))
+        pairs = divide_exactly(parts.dims[-1], 2) if parts.ndim else None
+        if pairs is None:
+            raise ShapeError(f"view: the last axis of {parts.shape} is no multiple of 2")
+        return view_as_complex(reshaped(parts, (*parts.dims[:-1], pairs, 2)))
     if tensor.dtype == "bool":
         tensor = cast(tensor, "uint8")
     stored = "uint8" if wanted == "bool" else wanted
@@ -170,6 +180,12 @@ def view(x: Any, dtype: Any = None) -> Tensor:
         pieces = _joined(pieces, new // old)
     result = from_bits(pieces, stored)
     return cast(result, "bool") if wanted == "bool" else result
+
+
+def _parts_in_turn(x: Tensor) -> Tensor:
+    if not x.ndim:
+        raise ShapeError("view: a scalar has no last axis that could become longer")
+    return reshaped(view_as_real(x), (*x.dims[:-1], x.dims[-1] * 2))
 
 
 def _split(x: Tensor, count: int) -> Tensor:

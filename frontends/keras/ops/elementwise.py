@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from graphc.eager import Tensor, apply, as_tensor, cast, operate
+from graphc.eager import Tensor, apply, apply_function, as_tensor, cast, operate
 from graphc.eager.tensor import promoted
 from graphc.errors import DataDependentControlFlowError
 from graphc.ir import Op, is_complex, is_float, is_inexact
-from graphc.keras.ops.arguments import float_tensor
+from graphc.keras.ops.arguments import float_tensor, refuse_complex
 from graphc.keras.ops.recording import operation
 from graphc.ops import circular as graph_circular
+from graphc.ops import complex as graph_complex
 from graphc.ops import elementwise as graph_ops
 from graphc.ops import logic as graph_logic
+from graphc.ops.complex import principal
 
 __all__ = [
     "abs", "absolute", "add", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2",
@@ -139,6 +141,7 @@ def minimum(x1: Any, x2: Any) -> Tensor:
 def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
     """``x`` limited to the range from ``x_min`` to ``x_max``."""
     tensor = as_tensor(x)
+    refuse_complex(tensor, "clip")
     if tensor.dtype == "bool":
         tensor = cast(tensor, "int32")
     return minimum(maximum(tensor, x_min), x_max)
@@ -146,8 +149,11 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
 
 @operation
 def sign(x: Any) -> Tensor:
-    """-1, 0 or 1."""
-    return apply(graph_ops.Sign(), as_tensor(x))
+    """-1, 0 or 1; of complex numbers that of size 1 in the same direction, or 0."""
+    tensor = as_tensor(x)
+    if is_complex(tensor.dtype):
+        return divide_no_nan(tensor, absolute(tensor))
+    return apply(graph_ops.Sign(), tensor)
 
 
 # -------------------------------------------------------------------------------------- functions
@@ -202,13 +208,21 @@ def log1p(x: Any) -> Tensor:
 @operation
 def log2(x: Any) -> Tensor:
     """The logarithm to base 2."""
-    return operate("multiply", log(x), 1 / math.log(2))
+    return _scaled(log(x), 1 / math.log(2))
 
 
 @operation
 def log10(x: Any) -> Tensor:
     """The logarithm to base 10."""
-    return operate("multiply", log(x), 1 / math.log(10))
+    return _scaled(log(x), 1 / math.log(10))
+
+
+def _scaled(x: Tensor, factor: float) -> Tensor:
+    """Times a real number; an infinite part of a complex number leaves the other one alone."""
+    if not is_complex(x.dtype):
+        return operate("multiply", x, factor)
+    parts = (apply(part, x) for part in (graph_complex.Real(), graph_complex.Imag()))
+    return apply(graph_complex.Complex(), *(operate("multiply", part, factor) for part in parts))
 
 
 @operation
@@ -216,10 +230,11 @@ def logaddexp(x1: Any, x2: Any) -> Tensor:
     """``log(exp(x1) + exp(x2))`` without overflow."""
     x, y = (float_tensor(operand) for operand in promoted(x1, x2))
     largest = maximum(x, y)
-    difference = negative(absolute(operate("subtract", x, y)))
+    difference = operate("subtract", minimum(x, y), largest)
     sum_ = operate("add", largest, log1p(exp(difference)))
     # Two equal infinities have no difference.
-    return where(operate("equal", x, y), operate("add", x, math.log(2)), sum_)
+    found = where(operate("equal", x, y), operate("add", x, math.log(2)), sum_)
+    return apply_function(principal, found) if is_complex(found.dtype) else found
 
 
 @operation
@@ -260,8 +275,21 @@ def arctan(x: Any) -> Tensor:
 
 @operation
 def arctan2(x1: Any, x2: Any) -> Tensor:
-    """The angle from -pi to pi of the point with ordinate ``x1`` and abscissa ``x2``."""
-    return apply(graph_circular.Atan2(), *(float_tensor(x) for x in promoted(x1, x2)))
+    """The angle from -pi to pi of the point with ordinate ``x1`` and abscissa ``x2``.
+
+    Of complex numbers ``-i log((x2 + i x1) / sqrt(x1 * x1 + x2 * x2))``.
+    """
+    y, x = (float_tensor(operand) for operand in promoted(x1, x2))
+    if is_complex(x.dtype):
+        return _turned(log((x + _turned(y)) / sqrt(x * x + y * y)), back=True)
+    return apply(graph_circular.Atan2(), y, x)
+
+
+def _turned(z: Tensor, back: bool = False) -> Tensor:
+    """Complex numbers times ``i`` (or ``-i``), infinities and the signs of zeros included."""
+    real, imaginary = apply(graph_complex.Real(), z), apply(graph_complex.Imag(), z)
+    parts = (imaginary, negative(real)) if back else (negative(imaginary), real)
+    return apply(graph_complex.Complex(), *parts)
 
 
 @operation
@@ -275,7 +303,7 @@ def sinh(x: Any) -> Tensor:
     """The hyperbolic sine."""
     tensor = float_tensor(x)
     if is_complex(tensor.dtype):
-        return operate("multiply", -1j, sin(operate("multiply", 1j, tensor)))
+        return _turned(sin(_turned(tensor)), back=True)
     grown = expm1(absolute(tensor))
     # (e^x - 1) + (e^x - 1)/e^x, halved: no cancellation near 0.
     size = 0.5 * (grown + where(isinf(grown), grown, grown / (grown + 1.0)))
@@ -293,6 +321,8 @@ def cosh(x: Any) -> Tensor:
 def arcsinh(x: Any) -> Tensor:
     """The inverse hyperbolic sine."""
     tensor = float_tensor(x)
+    if is_complex(tensor.dtype):
+        return _turned(arcsin(_turned(tensor)), back=True)
     size = absolute(tensor)
     # log(size + sqrt(size^2 + 1)) in a form that is exact near 0.
     step = size + size * size / (1.0 + sqrt(size * size + 1.0))
@@ -305,6 +335,12 @@ def arcsinh(x: Any) -> Tensor:
 def arccosh(x: Any) -> Tensor:
     """The inverse hyperbolic cosine, of numbers from 1."""
     tensor = float_tensor(x)
+    if is_complex(tensor.dtype):
+        imaginary = apply(graph_complex.Imag(), tensor)
+        # 1 divided by a zero tells the two zeros apart: they are the two sides of the cut.
+        below = where(equal(imaginary, 0), 1.0 / imaginary, imaginary) < 0
+        angle = arccos(tensor)
+        return where(below, _turned(angle, back=True), _turned(angle))
     above = tensor - 1.0
     near = log1p(above + sqrt(above) * sqrt(above + 2.0))
     return where(tensor > 1e9, log(tensor) + math.log(2), near)
@@ -314,6 +350,8 @@ def arccosh(x: Any) -> Tensor:
 def arctanh(x: Any) -> Tensor:
     """The inverse hyperbolic tangent, of numbers between -1 and 1."""
     tensor = float_tensor(x)
+    if is_complex(tensor.dtype):
+        return _turned(arctan(_turned(tensor)), back=True)
     return operate("multiply", 0.5, log1p(tensor) - log1p(negative(tensor)))
 
 
@@ -353,6 +391,7 @@ def ceil(x: Any) -> Tensor:
 def trunc(x: Any) -> Tensor:
     """X without its fraction."""
     tensor = as_tensor(x)
+    refuse_complex(tensor, "trunc")
     if not is_float(tensor.dtype):
         return tensor
     return where(operate("less", tensor, 0), ceil(tensor), floor(tensor))
@@ -360,9 +399,9 @@ def trunc(x: Any) -> Tensor:
 
 @operation
 def round(x: Any, decimals: int = 0) -> Tensor:
-    """The nearest number with so many decimals, to even from halfway."""
+    """The nearest number with so many decimals, to even from halfway; of complex ones each part."""
     tensor = as_tensor(x)
-    if not decimals or not is_float(tensor.dtype):
+    if not decimals or not is_inexact(tensor.dtype):
         return _rounded(graph_ops.Round(), tensor)
     scale = 10.0**decimals
     return _rounded(graph_ops.Round(), tensor * scale) / scale
@@ -410,10 +449,7 @@ def greater_equal(x1: Any, x2: Any) -> Tensor:
 @operation
 def isnan(x: Any) -> Tensor:
     """Whether x is not a number."""
-    tensor = float_tensor(x)
-    if is_complex(tensor.dtype):
-        return operate("not_equal", tensor, tensor)
-    return apply(graph_logic.IsNaN(), tensor)
+    return apply(graph_logic.IsNaN(), float_tensor(x))
 
 
 @operation
@@ -430,8 +466,15 @@ def isfinite(x: Any) -> Tensor:
 
 @operation
 def nan_to_num(x: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Tensor:
-    """NaN and infinities replaced, by default by 0 and the largest numbers there are."""
+    """NaN and infinities replaced, by default by 0 and the largest numbers there are.
+
+    Of complex numbers in each part.
+    """
     tensor = as_tensor(x)
+    if is_complex(tensor.dtype):
+        parts = (apply(part, tensor) for part in (graph_complex.Real(), graph_complex.Imag()))
+        known = [nan_to_num(part, nan, posinf, neginf) for part in parts]
+        return apply(graph_complex.Complex(), *known)
     if not is_float(tensor.dtype):
         return tensor
     limit = _LARGEST[tensor.dtype]

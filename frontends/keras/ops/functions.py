@@ -11,7 +11,7 @@ from graphc.eager import Tensor, apply, as_tensor, cast, operate
 from graphc.eager.tensor import promoted
 from graphc.errors import DTypeError
 from graphc.ir import is_float, is_integer
-from graphc.keras.ops.arguments import float_tensor, resolved_dtype
+from graphc.keras.ops.arguments import float_tensor, refuse_complex, resolved_dtype
 from graphc.keras.ops.bitwise import bits, from_bits
 from graphc.keras.ops.elementwise import (
     absolute,
@@ -142,7 +142,7 @@ def logaddexp2(x1: Any, x2: Any) -> Tensor:
     """``log2(2**x1 + 2**x2)`` without overflow."""
     x, y = (float_tensor(operand) for operand in promoted(x1, x2))
     largest = maximum(x, y)
-    difference = -absolute(operate("subtract", x, y)) * math.log(2)
+    difference = operate("subtract", minimum(x, y), largest) * math.log(2)
     total = largest + log1p(exp(difference)) * (1 / math.log(2))
     return where(operate("equal", x, y), x + 1.0, total)  # two equal infinities
 
@@ -186,6 +186,7 @@ def fmod(x1: Any, x2: Any) -> Tensor:
 def heaviside(x1: Any, x2: Any) -> Tensor:
     """0 for negative numbers, 1 for positive ones, ``x2`` for 0."""
     x, y = (float_tensor(operand) for operand in promoted(x1, x2))
+    refuse_complex(x, "heaviside")
     step = where(operate("less", x, 0), 0, where(operate("greater", x, 0), 1, y))
     return where(isnan(x), x, cast(step, x.dtype))
 

@@ -1,8 +1,9 @@
 """Matrices: https://keras.io/api/ops/linalg/.
 
-The last two axes are rows and columns; all axes before them are a batch. Where a decomposition is
-unique only up to signs, graphc chooses them itself (see `graphc.ops.matrix.column_signs`): the same
-ones at once, compiled and in ONNX, but not those that happen to come out of another library.
+The last two axes are rows and columns; all axes before them are a batch. Elements are real or
+complex numbers. Where a decomposition is unique only up to signs, or to complex numbers of size 1,
+graphc chooses them itself (see `graphc.ops.matrix.column_directions`): the same ones at once,
+compiled and in ONNX, but not those that happen to come out of another library.
 
 Matrices of integers are computed in `floatx`, those of half precision in float32 and rounded.
 """
@@ -15,17 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from graphc.eager import Tensor, apply, as_tensor, cast, transforms
+from graphc.eager import Tensor, apply, apply_function, as_tensor, cast, transforms
 from graphc.eager.dispatch import refuse_plan
 from graphc.eager.tensor import promoted
 from graphc.errors import ShapeError
 from graphc.ir import is_complex, part_dtype
 from graphc.ir.dims import Dim, Shape, broadcast_shapes
-from graphc.keras.ops.arguments import counted, float_tensor, many_axes, reshaped
+from graphc.keras.ops.arguments import float_tensor, many_axes, reshaped
 from graphc.keras.ops.complex import conjugate
 from graphc.keras.ops.creation import eye
 from graphc.keras.ops.elementwise import absolute, divide_no_nan, log, not_equal, power, sign, sqrt
-from graphc.keras.ops.indexing import diagonal
 from graphc.keras.ops.movement import (
     broadcast_to,
     concatenate,
@@ -40,6 +40,7 @@ from graphc.keras.ops.reduction import count_nonzero, prod
 from graphc.keras.ops.reduction import max as reduce_max
 from graphc.keras.ops.reduction import min as reduce_min
 from graphc.keras.ops.reduction import sum as reduce_sum
+from graphc.ops.determinant import Det, signed_diagonal
 from graphc.ops.eigen import Eig, Eigh
 from graphc.ops.elimination import LU, Solve
 from graphc.ops.orthogonal import QR
@@ -56,7 +57,7 @@ _HALF = ("float16", "bfloat16")
 
 
 def _matrix(x: Any, function: str, square: bool = False) -> Tensor:
-    """A matrix of float32 or float64.
+    """A matrix of single or double precision, real or complex.
 
     Raises:
         ShapeError: There are less than two axes, or not as many rows as columns.
@@ -187,15 +188,13 @@ def jvp(fun: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fa
 def det(x: Any) -> Tensor:
     """The determinant of square matrices: shape ``(..., M, M)`` to ``(...)``.
 
-    The gradient for a singular matrix of more than three rows is NaN.
+    The gradient is the matrix of cofactors, also for singular matrices.
     """
     matrix = _matrix(x, "det", square=True)
-    size = matrix.dims[-1]
-    if size in (2, 3):  # a polynomial, whose derivatives exist everywhere
+    if matrix.dims[-1] in (2, 3):  # a polynomial, whose derivatives of all orders exist everywhere
         found = _small_determinant(matrix)
     else:
-        signs, diagonals = _signed_diagonal(matrix)
-        found = signs * prod(diagonals, -1)
+        found = apply(Det(), matrix)
     return cast(found, _given(x))
 
 
@@ -211,14 +210,6 @@ def _small_determinant(x: Tensor) -> Tensor:
     return total
 
 
-def _signed_diagonal(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """The sign of the exchanges of rows in elimination, and the diagonal that it leaves."""
-    lu, pivots, _ = apply(LU(), matrix)
-    places = counted(matrix.dims[-1], "int32")
-    exchanges = count_nonzero(not_equal(pivots, places), -1)
-    return cast(1 - 2 * (exchanges % 2), matrix.dtype), diagonal(lu, 0, -2, -1)
-
-
 @operation
 def slogdet(x: Any) -> tuple[Tensor, Tensor]:
     """Sign and natural logarithm of the absolute value of the determinant of square matrices.
@@ -228,13 +219,14 @@ def slogdet(x: Any) -> tuple[Tensor, Tensor]:
         singular matrix, whose logarithm is -infinity.
     """
     matrix = _matrix(x, "slogdet", square=True)
-    signs, diagonals = _signed_diagonal(matrix)
+    signs, diagonals = apply_function(signed_diagonal, matrix)
     sizes = absolute(diagonals)
     if is_complex(matrix.dtype):
         turns = divide_no_nan(diagonals, cast(sizes, matrix.dtype))
     else:
         turns = sign(diagonals)
     logarithm = reduce_sum(log(sizes), -1)
+    signs = cast(signs, matrix.dtype)
     return cast(signs * prod(turns, -1), _given(x)), cast(logarithm, part_dtype(_given(x)))
 
 
@@ -344,8 +336,8 @@ def qr(x: Any, mode: str = "reduced") -> tuple[Tensor, Tensor]:
 def eig(x: Any) -> tuple[Tensor, Tensor]:
     """Eigenvalues and eigenvectors (as columns) of any square matrices, as complex numbers.
 
-    Only where elements are known: compiled programs cannot compute it. Only eigenvalues have a
-    gradient.
+    Eigenvalues rise along a line close to the real axis; of each eigenvector, which has length 1,
+    the first large element is positive. Only eigenvalues have a gradient.
 
     Returns:
         Tensors of shape ``(..., M)`` and ``(..., M, M)``, complex64 or complex128.
@@ -358,16 +350,16 @@ def eig(x: Any) -> tuple[Tensor, Tensor]:
 
 @operation
 def eigh(x: Any) -> tuple[Tensor, Tensor]:
-    """Eigenvalues, rising, and eigenvectors (as columns) of symmetric matrices.
+    """Eigenvalues, rising, and eigenvectors (as columns) of symmetric or Hermitian matrices.
 
     Of a matrix that is not symmetric, its symmetric part is taken. The first large element of each
     eigenvector is positive.
 
     Returns:
-        Tensors of shape ``(..., M)`` and ``(..., M, M)``.
+        Tensors of shape ``(..., M)``, real, and ``(..., M, M)``.
     """
     w, v = apply(Eigh(), _matrix(x, "eigh", square=True))
-    return cast(w, _given(x)), cast(v, _given(x))
+    return cast(w, part_dtype(_given(x))), cast(v, _given(x))
 
 
 @operation
@@ -383,11 +375,11 @@ def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
         compute_uv: Whether to give them at all.
 
     Returns:
-        ``u``, ``s`` (of shape ``(..., K)``, falling) and ``vh``; or ``s`` alone.
+        ``u``, ``s`` (of shape ``(..., K)``, real, falling) and ``vh``; or ``s`` alone.
     """
     u, s, vh = apply(SVD(full_matrices and compute_uv), _matrix(x, "svd"))
-    parts = tuple(cast(part, _given(x)) for part in (u, s, vh))
-    return parts if compute_uv else parts[1]
+    values = cast(s, part_dtype(_given(x)))
+    return (cast(u, _given(x)), values, cast(vh, _given(x))) if compute_uv else values
 
 
 def _epsilon(x: Tensor) -> float:
@@ -411,7 +403,7 @@ def matrix_rank(x: Any, tol: float | None = None) -> Tensor:
         largest = reduce_max(values, -1, keepdims=True)
         limit: Any = largest * (_larger_side(matrix) * _epsilon(matrix))
     else:
-        limit = expand_dims(as_tensor(tol, matrix.dtype), -1)
+        limit = expand_dims(as_tensor(tol, values.dtype), -1)
     return count_nonzero(values > limit, -1)
 
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from graphc.eager import Tensor, as_tensor, cast, operate
-from graphc.ir import is_complex, is_float, is_inexact, part_dtype
+from graphc.ir import is_complex, is_inexact, part_dtype
 from graphc.keras.ops.arguments import float_tensor, resolved_dtype
 from graphc.keras.ops.elementwise import absolute, isnan, logical_not, sqrt, where
 from graphc.keras.ops.recording import operation
@@ -22,7 +22,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _filled(x: Any, number: float) -> Tensor:
+def _filled(x: Any, number: complex) -> Tensor:
     tensor = as_tensor(x)
     return where(isnan(tensor), number, tensor) if is_inexact(tensor.dtype) else tensor
 
@@ -53,8 +53,9 @@ def nancumprod(x: Any, axis: Any = None, dtype: Any = None) -> Tensor:
 
 def _extreme(reduction: Any, x: Any, axis: Any, keepdims: bool, worst: float) -> Tensor:
     tensor = as_tensor(x)
-    result = reduction(_filled(tensor, worst), axis, keepdims)
-    if not is_float(tensor.dtype):
+    worst_of_all = complex(worst, worst) if is_complex(tensor.dtype) else worst
+    result = reduction(_filled(tensor, worst_of_all), axis, keepdims)
+    if not is_inexact(tensor.dtype):
         return result
     return where(reduce_all(isnan(tensor), axis, keepdims), math.nan, result)
 
@@ -73,8 +74,9 @@ def nanmin(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 def _position(find: Any, x: Any, axis: Any, keepdims: bool, worst: float) -> Tensor:
     tensor = as_tensor(x)
-    place = find(_filled(tensor, worst), axis, keepdims)
-    if not is_float(tensor.dtype):
+    worst_of_all = complex(worst, worst) if is_complex(tensor.dtype) else worst
+    place = find(_filled(tensor, worst_of_all), axis, keepdims)
+    if not is_inexact(tensor.dtype):
         return place
     return where(reduce_all(isnan(tensor), axis, keepdims), -1, place)
 

@@ -103,7 +103,7 @@ def _extreme(
 
 @operation
 def max(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Tensor:
-    """The largest element along the axes.
+    """The largest element along the axes; complex numbers are in the order of `sort`.
 
     Args:
         x: A tensor.

@@ -8,7 +8,7 @@ from typing import Any
 
 from graphc.eager import Tensor, apply, as_tensor, cast, size_tensor
 from graphc.errors import ShapeError
-from graphc.ir import is_float
+from graphc.ir import is_inexact
 from graphc.ir.dims import Dim
 from graphc.keras.ops.arguments import counted, float_tensor, one_axis, shape_of
 from graphc.keras.ops.elementwise import (
@@ -169,7 +169,7 @@ def resize(
         if target == 0:
             scale = as_tensor(1.0, "float32")
         x = _resampled(x, axis, _weights(own, target, scale, 0.0, interpolation, antialias))
-    return saturate_cast(x if is_float(given.dtype) else round(x), given.dtype)
+    return saturate_cast(x if is_inexact(given.dtype) else round(x), given.dtype)
 
 
 def _middle(x: Tensor, wanted: tuple[Dim, ...], last: bool) -> Tensor:

@@ -39,7 +39,10 @@ def argsort(x: Any, axis: int | None = -1) -> Tensor:
 
 @operation
 def sort(x: Any, axis: int | None = -1) -> Tensor:
-    """The elements in rising order along an axis (flat for None); NaN last."""
+    """The elements in rising order along an axis (flat for None); NaN last.
+
+    Complex numbers by their real parts, and by their imaginary parts where those are equal.
+    """
     tensor, place = flat_or_axis(x, axis, "sort")
     return apply(Sort(place), tensor)[0]
 

@@ -11,7 +11,7 @@ import numpy as np
 from graphc.eager import Tensor, apply, as_tensor, cast, operate, size_tensor
 from graphc.eager.tensor import promoted
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import is_float, is_integer, numpy_dtype
+from graphc.ir import is_complex, is_float, is_integer, numpy_dtype
 from graphc.ir.dims import product
 from graphc.keras.ops.arguments import (
     counted,
@@ -19,6 +19,7 @@ from graphc.keras.ops.arguments import (
     many_axes,
     reshaped,
 )
+from graphc.keras.ops.complex import conjugate, real, view_as_complex, view_as_real
 from graphc.keras.ops.creation import full_like
 from graphc.keras.ops.elementwise import (
     ceil,
@@ -346,15 +347,24 @@ def corrcoef(x: Any) -> Tensor:
         raise ShapeError(f"corrcoef: needs a matrix or a vector. Received: shape={tensor.shape}")
     rows = tensor if tensor.ndim == 2 else reshaped(tensor, (1, product(tensor.dims)))
     distance = rows - mean(rows, -1, keepdims=True)
-    product_ = matmul(distance, transpose(distance))
-    size = sqrt(reduce_sum(distance * distance, -1))
-    result = maximum(minimum(product_ / outer(size, size), 1.0), -1.0)
+    product_ = matmul(distance, conjugate(transpose(distance)))
+    size = sqrt(reduce_sum(real(distance * conjugate(distance)), -1))
+    result = _limited(product_ / outer(size, size))
     return result if tensor.ndim == 2 else reshaped(result, ())
+
+
+def _limited(x: Tensor) -> Tensor:
+    """Numbers, or the parts of complex ones, in [-1, 1]."""
+    if is_complex(x.dtype):
+        return view_as_complex(_limited(view_as_real(x)))
+    return maximum(minimum(x, 1.0), -1.0)
 
 
 @operation
 def correlate(x1: Any, x2: Any, mode: str = "valid") -> Tensor:
     """The sums of products of two vectors, the second moved along the first.
+
+    Complex numbers of the second one are conjugated.
 
     Args:
         x1: A vector.
@@ -377,8 +387,8 @@ def correlate(x1: Any, x2: Any, mode: str = "valid") -> Tensor:
             f"Received: shapes {x.shape} and {y.shape}"
         )
     if y.dims[0] > x.dims[0]:
-        return flip(_correlated(y, x, mode))
-    return _correlated(x, y, mode)
+        return flip(_correlated(conjugate(y), x, mode))
+    return _correlated(x, conjugate(y), mode)
 
 
 def _correlated(x: Tensor, y: Tensor, mode: str) -> Tensor:
