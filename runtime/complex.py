@@ -8,6 +8,7 @@ import numpy as np
 
 from graphc.program import Program
 from graphc.runtime.executable import Executable
+from graphc.shuffle import Shuffle
 
 
 class ComplexExecutable(Executable):
@@ -37,7 +38,7 @@ class ComplexExecutable(Executable):
         batch_size: int,
         steps: int,
         begin: int = 0,
-        order: np.ndarray | None = None,
+        order: np.ndarray | Shuffle | None = None,
         results: Mapping[str, np.ndarray] | None = None,
     ) -> dict[str, np.ndarray]:
         into = None if results is None else _parts(results)

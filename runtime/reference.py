@@ -8,6 +8,7 @@ import numpy as np
 
 from graphc.program import run_reference
 from graphc.runtime.executable import Executable
+from graphc.shuffle import Shuffle
 
 
 class ReferenceExecutable(Executable):
@@ -31,7 +32,7 @@ class ReferenceExecutable(Executable):
         batch_size: int,
         steps: int,
         begin: int = 0,
-        order: np.ndarray | None = None,
+        order: np.ndarray | Shuffle | None = None,
         results: Mapping[str, np.ndarray] | None = None,
     ) -> dict[str, np.ndarray]:
         by_row = set(self.row_inputs())

@@ -57,9 +57,8 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
         if known or not operands or not body.results:
             return function(*args, **kwargs)
         op = Checkpoint(body.graph(list(captured)))
-        if trace is None:
-            op = _interned.get(op) or _interned.keep(op, op)
-        results = apply(op, *operands)
+        known_op = op if trace is not None else _interned.get(op) or _interned.keep(op, op)
+        results = apply(known_op, *operands)
         count = len(results) - len(body.writes)
         for (variable, _), value in zip(body.writes, results[count:], strict=True):
             variable.assign(value)
@@ -166,9 +165,9 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
             made = _Traced(inner, called)
         reads = inner.inputs()
         op = made.op(list(reads))
-        op = _interned.get(op) or _interned.keep(op, op)
+        known_op = _interned.get(op) or _interned.keep(op, op)
         variables = [variable.as_tensor() for variable in reads.values()]
-        return called.packed(apply(op, *called.tensors, *variables)[: op.count])
+        return called.packed(apply(known_op, *called.tensors, *variables)[: op.count])
 
     return call
 

@@ -329,7 +329,7 @@ def apply_symbolic(function: Callable[..., Any], tensors: Any) -> Any:
     """What a function (or an op) gives on values of the graph that is traced."""
     trace = current_trace()
     own = [tensor.data.graph for tensor in tensors if isinstance(tensor.data, Value)]
-    graph = own[0] if own else trace and trace.graph
+    graph = own[0] if own else trace.graph if trace else None
     if graph is None:
         raise TypeError(f"no program is traced; tensors hold {[type(x.data) for x in tensors]}")
     operands = [embedded(graph, tensor) for tensor in tensors]

@@ -94,5 +94,6 @@ def _repeated(graph: Graph, value: Value, parts: dict[Value, dict[Node, None]]) 
     for node in parts[value]:
         copy = graph.repeat(node, node.op, tuple(made.get(x, x) for x in node.inputs))
         made[node.output] = copy
-    parts[made[value]] = {made[part.output].node: None for part in parts[value]}
+    copies = (made[part.output].node for part in parts[value])
+    parts[made[value]] = {copy: None for copy in copies if copy is not None}
     return made[value]

@@ -168,7 +168,7 @@ class _ContractionKernel:
             """What code gives, of the way that the number of rows asks for."""
             if len(ways) == 1:
                 return code(ways[0])
-            one = frame.e.compare("eq", names.registers(frame)[rows], 1)
+            one = frame.e.compare("eq", names.registers(frame)[str(rows)], 1)
             return frame.e.choose(one, lambda: code(ways[1]), lambda: code(ways[0]))
 
         def units(frame: Frame) -> Register:
@@ -231,7 +231,8 @@ class _ContractionKernel:
         reads = [self.operands[value] for value in factors.values()]
         space = analyse(first.nodes, [*first.inputs, *first.outputs.values()])
         kernel = _ContractionKernel(lowering, first, first.nodes[-1], space, reads, [head])
-        kernel.parts, kernel.part_stride = parts, evaluate(whole.strides[0], {})
+        kernel.parts = parts
+        kernel.part_stride = evaluate(kernel.names.of(whole.strides[0]), {})
         kernel.write()
         views = {value.name: view for value, view in self.operands.items()}
         views["partial0"] = whole

@@ -196,9 +196,9 @@ def _write_context(
         if buffer.kind == "constant" or not leads(buffer.type.shape):
             continue
         size = frame.dim(_row_size(buffer) * dtype_size(buffer.type.dtype))
-        slot = frame.layout.slot(buffer)
-        moved = e.offset(frame.slot(slot, "pointer"), e.mul(begin, size), "int8")
-        e.store(moved, e.offset(context, slot, "index"))
+        number = frame.layout.slot(buffer)
+        moved = e.offset(frame.slot(number, "pointer"), e.mul(begin, size), "int8")
+        e.store(moved, e.offset(context, number, "index"))
 
 
 def slot_count(e: Emitter) -> Register:
