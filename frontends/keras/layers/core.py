@@ -107,8 +107,9 @@ class Dense(BuiltinLayer):
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         """The output for ``(batch, ..., features)``."""
+        kernel = self.read(self.kernel)
         bias = None if self.bias is None else self.read(self.bias)
-        return self.activation(_affine(inputs, self.read(self.kernel), bias))
+        return self.activation(_affine(inputs, kernel, bias))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The output's shape for an input shape."""
