@@ -94,7 +94,8 @@ class Executable(ABC):
             batch_size: Rows per step, at least 1.
             steps: How many steps to run.
             begin: The number of steps of this pass over the data that were run before.
-            order: int64 row numbers, in the order in which they are used; None for 0, 1, 2, ...
+            order: int64 row numbers, in the order in which they are used, or a `Shuffle` of all
+                rows; None for 0, 1, 2, ...
             results: Arrays, by name, that take the results whose first dimension is ``batch``, row
                 by row (row ``r + i`` for the i-th row of a batch).
 

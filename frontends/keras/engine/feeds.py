@@ -27,7 +27,8 @@ class Run:
         batch_size: Rows per step.
         begin: How many steps over these arrays came before.
         steps: How many steps there are to do.
-        order: The row numbers in the order in which they are used; None for 0, 1, 2, ...
+        order: The row numbers in the order in which they are used: an array, or a `Shuffle`; None
+            for 0, 1, 2, ...
     """
 
     rows: Rows
