@@ -59,12 +59,14 @@ def numpy_function(node: Node) -> Function:
     """What computes a node's results from arrays of exactly its operands' types."""
     op: Op = node.op
     kind = type(op)
-    if kind in _FUNCTIONS:
-        return _FUNCTIONS[kind]
-    make = _MAKERS.get(kind)
-    quick = make(op, node) if make is not None else None
-    if quick is not None:
-        return quick
+    # NumPy's order of complex numbers, its branch cuts and its NaN are not always the op's.
+    if not any(is_complex(value.dtype) for value in (*node.inputs, *node.outputs)):
+        if kind in _FUNCTIONS:
+            return _FUNCTIONS[kind]
+        make = _MAKERS.get(kind)
+        quick = make(op, node) if make is not None else None
+        if quick is not None:
+            return quick
     return partial(_run_bodies, op) if op.bodies else op.evaluate
 
 
@@ -92,9 +94,7 @@ def _divide(op: elementwise.Div, node: Node) -> Function | None:
     return np.divide if is_float(node.output.dtype) else None
 
 
-def _cast(op: elementwise.Cast, node: Node) -> Function | None:
-    if is_complex(node.inputs[0].dtype):
-        return None
+def _cast(op: elementwise.Cast, node: Node) -> Function:
     dtype = numpy_dtype(op.dtype)
     return lambda x: x.astype(dtype)
 
