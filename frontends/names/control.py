@@ -24,16 +24,7 @@ from graphc.names.dtypes import name_of
 
 @takes_name
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
-    """The result of one of two functions; only that one is computed.
-
-    Args:
-        pred: A scalar.
-        true_fn: Called without arguments where it is true. It may use any tensor it sees.
-        false_fn: Called where it is false; returns tensors of the same shapes and dtypes.
-
-    Raises:
-        ShapeError: The functions return different structures, shapes or dtypes.
-    """
+    """`keras.ops.cond`, whose functions may return a `TensorArray` as well."""
     predicate = tensor_of(pred)
     if isinstance(predicate, Tensor) and not predicate.is_symbolic:
         return ops.cond(predicate, true_fn, false_fn)

@@ -6,8 +6,9 @@ needed, at the latest when the process ends, a table of them goes to standard er
       share   calls  best us  Gop/s  kernel
       41.2%      40   5263.1   88.1  k17.contraction  npqklc,klcf->npqf Add Relu | ...
 
-The best call of each kernel counts: noise of the machine only ever adds time. Operations are what
-the cost model takes the kernel for: of a contraction its multiply-adds.
+The best call of each kernel counts: noise of the machine only ever adds time. Kernels inside a loop
+that several threads run at once, each with some rows, may lose a count now and then. Operations are
+what the cost model takes the kernel for: of a contraction its multiply-adds.
 """
 
 from __future__ import annotations
