@@ -37,7 +37,6 @@ from graphc.runtime.cpu.lower import LOWERINGS, Lowering
 from graphc.runtime.cpu.profile import write_counters
 from graphc.runtime.cpu.row_wise import write_slot_count
 from graphc.runtime.cpu.schedule import Schedule, make_schedule
-from graphc.runtime.cpu.shuffle import write_shuffle
 from graphc.runtime.cpu.steps import find_rows, write_steps
 from graphc.runtime.cpu.target import Target
 from graphc.runtime.cpu.vector_math import FUNCTIONS
@@ -123,7 +122,6 @@ def lower(program: Program, target: Target) -> Module:
     schedule = _schedule(program, lowering)
     rows = find_rows(lowering)
     write_steps(module, lowering, schedule, rows)
-    write_shuffle(module)
     if config.profile:
         write_counters(module, [f"{x.name}  {x.purpose}" for x in lowering.all_kernels])
     manifest = make_manifest(lowering, schedule, rows)

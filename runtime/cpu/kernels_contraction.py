@@ -39,8 +39,10 @@ _FEW_RESULTS = 1 << 16
 _ENOUGH_CHUNKS = 8
 #: Where the second factor has at least so many elements, a batch of one row gets code of its own.
 _LARGE_FACTOR = 1 << 14
-#: Contractions of at most so many products, in a batch of usual size, are loop nests.
-SMALL_CONTRACTION = 1 << 8
+#: Contractions of at most so many products, in a batch of usual size, are loop nests, which compile
+#: in a tenth of the time: fewer in programs that learn, which run for thousands of steps.
+_SMALL_CONTRACTION = 1 << 14
+_SMALL_IN_LEARNING = 1 << 8
 
 
 @lowers(Fused)
@@ -51,15 +53,17 @@ def lower_fused(lowering: Lowering, node: Node) -> None:
     body = node.op.body
     space = analyse(body.nodes, [*body.inputs, *body.outputs.values()])
     for inner in body.nodes:
-        if isinstance(inner.op, Einsum) and space.reductions[inner] and not _is_small(space):
+        is_contraction = isinstance(inner.op, Einsum) and space.reductions[inner]
+        if is_contraction and not _is_small(space, lowering.learns):
             _ContractionKernel(lowering, body, inner, space, operands, results).write()
             return
     loop_nest(lowering, body, operands, results)
 
 
-def _is_small(space: Space) -> bool:
-    """Whether plain loops do as well as register tiles, and compile much faster."""
-    return math.prod(typical(dim) for dim in space.dims) <= SMALL_CONTRACTION
+def _is_small(space: Space, learns: bool) -> bool:
+    """Whether plain loops do well enough, since they compile much faster than register tiles."""
+    most = _SMALL_IN_LEARNING if learns else _SMALL_CONTRACTION
+    return math.prod(typical(dim) for dim in space.dims) <= most
 
 
 def _for_one_row(contraction: Contraction) -> Contraction | None:
@@ -157,8 +161,7 @@ class _ContractionKernel:
         ways = [self._native(contraction)]
         alone = _for_one_row(contraction)
         # Rows come one by one where a model answers, seldom where it learns.
-        learns = any(variable.update for variable in lowering.program.variables)
-        if alone is not None and not learns:
+        if alone is not None and not lowering.learns:
             ways.append(self._native(alone))
         rows = contraction.rows[0].size if contraction.rows else 1
         a, b = (self.operands[x] for x in self.node.inputs)

@@ -91,10 +91,12 @@ class Lowering:
         buffers: Memory, by number.
         kernels: Those of the step, in the order of the graph.
         all_kernels: With those that other kernels call.
+        learns: Whether the program changes its state.
     """
 
     def __init__(self, program: Program, module: Module):
         self.program = program
+        self.learns = any(variable.update for variable in program.variables)
         self.module = module
         self.buffers: list[Buffer] = []
         self.kernels: list[Kernel] = []

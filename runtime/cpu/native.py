@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from graphc.config import config
 from graphc.program import Program
@@ -48,6 +50,24 @@ def load(program: Program, target: Target) -> Native:
         show_at_end(program.name, library)
     manifest = ctypes.string_at(library.function("manifest", [], ctypes.c_void_p)())
     return Native(library, Manifest.from_json(manifest.decode()))
+
+
+@lru_cache(maxsize=2)
+def load_shuffle(target: Target) -> Callable[[int, int, int], None]:
+    """Native code for `graphc.shuffle.Shuffle.numbers`; one object for all programs.
+
+    Args:
+        target: This machine.
+    """
+    code = ObjectCache.default().get("shuffle", target, lambda: _compile_shuffle(target))
+    types = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
+    return jit.load_object(code).function("shuffle", types)
+
+
+def _compile_shuffle(target: Target) -> bytes:
+    from graphc.runtime.cpu.shuffle import shuffle_module  # loads the code generator
+
+    return jit.emit_object(shuffle_module(target).text(), target)
 
 
 def _compile(program: Program, target: Target) -> bytes:

@@ -16,7 +16,7 @@ from graphc.program import Program
 from graphc.reference import bind, check_complete
 from graphc.runtime.cpu.context import Context, address_of
 from graphc.runtime.cpu.memory import plan_memory
-from graphc.runtime.cpu.native import load
+from graphc.runtime.cpu.native import load, load_shuffle
 from graphc.runtime.cpu.pool import ThreadPool
 from graphc.runtime.cpu.slots import BATCH_SIZE, BEGIN, ORDER, ROWS, STEPS
 from graphc.runtime.cpu.target import Target
@@ -41,15 +41,13 @@ class CpuExecutable(Executable):
 
     def __init__(self, program: Program, threads: int | None = None, target: Target | None = None):
         super().__init__(program)
-        native = load(program, target or Target.host())
+        self._target = target or Target.host()
+        native = load(program, self._target)
         self.manifest = native.manifest
         self._step = native.library.function("step", [ctypes.c_void_p])
         self._run = native.library.function("run", [ctypes.c_void_p])
         self._scratch_bytes = native.library.function(
             "scratch_bytes", [ctypes.c_void_p], ctypes.c_int64
-        )
-        self._shuffle = native.library.function(
-            "shuffle", [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
         )
         self._types = _Types(program)
         self._row_results = self.row_results()
@@ -119,7 +117,7 @@ class CpuExecutable(Executable):
             if BATCH in self.manifest.symbols:
                 _check_steps(rows, batch_size, steps, begin, order)
             if isinstance(order, Shuffle):
-                order = order.numbers(self._shuffle)
+                order = order.numbers(load_shuffle(self._target))
             by_row = self._row_arrays(results or {}, {**context.bindings, BATCH: rows})
             context.point_data(arrays)
             totals = context.new_results(leave_out=by_row)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from graphc.runtime.cpu.emitter import Emitter, Module, Register
+from graphc.runtime.cpu.target import Target
 from graphc.shuffle import ROUNDS
 
 
-def write_shuffle(module: Module) -> None:
-    """Write ``shuffle(key, numbers, count)`` into a module.
+def shuffle_module(target: Target) -> Module:
+    """A module with ``shuffle(key, numbers, count)``.
 
     ``numbers`` has room for one int64 more than there are rows.
     """
+    module = Module(target)
     parameters = [("key", "pointer"), ("numbers", "pointer"), ("count", "index")]
     with module.function("shuffle", parameters) as e:
         key, numbers, count = e.arguments
@@ -31,6 +33,7 @@ def write_shuffle(module: Module) -> None:
                 written = e.add(written, e.select(is_row, e.index(1), e.index(0)))
             loop.values = [written]
         e.ret()
+    return module
 
 
 def _mixed(e: Emitter, x: Register, key: list[Register]) -> Register:

@@ -1,15 +1,11 @@
 """The random order of rows: every row once, every order as likely, native as in NumPy."""
 
-import ctypes
-
 import numpy as np
 import pytest
 
 from graphc.errors import ShapeError
-from graphc.runtime.cpu import jit
-from graphc.runtime.cpu.emitter import Module
+from graphc.runtime.cpu.native import load_shuffle
 from graphc.runtime.cpu.program import CpuExecutable
-from graphc.runtime.cpu.shuffle import write_shuffle
 from graphc.runtime.cpu.target import Target
 from graphc.shuffle import Shuffle, random_order
 from tests.cpu.programs import inputs_for, training_program
@@ -41,10 +37,7 @@ def test_parts_are_those_of_the_whole() -> None:
     "target", [Target.host(), Target.x86_64_v3(), Target.x86_64_baseline()], ids=lambda x: x.cpu
 )
 def test_native_code_makes_the_same_order(target: Target) -> None:
-    module = Module(target)
-    write_shuffle(module)
-    library = jit.load_object(jit.emit_object(module.text(), target))
-    write = library.function("shuffle", [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64])
+    write = load_shuffle(target)
     for count in COUNTS:
         expected = drawn(count, count).numbers()
         np.testing.assert_array_equal(drawn(count, count).numbers(write), expected)
