@@ -1,8 +1,12 @@
 """Shared by all tests."""
 
+import os
 import sys
 
 import pytest
+
+# JAX, an oracle, runs everything once or twice: what it optimizes is time lost.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 
 @pytest.fixture(autouse=True)

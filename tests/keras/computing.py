@@ -74,3 +74,13 @@ def assert_same(received, expected, rtol=1e-5, atol=1e-6):
         if mine.dtype.name == "bfloat16":
             mine, theirs = mine.astype("float32"), theirs.astype("float32")
         np.testing.assert_allclose(mine, theirs, rtol=rtol, atol=atol)
+
+
+def jax_gradient(function, places=0):
+    """JAX's gradient of a function, compiled as a whole.
+
+    As it comes, JAX compiles each primitive for itself, which takes ten times as long.
+    """
+    import jax
+
+    return jax.jit(jax.grad(function, places))

@@ -12,7 +12,7 @@ from graphc.export.onnx import to_onnx
 from graphc.ir import TensorType, as_text, parse
 from graphc.ir.dims import symbol
 from graphc.keras import ops
-from tests.keras.computing import arrays_of, at_once, gradients, traced
+from tests.keras.computing import arrays_of, at_once, gradients, jax_gradient, traced
 from tests.keras.precise import close
 
 RNG = np.random.default_rng(70)
@@ -95,6 +95,7 @@ CASES = [
     ("solve_triangular", (numbers(3, 3) + 2 * np.eye(3), numbers(3, 2))),
     ("solve", (numbers(2, 3, 3), numbers(2, 3, 1))),
     ("linspace", (Z, W)),
+    ("geomspace", (Z, W)),
     ("abs", (numbers(0, 2),)),
     ("exp", (numbers(1, 1),)),
 ]  # fmt: skip
@@ -172,7 +173,7 @@ def test_gradients_through_complex_numbers(double_precision, loss):
 
     theirs = Theirs()
     parts = Z.real.copy(), Z.imag.copy()
-    expected = jax.grad(lambda x, y: loss(theirs, jax.lax.complex(x, y)), (0, 1))(
+    expected = jax_gradient(lambda x, y: loss(theirs, jax.lax.complex(x, y)), (0, 1))(
         *map(jax.numpy.asarray, parts)
     )
     received = gradients(
@@ -183,7 +184,7 @@ def test_gradients_through_complex_numbers(double_precision, loss):
     with GradientTape() as tape:
         tape.watch(z)
         total = loss(ops, z)
-    expected = jax.grad(lambda z: loss(theirs, z))(jax.numpy.asarray(Z))
+    expected = jax_gradient(lambda z: loss(theirs, z))(jax.numpy.asarray(Z))
     close([tape.gradient(total, z).numpy()], [np.asarray(expected)], 1e-11)
 
 
@@ -208,7 +209,7 @@ def test_gradients_of_activations(double_precision, name):
     def loss(module, z):
         return module.sum(module.real(getattr(module, name)(z) * (Z + 1j)))
 
-    expected = jax.grad(lambda z: loss(double_precision.ops, z))(jax.numpy.asarray(W))
+    expected = jax_gradient(lambda z: loss(double_precision.ops, z))(jax.numpy.asarray(W))
     close(gradients(lambda z: loss(ops, z), W), [np.asarray(expected)], 1e-11)
 
 
@@ -460,7 +461,7 @@ def test_convolutions(double_precision, name, shapes, kwargs):
     close(at_once(lambda *z: getattr(ops, name)(*z, **kwargs), *arrays), expected, 1e-12)
     compiled = traced(lambda *z: getattr(ops, name)(*z, **kwargs), *arrays, backend="cpu")
     close(compiled, expected, 1e-12)
-    slopes = jax.grad(lambda *z: loss(theirs, *z), tuple(range(len(arrays))))(
+    slopes = jax_gradient(lambda *z: loss(theirs, *z), tuple(range(len(arrays))))(
         *map(jax.numpy.asarray, arrays)
     )
     close(gradients(lambda *z: loss(ops, *z), *arrays), arrays_of(list(slopes)), 1e-11)

@@ -23,10 +23,10 @@ from graphc.keras.ops.arguments import (
     resolved_dtype,
     shape_of,
 )
-from graphc.keras.ops.elementwise import exp, log, where
+from graphc.keras.ops.elementwise import exp, log, sign, where
 from graphc.keras.ops.movement import broadcast_to, expand_dims
 from graphc.keras.ops.recording import operation
-from graphc.ops.elementwise import Floor, Sign
+from graphc.ops.elementwise import Floor
 from graphc.ops.gather import one_hot as graph_one_hot
 from graphc.ops.movement import Expand
 
@@ -217,16 +217,16 @@ def geomspace(
 ) -> Tensor:
     """So many numbers from ``start`` to ``stop``, each the same multiple of the one before it.
 
-    Both ends have the same sign. See `linspace` for the arguments.
+    Both ends have the same sign; complex ones are on a spiral. See `linspace` for the arguments.
     """
     low, high = (float_tensor(end) for end in promoted(start, stop))
     kind = low.dtype if dtype is None else resolved_dtype(dtype)
     low, high = (cast(end, _computed_in(low, high)) for end in (low, high))
-    sign = apply(Sign(), low)
-    exponents, _ = _spaced(log(low * sign), log(high * sign), num, endpoint, axis)
+    direction = sign(low)
+    exponents, _ = _spaced(log(low / direction), log(high / direction), num, endpoint, axis)
     place = one_axis(axis, exponents.ndim, "geomspace")
-    numbers = exp(exponents) * expand_dims(broadcast_to(sign, (high * sign).dims), place)
-    return cast(numbers, kind)
+    shape = (high * direction).dims
+    return cast(exp(exponents) * expand_dims(broadcast_to(direction, shape), place), kind)
 
 
 @operation

@@ -11,6 +11,7 @@ from graphc.ir import TensorType
 from graphc.ir.dims import symbol
 from graphc.keras import tree
 from graphc.ops.reduce import ReduceSum
+from tests.keras.computing import jax_gradient
 
 #: Arguments of Keras's that are not ours, and ours that Keras forgets to save.
 CONFIG_DIFFERENCES = {
@@ -195,8 +196,6 @@ def _cotangents(results):
 
 
 def _check_gradients(ours, theirs, run, arrays, values, rtol, atol, real_keras):
-    import jax
-
     floats = [i for i, array in enumerate(arrays) if array.dtype.kind == "f"]
     ours.set_weights(values)
     with Trace("test") as trace:
@@ -231,7 +230,7 @@ def _check_gradients(ours, theirs, run, arrays, values, rtol, atol, real_keras):
             results = tree.flatten(run(theirs, tensors, real_keras))
         return sum((y * scale).sum() for y, scale in zip(results, scales, strict=True))
 
-    expected = jax.grad(scalar, argnums=(0, 1))(trainable, [arrays[i] for i in floats])
+    expected = jax_gradient(scalar, (0, 1))(trainable, [arrays[i] for i in floats])
     for i, theirs_gradient in enumerate([*expected[0], *expected[1]]):
         mine = outputs.get(f"d{i}", np.zeros_like(theirs_gradient))
         assert_close(mine, theirs_gradient, rtol * 5, atol * 10)
