@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphc import reference
+from graphc.config import config
 from graphc.eager.contraction import contraction
 from graphc.eager.native import NativeCall
 from graphc.ir import Node, Op, is_complex, is_float, numpy_dtype
@@ -23,8 +24,8 @@ from graphc.ops.call import Call
 from graphc.ops.choice import Where
 from graphc.ops.gather import Gather
 from graphc.ops.linalg import Einsum
-from graphc.ops.movement import Expand, Slice, Transpose
-from graphc.ops.random import PARITY, ROTATIONS, Threefry
+from graphc.ops.movement import Expand, Reshape, Slice, Transpose
+from graphc.ops.random import Threefry
 from graphc.ops.reduce import ArgMax, ReduceMax, ReduceMean, ReduceMin, ReduceSum
 
 Function = Callable[..., Any]
@@ -116,33 +117,22 @@ def _sigmoid(op: elementwise.Sigmoid, node: Node) -> Function | None:
 
 
 def _threefry(op: Threefry, node: Node) -> Function | None:
-    """The rounds of the op's rule, in place."""
+    """The op in native code: NumPy would take some hundred calls."""
     index, *key = node.inputs
-    if not index.rank or any(word.rank for word in key):
+    if any(word.rank for word in key) or config.backend == "reference":
         return None
-    word, parity = op.word, np.array(PARITY, np.uint32)
-    turns = [
-        [(np.array(turn, np.uint32), np.array(32 - turn, np.uint32)) for turn in turns]
-        for turns in ROTATIONS
-    ]
-    numbers = [np.array(number, np.uint32) for number in range(1, 6)]
+    from graphc.runtime.cpu.context import address_of
+    from graphc.runtime.cpu.native import load_random_bits
+    from graphc.runtime.cpu.target import Target
 
-    def compute(index: np.ndarray, *words: np.ndarray) -> np.ndarray:
-        wide = index.astype(np.uint64)
-        key = (*words, words[0] ^ words[1] ^ parity)
-        x = wide.astype(np.uint32) + words[0]
-        y = (wide >> np.uint64(32)).astype(np.uint32) + words[1]
-        turned = np.empty_like(x)
-        for block in range(5):
-            for left, right in turns[block % 2]:
-                np.add(x, y, x)
-                np.left_shift(y, left, turned)
-                np.right_shift(y, right, y)
-                np.bitwise_or(y, turned, y)
-                np.bitwise_xor(y, x, y)
-            np.add(x, key[(block + 1) % 3], x)
-            np.add(y, key[(block + 2) % 3] + numbers[block], y)
-        return y if word else x
+    write = load_random_bits(Target.host(), op.word, index.dtype)
+    shape, size = known(index.shape), int(index.type.size)
+
+    def compute(index: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        index = np.ascontiguousarray(index)
+        bits = np.empty(shape, np.uint32)
+        write(address_of(index), address_of(bits), size, int(first), int(second))
+        return bits
 
     return compute
 
@@ -223,7 +213,14 @@ def _expand(op: Expand, node: Node) -> Function:
 
 def _slice(op: Slice, node: Node) -> Function:
     parts = tuple(map(slice, known(op.starts), known(op.stops), op.steps))
+    if node.output.rank == 1 and op.steps == (1,):
+        return lambda x: x[parts]  # contiguous as it is
     return lambda x: np.asarray(x[parts], order="C")
+
+
+def _reshape(op: Reshape, node: Node) -> Function:
+    shape = known(op.shape)
+    return lambda x: x.reshape(shape)
 
 
 def _transpose(op: Transpose, node: Node) -> Function:
@@ -248,6 +245,7 @@ _MAKERS: dict[type[Op], Callable[[Any, Node], Function | None]] = {
     ReduceMin: _extremum,
     ReduceSum: _sum,
     Slice: _slice,
+    Reshape: _reshape,
     Threefry: _threefry,
     Transpose: _transpose,
 }

@@ -16,7 +16,7 @@ from graphc.eager.dispatch import refuse_plan
 from graphc.errors import ShapeError
 from graphc.ir import numpy_dtype
 from graphc.keras import ops
-from graphc.keras.ops.recording import operation
+from graphc.keras.ops.recording import operation, unplanned_operation
 from graphc.keras.ops.updates import joint_positions
 from graphc.names.adapt import renamed, takes_name
 from graphc.names.dtypes import name_of
@@ -125,7 +125,7 @@ def meshgrid(*args: Any, indexing: str = "xy") -> list[Any]:
 
 
 @takes_name
-@operation
+@unplanned_operation
 def gather(
     params: Any, indices: Any, validate_indices: Any = None, axis: Any = None, batch_dims: int = 0
 ) -> Any:
@@ -152,10 +152,14 @@ def gather(
 
 def _check_range(places: Tensor, size: Any, axis: int, function: str) -> None:
     refuse_plan()  # a plan is made without the positions
-    if places.is_symbolic or not isinstance(size, int) or not places.size:
+    array = places.data
+    if type(array) is not np.ndarray or not array.size or not isinstance(size, int):
         return
-    array = places.numpy()
-    if array.min() < 0 or array.max() >= size:
+    # Without their sign negative numbers are large ones, so one pass finds both.
+    if array.dtype.kind == "i":
+        array = array.view(f"u{array.itemsize}")
+    if np.maximum.reduce(array, None) >= size:
+        array = places.numpy()
         worst = array.min() if array.min() < 0 else array.max()
         raise ShapeError(f"{function}: index {worst} is outside axis {axis} of size {size}")
 

@@ -19,7 +19,7 @@ from graphc.ir import Graph, Node, Sample, TensorType, Value, is_float
 from graphc.ir.dims import Dim, Shape, broadcast_shapes, product
 from graphc.ops.elementwise import Add, Cos, Log, Sqrt, cast, clip
 from graphc.ops.family import Elementwise, like
-from graphc.ops.logic import BitwiseOr, BitwiseXor, ShiftLeft, ShiftRight
+from graphc.ops.logic import BitwiseOr, BitwiseXor, LessOrEqual, ShiftLeft, ShiftRight
 from graphc.ops.movement import Concat, Iota, Size, expand_to, narrow, reshape_to
 
 # How far the second word is rotated in each of four rounds, and in each of the next four.
@@ -268,6 +268,10 @@ def bernoulli(key: Value, probability: Value | float, shape: Shape) -> Value:
         shape: The shape; its dimensions may be symbolic.
     """
     if not isinstance(probability, Value):
-        return uniform(key, shape) < probability
+        if not probability > 0:
+            return expand_to(key.graph.constant(False, "bool"), shape)
+        first, _ = random_bits(key, shape)
+        greatest = min(math.ceil(probability * 2**32), 2**32) - 1
+        return LessOrEqual()(first, like(first, greatest))
     wide = _computed_in(probability.dtype)
     return uniform(key, shape, wide) < cast(probability, wide)

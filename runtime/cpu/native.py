@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from graphc.config import config
 from graphc.program import Program
@@ -15,6 +16,9 @@ from graphc.runtime.cpu.cache import ObjectCache
 from graphc.runtime.cpu.library import Library
 from graphc.runtime.cpu.manifest import Manifest
 from graphc.runtime.cpu.target import Target
+
+if TYPE_CHECKING:
+    from graphc.runtime.cpu.emitter import Module
 
 
 @dataclass(frozen=True)
@@ -59,15 +63,50 @@ def load_shuffle(target: Target) -> Callable[[int, int, int], None]:
     Args:
         target: This machine.
     """
-    code = ObjectCache.default().get("shuffle", target, lambda: _compile_shuffle(target))
-    types = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
-    return jit.load_object(code).function("shuffle", types)
+
+    def build() -> Module:
+        from graphc.runtime.cpu.shuffle import shuffle_module  # loads the code generator
+
+        return shuffle_module(target)
+
+    return _load_function("shuffle", build, target, pointers=2, integers=1)
 
 
-def _compile_shuffle(target: Target) -> bytes:
-    from graphc.runtime.cpu.shuffle import shuffle_module  # loads the code generator
+@lru_cache(maxsize=4)
+def load_random_bits(
+    target: Target, word: int, dtype: str
+) -> Callable[[int, int, int, int, int], None]:
+    """Native code for `graphc.ops.random.Threefry`, see `graphc.runtime.cpu.random_bits`.
 
-    return jit.emit_object(shuffle_module(target).text(), target)
+    Args:
+        target: This machine.
+        word: Which of the generator's two output words.
+        dtype: The type of the indices.
+    """
+
+    def build() -> Module:
+        from graphc.runtime.cpu.random_bits import random_bits_module  # loads the code generator
+
+        return random_bits_module(target, word, dtype)
+
+    return _load_function(
+        "random_bits", build, target, pointers=2, integers=3, variant=f"{word} {dtype}"
+    )
+
+
+def _load_function(
+    name: str,
+    build: Callable[[], Module],
+    target: Target,
+    pointers: int,
+    integers: int,
+    variant: str = "",
+) -> Callable[..., None]:
+    """A function that belongs to no program: the only one of a module that ``build`` writes."""
+    cache = ObjectCache.default()
+    code = cache.get(f"{name} {variant}", target, lambda: jit.emit_object(build().text(), target))
+    types = [ctypes.c_void_p] * pointers + [ctypes.c_int64] * integers
+    return jit.load_object(code).function(name, types)
 
 
 def _compile(program: Program, target: Target) -> bytes:

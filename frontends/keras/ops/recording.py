@@ -9,6 +9,7 @@ that the function will give.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,8 +19,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def operation(function: Callable[P, R]) -> Callable[P, R]:
+def operation(function: Callable[P, R], is_planned: bool = True) -> Callable[P, R]:
     """Decorator: record the call if an argument, also inside a list, is a model's tensor.
+
+    Args:
+        function: What it does on tensors.
+        is_planned: Whether a plan may take its place.
 
     Example:
         >>> @operation
@@ -35,8 +40,14 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
             return recorder.record_operation(call, args, kwargs)
         return function(*args, **kwargs)
 
-    call: Callable[P, R] = planned(function, recorded)
+    call: Callable[P, R]
+    call = planned(function, recorded) if is_planned else functools.wraps(function)(recorded)
     return call
+
+
+def unplanned_operation(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorator: as `operation`, for what looks at elements or counts draws."""
+    return operation(function, is_planned=False)
 
 
 def composed(function: Callable[P, R]) -> Callable[P, R]:

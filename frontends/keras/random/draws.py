@@ -7,18 +7,17 @@ numbers on every backend, alone or in a compiled program.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from graphc.eager import Tensor, apply_function, as_tensor, cast, current_trace
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import Value, is_float, is_integer
+from graphc.ir import is_float, is_integer
 from graphc.ir.dims import Shape
 from graphc.keras import ops
 from graphc.keras.ops.arguments import one_axis, resolved_dtype, shape_of
-from graphc.keras.ops.recording import operation
+from graphc.keras.ops.recording import composed, unplanned_operation
 from graphc.keras.random.seed_generator import shared_generator
 from graphc.keras.random_seed import next_seed
 from graphc.ops import random as graph_ops
@@ -47,14 +46,20 @@ def seed_key(seed: Any) -> Tensor:
     return Tensor(np.array([int(seed) % 2**32, 0], np.uint32))
 
 
-def _draw(
-    function: Callable[[Value, Shape, str], Value], shape: Any, dtype: Any, seed: Any, name: str
-) -> Tensor:
+def _draw(name: str, shape: Any, dtype: Any, seed: Any, caller: str = "") -> Tensor:
+    """Numbers by a generator of `graphc.ops.random`, for the caller, called the same by default."""
     kind = resolved_dtype(dtype)
     if not is_float(kind):
-        raise DTypeError(f"keras.random.{name} requires a floating point dtype. Received: {kind}")
-    sizes = shape_of(shape, name)
-    return apply_function(lambda key: function(key, sizes, kind), seed_key(seed))
+        raise DTypeError(
+            f"keras.random.{caller or name} requires a floating point dtype. Received: {kind}"
+        )
+    return _drawn(seed_key(seed), name, shape_of(shape, caller or name), kind)
+
+
+@composed
+def _drawn(key: Tensor, name: str, sizes: Shape, dtype: str) -> Tensor:
+    generator = getattr(graph_ops, name)
+    return apply_function(lambda words: generator(words, sizes, dtype), key)
 
 
 def normal(
@@ -72,14 +77,14 @@ def normal(
     Example:
         >>> keras.random.normal((2, 3), seed=1)
     """
-    return _draw(graph_ops.normal, shape, dtype, seed, "normal") * stddev + mean
+    return _draw("normal", shape, dtype, seed) * stddev + mean
 
 
 def truncated_normal(
     shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
 ) -> Tensor:
     """Normally distributed numbers, none farther than two deviations from the mean."""
-    draw = _draw(graph_ops.truncated_normal, shape, dtype, seed, "truncated_normal")
+    draw = _draw("truncated_normal", shape, dtype, seed)
     return draw * stddev + mean
 
 
@@ -87,7 +92,7 @@ def uniform(
     shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None
 ) -> Tensor:
     """Numbers that are spread evenly from ``minval`` to before ``maxval``."""
-    return _draw(graph_ops.uniform, shape, dtype, seed, "uniform") * (maxval - minval) + minval
+    return _draw("uniform", shape, dtype, seed) * (maxval - minval) + minval
 
 
 def randint(shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> Tensor:
@@ -103,11 +108,11 @@ def randint(shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: An
     if maxval <= minval:
         raise ValueError(f"randint: no integer is in [{minval}, {maxval})")
     # In float64, so that every integer of 32 bits is reached with the same probability.
-    share = _draw(graph_ops.uniform, shape, "float64", seed, "randint")
+    share = _draw("uniform", shape, "float64", seed, "randint")
     return cast(cast(ops.floor(share * float(maxval - minval)), "int64") + int(minval), kind)
 
 
-@operation
+@unplanned_operation
 def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Tensor:
     """Classes drawn with probabilities ``softmax(logits)``.
 
@@ -128,14 +133,14 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any =
         )
     rows, classes = scores.dims
     shape = (rows, num_samples, classes)
-    share = _draw(graph_ops.uniform, shape, scores.dtype, seed, "categorical")
+    share = _draw("uniform", shape, scores.dtype, seed, "categorical")
     # The largest of logits plus Gumbel noise is distributed as the softmax says.
     tiny = 1e-7 if scores.dtype != "float64" else 1e-15
     gumbel = -ops.log(-ops.log(ops.clip(share, tiny, 1 - tiny)))
     return cast(ops.argmax(ops.expand_dims(scores, 1) + gumbel, -1), resolved_dtype(dtype))
 
 
-@operation
+@unplanned_operation
 def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Tensor:
     """Each element 0 with probability ``rate``, the others made larger to keep the sum.
 
@@ -159,18 +164,19 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
     else:
         pairs = zip(noise_shape, x.dims, strict=True)
         sizes = shape_of([own if size is None else size for size, own in pairs], "dropout")
-    keep = 1.0 - rate
-
-    def mask(key: Value) -> Value:
-        return graph_ops.bernoulli(key, keep, sizes)
-
-    return ops.where(apply_function(mask, seed_key(seed)), x / keep, 0)
+    return _keep_some(x, seed_key(seed), 1.0 - rate, tuple(sizes))
 
 
-@operation
+@composed
+def _keep_some(x: Tensor, key: Tensor, keep: float, sizes: Shape) -> Tensor:
+    mask = apply_function(lambda words: graph_ops.bernoulli(words, keep, sizes), key)
+    return ops.where(mask, x / keep, 0)
+
+
+@unplanned_operation
 def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Tensor:
     """The slices along an axis in random order."""
     tensor = as_tensor(x)
     place = one_axis(axis, tensor.ndim, "shuffle")
-    noise = _draw(graph_ops.uniform, (tensor.dims[place],), "float64", seed, "shuffle")
+    noise = _draw("uniform", (tensor.dims[place],), "float64", seed, "shuffle")
     return ops.take(tensor, ops.argsort(noise), place)
