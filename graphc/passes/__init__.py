@@ -5,6 +5,7 @@ from graphc.passes.common import share_common
 from graphc.passes.dead import drop_dead
 from graphc.passes.decompose import Decompose
 from graphc.passes.fold import fold
+from graphc.passes.hoist import hoist
 from graphc.passes.manager import Pass, Pipeline
 from graphc.passes.merge_scans import merge_scans
 from graphc.passes.prune_scans import prune_scans
@@ -28,6 +29,7 @@ __all__ = [
     "drop_barriers",
     "drop_dead",
     "fold",
+    "hoist",
     "merge_scans",
     "prune_scans",
     "share_common",

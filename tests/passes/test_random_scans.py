@@ -15,6 +15,7 @@ from graphc.ops.linalg import Einsum
 from graphc.ops.movement import Concat, Expand, Split
 from graphc.ops.reduce import ReduceSum
 from graphc.passes import Decompose, share_common
+from graphc.passes.hoist import hoist
 from graphc.passes.merge_scans import merge_scans
 from graphc.passes.prune_scans import prune_scans
 
@@ -120,7 +121,7 @@ def test_gradients_of_random_scans_and_their_merging(seed):
         np.testing.assert_allclose(here[f"order{i + 1}"], difference / (12 * h), 1e-6, 1e-6)
 
     lowered = graph
-    for transform in (Decompose(), share_common, merge_scans, prune_scans, share_common):
+    for transform in (Decompose(), share_common, merge_scans, hoist, prune_scans, share_common):
         lowered = transform(lowered)
         verify(lowered)
     after = reference.evaluate(lowered, arrays)

@@ -1,4 +1,4 @@
-"""Merging and pruning of scans."""
+"""Merging and pruning of scans, and hoisting out of them."""
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from graphc.ops.recurrent import GRU, LSTM, SimpleRNN
 from graphc.ops.reduce import ReduceSum
 from graphc.passes.common import share_common
 from graphc.passes.decompose import Decompose
+from graphc.passes.hoist import hoist
 from graphc.passes.merge_scans import merge_scans
 from graphc.passes.prune_scans import prune_scans
 from graphc.passes.report import Report
@@ -204,3 +205,82 @@ def test_training_a_recurrent_layer_runs_forwards_once(cls):
     after = reference.evaluate(compiled, arrays)
     for name, value in reference.evaluate(graph, arrays).items():
         np.testing.assert_allclose(after[name], value, 1e-5, 1e-5)
+
+
+CONSTANT_WORK = """\
+graph "g" {
+  input %h : float32[batch, 3]
+  input %w : float32[3, 3]
+  input %b : float32[3]
+  %0 = Scan(%h, %w, %b) {body=graph "step" {
+    input %h : float32[batch, 3]
+    input %w : float32[3, 3]
+    input %b : float32[3]
+    %0 = Einsum(%h, %w) {equation="bo,io->bi"} : float32[batch, 3]
+    %1 = Tanh(%b) : float32[3]
+    %2 = Reshape(%1) {shape=[1, 3]} : float32[1, 3]
+    %3 = Add(%0, %2) : float32[batch, 3]
+    output h = %3
+  }, carries=1, sequences=0, steps=4} : float32[batch, 3]
+  output h = %0
+}
+"""
+
+HOISTED = """\
+graph "g" {
+  input %h : float32[batch, 3]
+  input %w : float32[3, 3]
+  input %b : float32[3]
+  %0 = Transpose(%w) {permutation=[1, 0]} : float32[3, 3]
+  %1 = Tanh(%b) : float32[3]
+  %2 = Scan(%h, %0, %1) {body=graph "step" {
+    input %h : float32[batch, 3]
+    input %hoisted0 : float32[3, 3]
+    input %hoisted1 : float32[3]
+    %0 = Einsum(%h, %hoisted0) {equation="bo,oi->bi"} : float32[batch, 3]
+    %1 = Reshape(%hoisted1) {shape=[1, 3]} : float32[1, 3]
+    %2 = Add(%0, %1) : float32[batch, 3]
+    output y0 = %2
+  }, carries=1, sequences=0, steps=4} : float32[batch, 3]
+  output h = %2
+}"""
+
+
+def test_what_no_step_changes_comes_before_the_scan():
+    graph, report = parse(CONSTANT_WORK), Report()
+    hoisted = prune_scans(hoist(graph, report))
+    assert as_text(hoisted) == HOISTED
+    assert report.applied == ["hoist Transpose", "hoist Tanh"]
+    assert as_text(prune_scans(hoist(hoisted))) == HOISTED
+    rng = np.random.default_rng(0)
+    shapes = {"h": (2, 3), "w": (3, 3), "b": (3,)}
+    arrays = {name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()}
+    expected, received = reference.evaluate(graph, arrays), reference.evaluate(hoisted, arrays)
+    np.testing.assert_array_equal(received["h"], expected["h"])
+
+
+@pytest.mark.parametrize(
+    "line, type",
+    [
+        ('Einsum(%w, %h) {equation="ro,bo->rb"}', "3, batch"),  # rows: read as they are
+        ('Einsum(%h, %w) {equation="bo,oi->bi"}', "batch, 3"),  # in order already
+        ("Expand(%w) {shape=[9, 3, 3]}", "9, 3, 3"),  # larger than what it is made of
+        ("Reshape(%w) {shape=[9]}", "9"),  # a view
+    ],
+)
+def test_what_stays_in_a_scan(line, type):
+    text = f"""\
+graph "g" {{
+  input %h : float32[batch, 3]
+  input %w : float32[3, 3]
+  %0, %1 = Scan(%h, %w) {{body=graph "step" {{
+    input %h : float32[batch, 3]
+    input %w : float32[3, 3]
+    %0 = {line} : float32[{type}]
+    output h = %h
+    output y = %0
+  }}, carries=1, sequences=0, steps=4}} : float32[batch, 3], float32[4, {type}]
+  output h = %0
+  output y = %1
+}}"""
+    assert as_text(hoist(parse(text))) == text

@@ -1,0 +1,130 @@
+"""Hoisting: what each step of a scan would compute alike is computed once, before the scan.
+
+Before, with a body in which ``%kernel`` is a constant, read against the order of its memory::
+
+    %0 = Scan(%h, %kernel) {... h = Einsum(%h, %kernel) {equation="bo,io->bi"}}
+
+After::
+
+    %0 = Transpose(%kernel) {permutation=[1, 0]}
+    %1 = Scan(%h, %0) {... h = Einsum(%h, %0) {equation="bo,oi->bi"}}
+
+A kernel reads rows of the factor that has the last axis of the result; where a row is not in one
+piece it would rearrange the factor in every step. Other ops go as well if all they read
+is constant, unless their results are larger than their operands, or are nothing but a view.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from graphc.ir import Graph, Node, Value
+from graphc.ops.control import Scan
+from graphc.ops.linalg import Einsum
+from graphc.ops.movement import Constant, Reshape, Slice, Transpose
+from graphc.passes.dead import copy_node
+from graphc.passes.report import Report
+
+#: What kernels read in place.
+_VIEWS = (Constant, Reshape, Slice)
+
+
+def hoist(graph: Graph, report: Report | None = None) -> Graph:
+    """The graph with what does not change from step to step in front of its scans.
+
+    Args:
+        graph: Any graph; it stays as it is.
+        report: Told what was moved.
+    """
+    result = Graph(graph.name)
+    values = {value: result.input(value.name, value.type) for value in graph.inputs}
+    for node in graph.nodes:
+        op = node.op.map_bodies(lambda body: hoist(body, report))
+        result.location = node.location
+        if not isinstance(op, Scan):
+            copy_node(result, op, node, values)
+            continue
+        first = op.carries + op.sequences
+        body = _turned(op.body, first)
+        moved = _moved(body, first)
+        operands = [values[value] for value in node.inputs]
+        known = dict(zip(body.inputs[first:], operands[first:], strict=True))
+        operands += [_computed(result, value, known) for value in moved]
+        shorter = dataclasses.replace(op, body=_shortened(body, moved))
+        values.update(zip(node.outputs, result.apply(shorter, *operands), strict=True))
+        if report is not None:
+            for value in moved:
+                report.apply(f"hoist {value.node.op.name}", node.location)
+    result.outputs = {name: values[value] for name, value in graph.outputs.items()}
+    return result
+
+
+def _turned(body: Graph, first: int) -> Graph:
+    """The body with constant factors whose summed axes do not come first transposed."""
+    result = Graph(body.name)
+    values = {value: result.input(value.name, value.type) for value in body.inputs}
+    constants = set(body.inputs[first:])
+    for node in body.nodes:
+        result.location = node.location
+        if not isinstance(node.op, Einsum) or constants.isdisjoint(node.inputs):
+            copy_node(result, node.op, node, values)
+            continue
+        *terms, out = node.op.terms
+        factors = [values[value] for value in node.inputs]
+        for place, value in enumerate(node.inputs):
+            letters = terms[place]
+            summed = "".join(letter for letter in letters if letter not in out)
+            kept = "".join(letter for letter in out if letter in letters)
+            is_matrix = out[-1:] in letters and letters[-1:] in summed
+            if value in constants and summed and kept and is_matrix:
+                order = [letters.index(letter) for letter in summed + kept]
+                factors[place] = Transpose(tuple(order))(factors[place])
+                terms[place] = summed + kept
+        values[node.output] = Einsum(f"{','.join(terms)}->{out}")(*factors)
+    result.outputs = {name: values[value] for name, value in body.outputs.items()}
+    return result
+
+
+def _moved(body: Graph, first: int) -> list[Value]:
+    """What can be computed before the scan, of what the steps read."""
+    constant = set(body.inputs[first:])
+    moved: list[Value] = []
+    for node in body.nodes:
+        if isinstance(node.op, Constant):
+            constant.add(node.output)
+        elif node.inputs and constant.issuperset(node.inputs) and _is_worth_moving(node):
+            constant.update(node.outputs)
+            if not isinstance(node.op, _VIEWS):
+                moved += node.outputs
+    read = {value for node in body.nodes if node.outputs[0] not in moved for value in node.inputs}
+    read.update(body.outputs.values())
+    return [value for value in moved if value in read]
+
+
+def _is_worth_moving(node: Node) -> bool:
+    sizes = [[value.type.size for value in values] for values in (node.inputs, node.outputs)]
+    if node.op.bodies or not all(isinstance(size, int) for size in (*sizes[0], *sizes[1])):
+        return False
+    return sum(sizes[1]) <= sum(sizes[0])
+
+
+def _computed(graph: Graph, value: Value, known: dict[Value, Value]) -> Value:
+    """A value of a body, computed outside of it, where its constants are known."""
+    if value not in known:
+        for operand in value.node.inputs:
+            _computed(graph, operand, known)
+        copy_node(graph, value.node.op, value.node, known)
+    return known[value]
+
+
+def _shortened(body: Graph, moved: list[Value]) -> Graph:
+    """The body with further inputs for what was moved; what only they needed is dead."""
+    result = Graph(body.name)
+    values = {value: result.input(value.name, value.type) for value in body.inputs}
+    values.update((x, result.input(f"hoisted{i}", x.type)) for i, x in enumerate(moved))
+    for node in body.nodes:
+        if values.keys().isdisjoint(node.outputs):
+            result.location = node.location
+            copy_node(result, node.op, node, values)
+    result.outputs = {name: values[value] for name, value in body.outputs.items()}
+    return result
