@@ -29,6 +29,7 @@ from tests.ops.harness import (
     naming,
     results_of,
     samples,
+    ways,
 )
 
 
@@ -152,7 +153,7 @@ def test_compiled_agrees_with_the_reference_alone_and_fused(
     expected = reference.evaluate(graph, arrays)
     compiled = runtime.compile(Program(graph), backend="cpu").run(arrays, {})
     for s, sample in enumerate(samples(cls)):
-        for way in ("alone", "fused"):
+        for way in ways(cls, s):
             with naming(sample, way):
                 assert_close(results_of(s, way, compiled), results_of(s, way, expected))
 

@@ -108,7 +108,7 @@ def test_functions_outlive_their_library() -> None:
         library = ElfLibrary(code)
         functions.append(library.function("looked_up", [ctypes.c_int64], ctypes.c_int64))
         del library
-        gc.collect()
+    gc.collect()
     assert {function(6) for function in functions} == {21}
 
 

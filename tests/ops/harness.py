@@ -95,7 +95,7 @@ def real_view(array: np.ndarray) -> np.ndarray:
 
 
 def graph_of_all(cls: type[Op]) -> Graph:
-    """One graph with every sample of an op, each alone and among elementwise neighbours.
+    """One graph with every sample of an op, each alone and among elementwise neighbours (see `ways`).
 
     The neighbours multiply by an input ``one`` (or are its logical counterpart), so that they
     change nothing and no pass can know it. Sample ``s`` has the inputs ``s.0, s.1, ...``, and the
@@ -113,12 +113,22 @@ def graph_of_all(cls: type[Op]) -> Graph:
         types = [type_of(array) for array in sample.inputs]
         operands = [graph.input(f"{s}.{i}", type) for i, type in enumerate(types)]
         fused = [neighbour(x) for x in operands]
-        for way, values in (("alone", operands), ("fused", fused)):
-            results = graph.apply(sample.op, *values)
+        for way in ways(cls, s):
+            results = graph.apply(sample.op, *(operands if way == "alone" else fused))
             results = results if isinstance(results, tuple) else (results,)
             for i, y in enumerate(results):
                 graph.outputs[f"{s}.{way}.{i}"] = neighbour(y) if way == "fused" else y
     return graph
+
+
+def ways(cls: type[Op], sample: int) -> tuple[str, ...]:
+    """How a sample, by its number, stands in `graph_of_all`.
+
+    Factorizations become loops, with which neighbours do not fuse, and take seconds to compile: of
+    them the first samples are enough.
+    """
+    is_slow = cls.__name__ in ("Eig", "Eigh", "Pinv", "QR", "SVD")
+    return ("alone",) if is_slow and sample >= 4 else ("alone", "fused")
 
 
 def feed_all(graph: Graph, cls: type[Op]) -> dict[str, np.ndarray]:
