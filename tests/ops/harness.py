@@ -95,7 +95,7 @@ def real_view(array: np.ndarray) -> np.ndarray:
 
 
 def graph_of_all(cls: type[Op]) -> Graph:
-    """One graph with every sample of an op, each alone and among elementwise neighbours (see `ways`).
+    """One graph with every sample of an op, alone and among elementwise neighbours (see `ways`).
 
     The neighbours multiply by an input ``one`` (or are its logical counterpart), so that they
     change nothing and no pass can know it. Sample ``s`` has the inputs ``s.0, s.1, ...``, and the
