@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphc.eager import Tensor, as_tensor
+from graphc.eager.current import current_tapes
 from graphc.eager.dispatch import refuse_plan
 from graphc.errors import ShapeError
 from graphc.ir import numpy_dtype
@@ -144,10 +145,32 @@ def gather(
     x, places = as_tensor(params), as_tensor(indices)
     place = batch_dims if axis is None else int(axis)
     place += x.ndim if place < 0 else 0
-    _check_range(places, x.dims[place], place, "gather")
     if not batch_dims:
+        found = _taken(x, places, place)
+        if found is not None:
+            return found
+        if 0 <= place < x.ndim:
+            _check_range(places, x.dims[place], place, "gather")
         return ops.take(x, places, place)
+    _check_range(places, x.dims[place], place, "gather")
     return _batch_gather(x, places, place, batch_dims)
+
+
+def _taken(x: Tensor, places: Tensor, axis: int) -> Tensor | None:
+    """The slices at positions of 32 bits by NumPy itself, which refuses what is out of range.
+
+    None where it does, where there is no such axis, and where somebody records.
+    """
+    data, index = x.data, places.data
+    if type(data) is not np.ndarray or type(index) is not np.ndarray or current_tapes():
+        return None
+    if index.dtype != np.int32 or not 0 <= axis < data.ndim:
+        return None
+    try:
+        # Without their sign negative numbers are too large as well.
+        return Tensor(data.take(index.view(np.uint32), axis))
+    except IndexError:
+        return None
 
 
 def _check_range(places: Tensor, size: Any, axis: int, function: str) -> None:

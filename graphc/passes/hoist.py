@@ -54,7 +54,7 @@ def hoist(graph: Graph, report: Report | None = None) -> Graph:
         values.update(zip(node.outputs, result.apply(shorter, *operands), strict=True))
         if report is not None:
             for value in moved:
-                report.apply(f"hoist {value.node.op.name}", node.location)
+                report.apply(f"hoist {value.op.name}", node.location)  # type: ignore[union-attr]
     result.outputs = {name: values[value] for name, value in graph.outputs.items()}
     return result
 
@@ -111,9 +111,11 @@ def _is_worth_moving(node: Node) -> bool:
 def _computed(graph: Graph, value: Value, known: dict[Value, Value]) -> Value:
     """A value of a body, computed outside of it, where its constants are known."""
     if value not in known:
-        for operand in value.node.inputs:
+        node = value.node
+        assert node is not None  # what the body is given is known
+        for operand in node.inputs:
             _computed(graph, operand, known)
-        copy_node(graph, value.node.op, value.node, known)
+        copy_node(graph, node.op, node, known)
     return known[value]
 
 

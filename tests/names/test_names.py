@@ -1,5 +1,6 @@
 """The names themselves: what is there, what is missing, and what no result can show."""
 
+import contextlib
 import inspect
 import io
 import pickle
@@ -427,6 +428,24 @@ def test_devices_and_threads():
         tf.config.config.threads = before
     with pytest.raises(AttributeError):
         tf.config.nothing_of_the_kind  # noqa: B018
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "uint64"])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_gather_takes_what_there_is(dtype, recorded):
+    x = tf.constant(np.arange(12, dtype="float32").reshape(4, 3).T)  # not in row-major order
+    with tf.GradientTape() if recorded else contextlib.nullcontext():
+        for places in ([0, 2, 2], [[1], [0]], [], 2):
+            index = np.array(places, dtype)
+            np.testing.assert_array_equal(tf.gather(x, index), x.numpy().take(index.astype(int), 0))
+        np.testing.assert_array_equal(tf.gather(x, np.array([3], dtype), axis=-1), x[:, 3:])
+        for wrong in (3, 200) if dtype.startswith("u") else (3, 100, -1, -100):
+            with pytest.raises(
+                ShapeError, match=f"gather: index {wrong} is outside axis 0 of size"
+            ):
+                tf.gather(x, np.array([1, wrong], dtype))
+        with pytest.raises(ShapeError, match="axis 0"):
+            tf.gather(tf.constant(1.0), np.array([0], dtype))
 
 
 def test_positions_outside_are_no_other_elements():
