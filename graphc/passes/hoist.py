@@ -17,8 +17,9 @@ is constant, unless their results are larger than their operands, or are nothing
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
-from graphc.ir import Graph, Node, Value
+from graphc.ir import Graph, Node, Value, extract
 from graphc.ops.control import Scan
 from graphc.ops.linalg import Einsum
 from graphc.ops.movement import Constant, Reshape, Slice, Transpose
@@ -48,8 +49,9 @@ def hoist(graph: Graph, report: Report | None = None) -> Graph:
         body = _turned(op.body, first)
         moved = _moved(body, first)
         operands = [values[value] for value in node.inputs]
-        known = dict(zip(body.inputs[first:], operands[first:], strict=True))
-        operands += [_computed(result, value, known) for value in moved]
+        constants = {value.name: value for value in body.inputs[first:]}
+        before = extract(body, body.name, constants, {f"y{i}": x for i, x in enumerate(moved)})
+        operands += result.inline(before, operands[first:]).values()
         shorter = dataclasses.replace(op, body=_shortened(body, moved))
         values.update(zip(node.outputs, result.apply(shorter, *operands), strict=True))
         if report is not None:
@@ -88,14 +90,14 @@ def _turned(body: Graph, first: int) -> Graph:
 def _moved(body: Graph, first: int) -> list[Value]:
     """What can be computed before the scan, of what the steps read."""
     constant = set(body.inputs[first:])
-    moved: list[Value] = []
+    moved: dict[Value, None] = {}  # in order
     for node in body.nodes:
         if isinstance(node.op, Constant):
             constant.add(node.output)
         elif node.inputs and constant.issuperset(node.inputs) and _is_worth_moving(node):
             constant.update(node.outputs)
             if not isinstance(node.op, _VIEWS):
-                moved += node.outputs
+                moved.update(dict.fromkeys(node.outputs))
     read = {value for node in body.nodes if node.outputs[0] not in moved for value in node.inputs}
     read.update(body.outputs.values())
     return [value for value in moved if value in read]
@@ -108,25 +110,10 @@ def _is_worth_moving(node: Node) -> bool:
     return sum(sizes[1]) <= sum(sizes[0])
 
 
-def _computed(graph: Graph, value: Value, known: dict[Value, Value]) -> Value:
-    """A value of a body, computed outside of it, where its constants are known."""
-    if value not in known:
-        node = value.node
-        assert node is not None  # what the body is given is known
-        for operand in node.inputs:
-            _computed(graph, operand, known)
-        copy_node(graph, node.op, node, known)
-    return known[value]
-
-
 def _shortened(body: Graph, moved: list[Value]) -> Graph:
-    """The body with further inputs for what was moved; what only they needed is dead."""
-    result = Graph(body.name)
-    values = {value: result.input(value.name, value.type) for value in body.inputs}
-    values.update((x, result.input(f"hoisted{i}", x.type)) for i, x in enumerate(moved))
-    for node in body.nodes:
-        if values.keys().isdisjoint(node.outputs):
-            result.location = node.location
-            copy_node(result, node.op, node, values)
-    result.outputs = {name: values[value] for name, value in body.outputs.items()}
-    return result
+    """The body with further inputs for what was moved."""
+    inputs = {value.name: value for value in body.inputs}
+    names = (name for name in map("hoisted{}".format, itertools.count()) if name not in inputs)
+    return extract(
+        body, body.name, {**inputs, **dict(zip(names, moved, strict=False))}, body.outputs
+    )

@@ -252,6 +252,8 @@ def test_what_no_step_changes_comes_before_the_scan():
     assert as_text(hoisted) == HOISTED
     assert report.applied == ["hoist Transpose", "hoist Tanh"]
     assert as_text(prune_scans(hoist(hoisted))) == HOISTED
+    again = parse(CONSTANT_WORK.replace("%w", "%hoisted0"))
+    assert "input %hoisted2 : float32[3]" in as_text(hoist(again))  # names that are taken stay
     rng = np.random.default_rng(0)
     shapes = {"h": (2, 3), "w": (3, 3), "b": (3,)}
     arrays = {name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()}
