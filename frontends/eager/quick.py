@@ -244,8 +244,8 @@ _MAKERS: dict[type[Op], Callable[[Any, Node], Function | None]] = {
     ReduceMean: _sum,
     ReduceMin: _extremum,
     ReduceSum: _sum,
-    Slice: _slice,
     Reshape: _reshape,
+    Slice: _slice,
     Threefry: _threefry,
     Transpose: _transpose,
 }

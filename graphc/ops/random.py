@@ -271,7 +271,7 @@ def bernoulli(key: Value, probability: Value | float, shape: Shape) -> Value:
         if not probability > 0:
             return expand_to(key.graph.constant(False, "bool"), shape)
         first, _ = random_bits(key, shape)
-        greatest = min(math.ceil(probability * 2**32), 2**32) - 1
+        greatest = math.ceil(min(probability, 1.0) * 2**32) - 1
         return LessOrEqual()(first, like(first, greatest))
     wide = _computed_in(probability.dtype)
     return uniform(key, shape, wide) < cast(probability, wide)

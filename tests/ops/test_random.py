@@ -161,6 +161,20 @@ def test_truth_values_come_with_their_probability():
     assert abs(values.mean() - 0.3) < 4 * math.sqrt(0.3 * 0.7 / values.size)
     assert not draw(bernoulli, 0.0, (100, 100)).any()
     assert draw(bernoulli, 1.0, (100, 100)).all()
+    assert draw(bernoulli, math.inf, (100,)).all() and draw(bernoulli, 2.0, (100,)).all()
+    assert not draw(bernoulli, math.nan, (100,)).any() and not draw(bernoulli, -1.0, (100,)).any()
+
+
+def test_truth_values_are_decided_by_all_bits():
+    """Also where the probability is exactly what some element's bits stand for."""
+    graph = Graph("bits")
+    key = graph.constant(np.array(KEY, np.uint32))
+    graph.outputs["bits"] = random_bits(key, (1000,))[0]
+    shares = reference.evaluate(graph, {})["bits"] / 2.0**32
+    for share in np.sort(shares)[[0, 1, 500, 999]]:
+        for probability in (share, np.nextafter(share, 1), share + 2.0**-32):
+            mask = draw(bernoulli, float(probability), (1000,))
+            np.testing.assert_array_equal(mask, shares < probability)
 
 
 def test_compiled_bits_are_those_of_the_reference(monkeypatch):
