@@ -19,6 +19,7 @@ from graphc.ops.complex import ComplexOp
 from graphc.ops.reduce import ReduceSum
 from graphc.program import Program
 from tests.ops.harness import (
+    FACTORIZATIONS,
     OPS,
     as_tuple,
     assert_close,
@@ -148,12 +149,23 @@ def test_compiled_agrees_with_the_reference_alone_and_fused(
 ) -> None:
     """All samples are one program, as compiling is what takes the time."""
     monkeypatch.setattr(config, "cache_folder", None)
-    graph = graph_of_all(cls)
+    check_compiled(cls)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FACTORIZATIONS)
+def test_every_factorization_among_neighbours(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "cache_folder", None)
+    check_compiled(Op.registry[name], quick=False)
+
+
+def check_compiled(cls: type[Op], quick: bool = True) -> None:
+    graph = graph_of_all(cls, quick)
     arrays = feed_all(graph, cls)
     expected = reference.evaluate(graph, arrays)
     compiled = runtime.compile(Program(graph), backend="cpu").run(arrays, {})
     for s, sample in enumerate(samples(cls)):
-        for way in ways(cls, s):
+        for way in ways(cls, s, quick):
             with naming(sample, way):
                 assert_close(results_of(s, way, compiled), results_of(s, way, expected))
 

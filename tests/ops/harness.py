@@ -94,7 +94,11 @@ def real_view(array: np.ndarray) -> np.ndarray:
     return np.stack([array.real, array.imag], -1)
 
 
-def graph_of_all(cls: type[Op]) -> Graph:
+#: Ops that take seconds to compile.
+FACTORIZATIONS = ("Eig", "Eigh", "Pinv", "QR", "SVD")
+
+
+def graph_of_all(cls: type[Op], quick: bool = True) -> Graph:
     """One graph with every sample of an op, alone and among elementwise neighbours (see `ways`).
 
     The neighbours multiply by an input ``one`` (or are its logical counterpart), so that they
@@ -113,7 +117,7 @@ def graph_of_all(cls: type[Op]) -> Graph:
         types = [type_of(array) for array in sample.inputs]
         operands = [graph.input(f"{s}.{i}", type) for i, type in enumerate(types)]
         fused = [neighbour(x) for x in operands]
-        for way in ways(cls, s):
+        for way in ways(cls, s, quick):
             results = graph.apply(sample.op, *(operands if way == "alone" else fused))
             results = results if isinstance(results, tuple) else (results,)
             for i, y in enumerate(results):
@@ -121,14 +125,14 @@ def graph_of_all(cls: type[Op]) -> Graph:
     return graph
 
 
-def ways(cls: type[Op], sample: int) -> tuple[str, ...]:
+def ways(cls: type[Op], sample: int, quick: bool = True) -> tuple[str, ...]:
     """How a sample, by its number, stands in `graph_of_all`.
 
     Factorizations become loops, with which neighbours do not fuse, and take seconds to compile: of
-    them the first samples are enough.
+    them, if it has to be quick, only the first samples get neighbours.
     """
-    is_slow = cls.__name__ in ("Eig", "Eigh", "Pinv", "QR", "SVD")
-    return ("alone",) if is_slow and sample >= 4 else ("alone", "fused")
+    is_left_out = quick and cls.__name__ in FACTORIZATIONS and sample >= 4
+    return ("alone",) if is_left_out else ("alone", "fused")
 
 
 def feed_all(graph: Graph, cls: type[Op]) -> dict[str, np.ndarray]:
