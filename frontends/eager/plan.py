@@ -198,12 +198,12 @@ class _Writer:
                 self.known[node.output] = op.value.array
             elif self._is_known(node):
                 self._compute(node)
-            elif isinstance(op, BY_PARTS):
-                self._add_parts(node)
-            elif op.bodies or op.has_rule("evaluate"):
-                self._add_call(node)
             else:
-                self._add_parts(node)
+                function = None if isinstance(op, BY_PARTS) else numpy_function(node)
+                if function is None:
+                    self._add_parts(node)
+                else:
+                    self._add_call(node, function)
 
     def _add_parts(self, node: Node) -> None:
         """A composite op, or a graph that is one op: the simpler ones it is made of."""
@@ -230,9 +230,9 @@ class _Writer:
         results = reference.apply(node.op, *[self.known[value] for value in node.inputs])
         self.known.update(zip(node.outputs, results, strict=True))
 
-    def _add_call(self, node: Node) -> None:
+    def _add_call(self, node: Node, compute: Callable[..., Any]) -> None:
         operands = ", ".join(self._name(value) for value in node.inputs)
-        function = self._new_name("f", numpy_function(node))
+        function = self._new_name("f", compute)
         targets = [f"v{self.count + i}" for i in range(len(node.outputs))]
         self.count += len(targets)
         self.names.update(zip(node.outputs, targets, strict=True))

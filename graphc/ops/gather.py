@@ -22,12 +22,13 @@ from graphc.ir import (
     is_integer,
     numpy_dtype,
 )
-from graphc.ir.dims import Dim, Shape, product, shape_text
+from graphc.ir.dims import Dim, Shape, broadcast_shapes, product, shape_text
 from graphc.ops.choice import Where
 from graphc.ops.elementwise import Add, Min, cast
 from graphc.ops.family import NUMBERS, like
 from graphc.ops.logic import And, Equal
 from graphc.ops.movement import Iota, Size, insert_axis, reshape_to
+from graphc.ops.reduce import ReduceSum
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,50 @@ class Gather(Op):
                 known = _all_known(indices, shape[axis])
                 operands = (x, indices.astype(index_dtype))
                 yield Sample(cls(axis), operands, differentiable=known, portable=known)
+
+
+@dataclass(frozen=True)
+class Pick(Op):
+    """From each line of ``x`` along one axis the element that an index names, 0 if there is none.
+
+    Operands: ``x`` and ``indices`` (int32), of the shape of ``x`` without the axis, or one that is
+    broadcast with it. A negative index names nothing. What is not picked does not matter, be it
+    infinite.
+
+    Args:
+        axis: The axis along which an element is picked, not negative.
+    """
+
+    axis: int
+
+    def infer(self, x: TensorType, indices: TensorType) -> TensorType:
+        if x.dtype not in NUMBERS or indices.dtype != "int32":
+            raise DTypeError(f"takes numbers and int32 indices, not {x.dtype} and {indices.dtype}")
+        if not 0 <= self.axis < x.rank:
+            raise ShapeError(f"axis {self.axis} is none of {shape_text(x.shape)}")
+        others = (*x.shape[: self.axis], *x.shape[self.axis + 1 :])
+        return x.with_shape(broadcast_shapes(others, indices.shape))
+
+    def decompose(self, x: Value, indices: Value) -> Value:
+        for _ in range(x.rank - 1 - indices.rank):
+            indices = insert_axis(indices, 0)
+        chosen = one_hot(indices, x.shape[self.axis], "bool", self.axis)
+        return ReduceSum((self.axis,))(Where()(chosen, x, like(x, 0)))
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        rng = np.random.default_rng(15)
+        for shape, axis in (((5, 3), 1), ((5, 3), 0), ((2, 1, 4), 1), ((0, 3), 1), ((3,), 0)):
+            others = (*shape[:axis], *shape[axis + 1 :])
+            for dtype in ("float32", "float64", "int32"):
+                x = np.asarray(9 * rng.normal(size=shape)).astype(dtype)
+                for low, high in ((0, shape[axis]), (-2, shape[axis] + 2)):
+                    indices = np.asarray(rng.integers(low, high, others), np.int32)
+                    yield Sample(cls(axis), (x, indices))
+        infinite = np.array([[1, -np.inf, 2], [np.inf, 3, np.nan]], np.float32)
+        yield Sample(cls(1), (infinite, np.array([2, 1], np.int32)), differentiable=False)
+        yield Sample(cls(1), (np.zeros((2, 0)), np.array([0, 1], np.int32)))
+        yield Sample(cls(1), (rng.normal(size=(4, 3)), np.array([1], np.int32)))
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
-from graphc.ir import Graph, Node, Sample, TensorType, Value, is_float
+from graphc.ir import FLOATS, Graph, Node, Op, Sample, TensorType, Value, is_float
 from graphc.ir.dims import Dim, Shape, broadcast_shapes, product
+from graphc.ops.choice import Where
 from graphc.ops.elementwise import Add, Cos, Log, Sqrt, cast, clip
-from graphc.ops.family import Elementwise, like
+from graphc.ops.family import EDGES, Elementwise, like
 from graphc.ops.logic import BitwiseOr, BitwiseXor, LessOrEqual, ShiftLeft, ShiftRight
 from graphc.ops.movement import Concat, Iota, Size, expand_to, narrow, reshape_to
 
@@ -126,6 +127,11 @@ class _Steps:
 # ----------------------------------------------------------------------------------------- keys
 
 
+def _check_key(key: TensorType) -> None:
+    if key != TensorType((2,), "uint32"):
+        raise ShapeError(f"a key is a uint32 vector of two elements, not {key}")
+
+
 def fold_in(key: Value, *numbers: Value | int) -> Value:
     """A new key, from a key and numbers such as the step of training and that of a layer.
 
@@ -164,8 +170,7 @@ def random_bits(key: Value, shape: Shape) -> tuple[Value, Value]:
         key: uint32 vector of two elements.
         shape: The shape; its dimensions may be symbolic.
     """
-    if key.type != TensorType((2,), "uint32"):
-        raise ShapeError(f"a key is a uint32 vector of two elements, not {key.type}")
+    _check_key(key.type)
     first, second = _both_words(key, row_major_index(key.graph, shape))
     return expand_to(first, shape), expand_to(second, shape)
 
@@ -271,7 +276,47 @@ def bernoulli(key: Value, probability: Value | float, shape: Shape) -> Value:
         if not probability > 0:
             return expand_to(key.graph.constant(False, "bool"), shape)
         first, _ = random_bits(key, shape)
-        greatest = math.ceil(min(probability, 1.0) * 2**32) - 1
-        return LessOrEqual()(first, like(first, greatest))
+        return LessOrEqual()(first, like(first, greatest_word(probability)))
     wide = _computed_in(probability.dtype)
     return uniform(key, shape, wide) < cast(probability, wide)
+
+
+def greatest_word(probability: float) -> int:
+    """The greatest of the 32-bit words that stand for True, if it is so likely; it is above 0."""
+    return math.ceil(min(probability, 1.0) * 2**32) - 1
+
+
+@dataclass(frozen=True)
+class Dropout(Op):
+    """Each element 0 or divided by the probability to be kept, by the bits of a key.
+
+    Operands: ``x`` (a float) and the key. After Srivastava et al., "Dropout: A Simple Way to
+    Prevent Neural Networks from Overfitting", 2014, scaled where it drops, as in Keras.
+
+    Args:
+        keep: The probability that an element is kept, above 0.
+    """
+
+    keep: float
+
+    def infer(self, x: TensorType, key: TensorType) -> TensorType:
+        if not is_float(x.dtype):
+            raise DTypeError(f"takes {', '.join(FLOATS)}, not {x.dtype}")
+        _check_key(key)
+        if not 0 < self.keep <= 1:
+            raise ShapeError(f"{self.keep} is no probability above 0")
+        return x
+
+    def decompose(self, x: Value, key: Value) -> Value:
+        return Where()(bernoulli(key, self.keep, x.shape), x / self.keep, like(x, 0))
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        rng = np.random.default_rng(9)
+        key = np.array([0x13198A2E, 0xFFFFFFFF], np.uint32)
+        for dtype in ("float32", "float64"):
+            for shape in ((3, 37), (), (0, 2), (1, 1)):
+                x = np.asarray(rng.normal(size=shape)).astype(dtype)
+                yield Sample(cls(0.3), (x, key))
+            yield Sample(cls(1.0), (np.ones(5, dtype), key))
+            yield Sample(cls(0.5), (np.array(EDGES, dtype), key), differentiable=False)

@@ -94,6 +94,23 @@ def load_random_bits(
     )
 
 
+@lru_cache(maxsize=2)
+def load_dropout(target: Target, dtype: str) -> Callable[..., None]:
+    """Native code for `graphc.ops.random.Dropout`, see `graphc.runtime.cpu.random_bits`.
+
+    Args:
+        target: This machine.
+        dtype: The type of the elements.
+    """
+
+    def build() -> Module:
+        from graphc.runtime.cpu.random_bits import dropout_module  # loads the code generator
+
+        return dropout_module(target, dtype)
+
+    return _load_function("dropout", build, target, pointers=2, integers=5, variant=dtype)
+
+
 def _load_function(
     name: str,
     build: Callable[[], Module],

@@ -16,6 +16,7 @@ from graphc.keras.ops.recording import operation
 from graphc.keras.ops.reduction import max as reduce_max
 from graphc.keras.ops.reduction import sum as reduce_sum
 from graphc.ops import activation as graph_ops
+from graphc.ops.gather import Pick
 
 __all__ = [
     "binary_crossentropy", "categorical_crossentropy", "multi_hot",
@@ -134,7 +135,6 @@ def sparse_categorical_crossentropy(
     if truth.ndim == result.ndim and truth.dims[-1] == 1:
         truth = squeeze(truth, -1)
     place = one_axis(axis, result.ndim, "sparse_categorical_crossentropy")
-    classes = result.dims[place]
     expected = [dim for a, dim in enumerate(result.shape) if a != place]
     differs = any(a != b for a, b in zip(truth.shape, expected, strict=False) if None not in (a, b))
     if truth.ndim != len(expected) or differs:
@@ -142,5 +142,4 @@ def sparse_categorical_crossentropy(
             "Arguments `target` and `output` must have the same shape up until the last "
             f"dimension: target.shape={truth.shape}, output.shape={result.shape}"
         )
-    vectors = one_hot(truth, classes, place, result.dtype)
-    return -reduce_sum(vectors * _log_probabilities(result, from_logits, place), place)
+    return -apply(Pick(place), _log_probabilities(result, from_logits, place), truth)

@@ -13,10 +13,16 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
+
 from graphc.eager.dispatch import planned
+from graphc.eager.tensor import Tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+#: The most frequent types that record nothing.
+_PLAIN = frozenset([Tensor, float, int, str, bool, type(None), np.ndarray])
 
 
 def operation(function: Callable[P, R], is_planned: bool = True) -> Callable[P, R]:
@@ -63,6 +69,8 @@ def composed(function: Callable[P, R]) -> Callable[P, R]:
 def _recorder(arguments: Iterable[Any]) -> Any:
     """The first of the arguments, however deep in lists, that records operations; else None."""
     for argument in arguments:
+        if type(argument) in _PLAIN:
+            continue
         if getattr(argument, "records_operations", False):
             return argument
         if isinstance(argument, (list, tuple)):

@@ -29,21 +29,21 @@ def seed_key(seed: Any) -> Tensor:
     Raises:
         ValueError: Another kind of seed.
     """
-    if isinstance(seed, Tensor):
-        return cast(seed, "uint32")
-    if hasattr(seed, "next"):
-        return seed.next()
     if seed is None:
         # A number that is drawn while a program is built would be the same in each of its runs.
         if current_trace() is not None:
             return shared_generator().next()
-        seed = next_seed()
+        return Tensor(np.array((next_seed(), 0), np.uint32))
+    if isinstance(seed, Tensor):
+        return cast(seed, "uint32")
+    if hasattr(seed, "next"):
+        return seed.next()
     if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool):
         raise ValueError(
             "Argument `seed` must be either an integer or an instance of `SeedGenerator`. "
             f"Received: seed={seed} (of type {type(seed).__name__})"
         )
-    return Tensor(np.array([int(seed) % 2**32, 0], np.uint32))
+    return Tensor(np.array((int(seed) % 2**32, 0), np.uint32))
 
 
 def _draw(name: str, shape: Any, dtype: Any, seed: Any, caller: str = "") -> Tensor:
@@ -154,22 +154,24 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
     Raises:
         ValueError: ``rate`` is no probability below 1.
     """
+    return _dropout(inputs, rate, noise_shape, seed_key(seed))
+
+
+@composed
+def _dropout(inputs: Any, rate: float, noise_shape: Any, key: Tensor) -> Tensor:
     if not 0 <= rate < 1:
         raise ValueError(f"dropout: `rate` should be at least 0 and below 1. Received: {rate}")
     x = as_tensor(inputs)
     if not rate:
         return x
-    if noise_shape is None:
-        sizes = x.dims
-    else:
+    keep = 1.0 - rate
+    if noise_shape is None and is_float(x.dtype):
+        return apply_function(graph_ops.Dropout(keep), x, key)
+    sizes = x.dims
+    if noise_shape is not None:
         pairs = zip(noise_shape, x.dims, strict=True)
         sizes = shape_of([own if size is None else size for size, own in pairs], "dropout")
-    return _keep_some(x, seed_key(seed), 1.0 - rate, tuple(sizes))
-
-
-@composed
-def _keep_some(x: Tensor, key: Tensor, keep: float, sizes: Shape) -> Tensor:
-    mask = apply_function(lambda words: graph_ops.bernoulli(words, keep, sizes), key)
+    mask = apply_function(lambda words: graph_ops.bernoulli(words, keep, tuple(sizes)), key)
     return ops.where(mask, x / keep, 0)
 
 
