@@ -27,7 +27,7 @@ from graphc.runtime.cpu import jit
 from graphc.runtime.cpu.emitter import Module
 from graphc.runtime.cpu.pool import ThreadPool
 from graphc.runtime.cpu.target import Target
-from graphc.runtime.cpu.threads import CHUNK_PARAMETERS, parallel
+from graphc.runtime.cpu.threads import CHUNK_PARAMETERS, MOST_CHUNKS, parallel
 
 WORK = (0, 500, 5_000, 50_000)  # dependent multiply-adds per chunk
 SECONDS = 0.05  # how long a measured run should take: a thread needs a while to wake up
@@ -93,11 +93,11 @@ def regions(threads: Sequence[int]) -> None:
     print(f"{os.cpu_count()} cores; medians; a region has as many chunks as threads")
     print(f"{'threads':>7} {'chunk ns':>9} {'region ns':>9} {'sequential ns':>13} {'gain':>5}")
     for count in threads:
-        pool = ThreadPool(count)
+        pool, chunks = ThreadPool(count), min(count, MOST_CHUNKS)
         for steps in WORK:
             one = region(function, alone, steps, 1)
-            sequential = region(function, alone, steps, count)
-            shared = region(function, pool, steps, count)
+            sequential = region(function, alone, steps, chunks)
+            shared = region(function, pool, steps, chunks)
             numbers = f"{one * 1e9:>9.0f} {shared * 1e9:>9.0f} {sequential * 1e9:>13.0f}"
             print(f"{count:>7} {numbers} {sequential / shared:>5.2f}")
         empty = median(lambda pool=pool: pool.run(bool), 200)

@@ -28,10 +28,13 @@ class Kernel:
         reads: The buffers it reads.
         writes: The buffers it writes.
         units: Code for the number of units.
-        work: Roughly how many elementary operations all units are.
+        work: Roughly how many elementary operations all units are: whether threads share them
+            depends on it.
+        products: How many products a contraction sums, for the profile; None for other kernels.
         temporaries: Buffers that it needs while it runs.
         serial: Whether all units have to run in one call: the kernel calls others.
         shares: Pairs of a buffer that is read and one that is written that may be the same memory.
+        condition: Code for whether it is called; None for always.
         scratch: Code for the bytes of scratch memory that each call needs; None for none.
         purpose: What it computes, for people.
         function: The symbol of its function.
@@ -44,9 +47,11 @@ class Kernel:
     writes: list[Buffer]
     units: Callable[[Frame], Register]
     work: Dim
+    products: Dim | None = None
     temporaries: list[Buffer] = field(default_factory=list)
     serial: bool = False
     shares: set[tuple[int, int]] = field(default_factory=set)
+    condition: Callable[[Frame], Register] | None = None
     scratch: Callable[[Frame], Register] | None = None
     purpose: str = ""
     function: str = ""
@@ -65,8 +70,17 @@ KERNEL_PARAMETERS = (
 
 def call_kernel(frame: Frame, kernel: Kernel) -> None:
     """Call a kernel: as a parallel region if there is a pool and enough to do."""
+    if kernel.condition is None:
+        _call_counted(frame, kernel)
+    else:
+        with frame.e.if_(kernel.condition(frame)):
+            _call_counted(frame, kernel)
+
+
+def _call_counted(frame: Frame, kernel: Kernel) -> None:
     if config.profile:
-        with counted(frame.e, kernel.number, frame.dim(kernel.work)):
+        done = kernel.work if kernel.products is None else kernel.products
+        with counted(frame.e, kernel.number, frame.dim(done)):
             _call(frame, kernel)
     else:
         _call(frame, kernel)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 
 from graphc.ir import Graph, Node, TensorType, Value
-from graphc.ir.dims import Dim, SymbolicDim, product
+from graphc.ir.dims import Dim, Shape, SymbolicDim, product
 from graphc.ir.graph import extract
 from graphc.ops.linalg import Einsum
 from graphc.ops.movement import Iota
@@ -37,6 +37,13 @@ from graphc.runtime.cpu.split import put_together
 _LONG_SUM = 1 << 12
 _FEW_RESULTS = 1 << 16
 _ENOUGH_CHUNKS = 8
+#: A matrix of at least so many elements that a program reads and changes is summed in so many parts
+#: of its rows, for at most so many rows of results.
+_LARGE_MATRIX = 1 << 16
+_PARTS_OF_ROWS = 4
+_FEW_ROWS = 64
+#: Products that take as long as one operation of another kernel.
+_PRODUCTS_AT_ONCE = 4
 #: Where the second factor has at least so many elements, a batch of one row gets code of its own.
 _LARGE_FACTOR = 1 << 14
 #: Contractions of at most so many products, in a batch of usual size, are loop nests, which compile
@@ -151,13 +158,34 @@ class _ContractionKernel:
         return value in used or any(value is y for y, _ in self.results)
 
     def write(self) -> None:
-        """Generate the contraction, and the kernel that calls it."""
-        lowering, names = self.lowering, self.names
+        """Generate the contraction, and the kernels that call it."""
         contraction = self._contraction()
         parts = self._parts(contraction)
         if parts > 1:
-            self._write_parts(parts)
+            self._write_parts(parts, self.node.output.shape)
             return
+        if self._sums_rows_that_change(contraction):
+            self._write_for_few_rows(contraction)
+        else:
+            self._write_whole(contraction)
+
+    def _write_for_few_rows(self, contraction: Contraction) -> None:
+        """Parts if there are few rows, which may be known only at run time."""
+        rows, *columns = self.node.output.shape
+        if isinstance(rows, int):
+            self._write_parts(_PARTS_OF_ROWS, (rows, *columns))
+            return
+        kernels = self.lowering.kernels
+        first = len(kernels)
+        self._write_parts(_PARTS_OF_ROWS, (_FEW_ROWS, *columns))
+        for kernel in kernels[first:]:
+            kernel.condition = lambda frame: frame.e.compare("le", frame.dim(rows), _FEW_ROWS)
+        self._write_whole(contraction)
+        kernels[-1].condition = lambda frame: frame.e.compare("gt", frame.dim(rows), _FEW_ROWS)
+
+    def _write_whole(self, contraction: Contraction) -> None:
+        """One kernel for all of it."""
+        lowering, names = self.lowering, self.names
         ways = [self._native(contraction)]
         alone = _for_one_row(contraction)
         # Rows come one by one where a model answers, seldom where it learns.
@@ -184,10 +212,11 @@ class _ContractionKernel:
             needed = [way.emit_scratch_bytes(frame.e, sizes) for way in ways]
             return reduce(frame.e.maximum, needed)
 
-        work = product(self.space.dims)
+        products = product(self.space.dims)
         reads = list(self.operands.values())
         writes = [view for _, view in self.results]
         name = "contraction" if self.parts == 1 else "contraction.parts"
+        work = products // _PRODUCTS_AT_ONCE
         with lowering.kernel(name, reads, writes, units, work) as k:
             sizes = names.registers(k.frame)
             pointers = [k.frame.pointer(view) for view in (a, b, *views)]
@@ -201,7 +230,7 @@ class _ContractionKernel:
 
             in_each_way(k.frame, call)
         kernel = lowering.kernels[-1]
-        kernel.scratch = scratch
+        kernel.scratch, kernel.products = scratch, products
         kernel.shares = self._shares()
 
     def _parts(self, contraction: Contraction) -> int:
@@ -211,22 +240,49 @@ class _ContractionKernel:
         threads.
         """
         node = self.node
+        if contraction.parts > 1 or node.output.dtype in HALVES:
+            return 1
         results = product(node.output.shape)
         steps = math.prod(typical_size(axis.size) for axis in contraction.reduction)
         if not isinstance(results, int) or results > _FEW_RESULTS or steps < _LONG_SUM:
-            return 1
-        if contraction.parts > 1 or node.output.dtype in HALVES:
             return 1
         native = Native("", contraction, contraction.plan(self.lowering.module.target))
         chunks = native.chunks(dict.fromkeys(native.sizes, TYPICAL_SIZE))
         wanted = next_power_of_two(-(-_ENOUGH_CHUNKS // max(chunks, 1)))
         return min(wanted, typical_size(contraction.reduction[0].size))
 
-    def _write_parts(self, parts: int) -> None:
-        """A kernel for partial sums, and one that adds those up and does the rest."""
+    def _sums_rows_that_change(self, contraction: Contraction) -> bool:
+        """Whether the second factor is a large matrix of weights that the program changes.
+
+        Threads change it by rows. If each then read some columns of all rows, it would get half of
+        every row from another core, and what one core fetches ahead the other would have to give
+        back: two threads take as long as one. So each reads the rows that it has changed, as long
+        as there are few rows of results: there the products take longer than all that.
+        """
+        node = self.node
+        rows, *columns = node.output.shape
+        buffer = self.operands[node.inputs[1]].buffer
+        changed = {x.name for x in self.lowering.program.variables if x.update}
+        if buffer.kind != "variable" or buffer.name not in changed or contraction.parts > 1:
+            return False
+        shape, weights = (*node.inputs[0].shape[1:], *columns), product(buffer.type.shape)
+        if node.op.equation != "mk,kn->mn" or buffer.type.shape != shape:
+            return False
+        if isinstance(rows, int) and rows > _FEW_ROWS or node.output.dtype in HALVES:
+            return False
+        return isinstance(weights, int) and weights >= _LARGE_MATRIX
+
+    def _write_parts(self, parts: int, room: Shape) -> None:
+        """A kernel for partial sums, and one that adds those up and does the rest.
+
+        Args:
+            parts: How many partial sums a result has.
+            room: The shape of the results, or the largest if it is not known.
+        """
         lowering, body, node = self.lowering, self.body, self.node
         partial = TensorType((parts, *node.output.shape), node.output.dtype)
-        whole = View.whole(lowering.temporary(partial))
+        buffer = lowering.temporary(partial.with_shape((parts, *room)))
+        whole = View(buffer, partial.shape, View.whole(buffer).strides)
         head = View(whole.buffer, whole.shape[1:], whole.strides[1:])
         factors = {value.name: value for value in node.inputs}
         first = extract(body, f"{body.name}.parts", factors, {"partial0": node.output})

@@ -5,14 +5,18 @@ a native `worker`, which looks for work until the run ends; between runs the thr
 Python. Inside the run, generated code opens *parallel regions* with `parallel`: a function to be
 called once for each of a number of *chunks*, by whoever is free.
 
-One 64-bit word, the ticket, holds the region's sequence number (upper half) and how many chunks are
-still unclaimed (lower half). A chunk is claimed by a compare-and-exchange that counts the ticket
-down; the thread that opened the region claims chunks like the others, then waits until the
+One 64-bit word, the ticket, holds the region's sequence number (upper half) and a bit for each
+chunk that is still unclaimed (lower half). A chunk is claimed by a compare-and-exchange that clears
+its bit; the thread that opened the region claims chunks like the others, then waits until the
 *claimed* chunks are done. So nobody ever waits for a worker that is late or absent: busy
 processors, fewer cores than threads, and a forked child without its parent's threads cost speed,
 not progress. A worker that found nothing to do for a while sleeps until there is a new ticket (on
 Linux; elsewhere it gives its core away again and again). What a chunk computes does not depend on
 who runs it, so results are the same bits with any number of threads.
+
+Each thread begins with a share of its own, the same in every region of as many chunks, and then
+takes over the last chunks of others: what a core wrote in one region it mostly finds in its own
+cache in the next.
 
 Where other programs keep the cores busy, a worker may lose its core in the middle of a chunk, and
 the others then wait for milliseconds. A region that ends that late makes the next ones run on one
@@ -47,6 +51,7 @@ ACTIVE = FUNCTION + 24  # 1 while a region is open
 SLEEPERS = FUNCTION + 32  # how many workers sleep until there is a new ticket
 ALONE = FUNCTION + 40  # how many regions the main thread still runs by itself
 RETREAT = FUNCTION + 48  # for how many it last decided to
+THREADS = FUNCTION + 56  # how many threads the pool has
 RUN = 3 * LINE  # the number of the run, 0 between runs
 BYTES = 4 * LINE
 
@@ -80,7 +85,7 @@ class ThreadPool:
 
     def _start(self) -> None:
         """A fresh state, of this process: a forked child has none of its parent's threads."""
-        self._state = _State()
+        self._state = _State(self.threads)
         self._owner = os.getpid()
         self._started = False
         self._close = weakref.finalize(self, self._state.close)
@@ -110,7 +115,10 @@ class ThreadPool:
                 worker = _native_worker()
                 for number in range(1, self.threads):
                     threading.Thread(
-                        target=_serve, args=(state, worker), name=f"graphc-{number}", daemon=True
+                        target=_serve,
+                        args=(state, worker, number),
+                        name=f"graphc-{number}",
+                        daemon=True,
                     ).start()
             state.begin()
             return main(state.address)
@@ -127,13 +135,14 @@ class ThreadPool:
 class _State:
     """What the threads of a pool share; they keep it alive, so that the pool itself can go."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int) -> None:
         self.buffer = ctypes.create_string_buffer(BYTES + LINE)
         self.address = -(-ctypes.addressof(self.buffer) // LINE) * LINE
         self.in_use = threading.Lock()
         self.changed = threading.Condition()
         self.run = 0
         self.closed = False
+        ctypes.c_int64.from_address(self.address + THREADS).value = threads
         self._running = ctypes.c_int64.from_address(self.address + RUN)
 
     def begin(self) -> None:
@@ -160,20 +169,20 @@ class _State:
             return 0 if self.closed else self.run
 
 
-def _serve(state: _State, worker: Callable[[int, int], None]) -> None:
-    """What each thread of a pool does."""
+def _serve(state: _State, worker: Callable[[int, int, int], None], number: int) -> None:
+    """What each thread of a pool does but the caller's, whose number is 0."""
     run = 0
     while run := state.next_run(run):
         # A thread that comes late, when the run is over, comes straight back.
-        worker(state.address, run)
+        worker(state.address, run, number)
 
 
 @cache
-def _native_worker() -> Callable[[int, int], None]:
+def _native_worker() -> Callable[[int, int, int], None]:
     """The compiled worker of this machine, one for all pools."""
     target = Target.host()
     code = ObjectCache.default().get("thread pool", target, lambda: _compile_worker(target))
-    return jit.load_object(code).function(WORKER, [ctypes.c_void_p, ctypes.c_int64])
+    return jit.load_object(code).function(WORKER, [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64])
 
 
 def _compile_worker(target: Target) -> bytes:

@@ -16,6 +16,7 @@ from graphc.runtime.cpu.pool import (
     RETREAT,
     RUN,
     SLEEPERS,
+    THREADS,
     TICKET,
     WORKER,
 )
@@ -23,8 +24,9 @@ from graphc.runtime.cpu.pool import (
 #: What a chunk's function takes: the region's context, and the number of the chunk.
 CHUNK_PARAMETERS = (Parameter("context", "pointer"), Parameter("chunk", "index"))
 
-#: The largest number of chunks of one region.
-MOST_CHUNKS = (1 << 32) - 1
+#: The largest number of chunks of one region: each has a bit in the lower half of the ticket.
+MOST_CHUNKS = 32
+_CHUNK_BITS = (1 << MOST_CHUNKS) - 1
 
 #: A waiting thread gives its core to others each time it has looked so often: some microseconds,
 #: so that it is seldom away when work comes, and little is lost where threads outnumber cores.
@@ -68,7 +70,12 @@ def parallel(
             (`module.address_of(name)`).
         context: what it gets, usually the address of a struct of pointers.
         chunks: how many times it is called, an index up to `MOST_CHUNKS`.
+
+    Raises:
+        ValueError: there are more chunks, as far as that is known here.
     """
+    if isinstance(chunks, int) and chunks > MOST_CHUNKS:
+        raise ValueError(f"a region has at most {MOST_CHUNKS} chunks, got {chunks}")
     if not e.module.has_function(_PARALLEL):
         _emit_parallel(e.module)
     count = chunks if isinstance(chunks, Register) else e.index(int(chunks))
@@ -92,7 +99,7 @@ def _emit_parallel(module: Module) -> None:
         with e.if_(shared):
             begun = _clock(e)
             _publish(e, pool, function, context, chunks)
-            _drain(e, pool)
+            _drain(e, pool, e.index(0))
             worked = _clock(e)
             spins = e.stack("index")
             e.store(e.index(0), spins)
@@ -138,9 +145,13 @@ def _clock(e: Emitter) -> Register:
 
 
 def emit_worker(module: Module) -> None:
-    """Emits `graphc_worker(pool, run)`, which computes chunks until that run has ended."""
-    with module.function(WORKER, [("pool", "pointer"), ("run", "index")]) as e:
-        pool, run = e.arguments
+    """Emits `graphc_worker(pool, run, number)`: computes chunks until that run has ended.
+
+    The number is that of the thread; the main thread has number 0.
+    """
+    parameters = [("pool", "pointer"), ("run", "index"), ("number", "index")]
+    with module.function(WORKER, parameters) as e:
+        pool, run, number = e.arguments
         spins = e.stack("index")
         e.store(e.index(0), spins)
         with e.while_(lambda: e.compare("eq", _read(e, pool, RUN), run)):
@@ -151,7 +162,7 @@ def emit_worker(module: Module) -> None:
                     _sleep(e, pool)
                     e.store(e.index(0), spins)
             with e.if_(e.bitwise_not(idle)):
-                _drain(e, pool)
+                _drain(e, pool, number)
                 e.store(e.index(0), spins)
 
 
@@ -164,7 +175,7 @@ def _publish(
         e.atomic_store(x, _field(e, pool, place), "monotonic")
     e.atomic_store(e.index(0), _field(e, pool, DONE), "monotonic")
     sequence = e.bitwise_and(_read(e, pool, TICKET), -1 << 32)
-    ticket = e.bitwise_or(e.add(sequence, 1 << 32), chunks)
+    ticket = e.bitwise_or(e.add(sequence, 1 << 32), _bits_below(e, chunks))
     e.atomic_store(ticket, _field(e, pool, TICKET))
     if _futex(e) is None:
         return
@@ -198,8 +209,8 @@ def _futex(e: Emitter) -> int | None:
     return _FUTEX.get(processor) if "linux" in system else None
 
 
-def _drain(e: Emitter, pool: Register) -> None:
-    """Claims and computes chunks until none is left.
+def _drain(e: Emitter, pool: Register, number: Register) -> None:
+    """Claims and computes chunks until none is left, the thread's own share first.
 
     What is read of the region between reading the ticket and claiming a chunk belongs to that
     ticket: a description changes only while nothing is unclaimed, and then the claim fails.
@@ -219,11 +230,37 @@ def _drain(e: Emitter, pool: Register) -> None:
                 (CHUNKS, "index"),
             )
         )
-        place = _field(e, pool, TICKET)
-        _, claimed = e.compare_exchange(place, ticket[0], e.sub(ticket[0], 1))
+        chunk = _choose(e, pool, number, chunks, _unclaimed(e, ticket[0]))
+        rest = e.sub(ticket[0], e.shift_left(e.index(1), chunk))
+        _, claimed = e.compare_exchange(_field(e, pool, TICKET), ticket[0], rest)
         with e.if_(claimed):
-            e.call(function, None, context, e.sub(chunks, _unclaimed(e, ticket[0])))
+            e.call(function, None, context, chunk)
             e.fetch_add(_field(e, pool, DONE), e.index(1))
+
+
+def _choose(
+    e: Emitter, pool: Register, number: Register, chunks: Register, unclaimed: Register
+) -> Register:
+    """The first unclaimed chunk of a thread's own share, or the last one of all."""
+    threads = e.load(_field(e, pool, THREADS), "index")
+    begin, end = (
+        _bits_below(e, e.emit(f"udiv i64 {e.mul(x, chunks).text}, {threads.text}", "index"))
+        for x in (number, e.add(number, 1))
+    )
+    own = e.bitwise_and(unclaimed, e.sub(end, begin))
+    first = e.emit(_count(e, "cttz", own), "index")
+    last = e.sub(63, e.emit(_count(e, "ctlz", unclaimed), "index"))
+    return e.select(e.compare("ne", own, 0), first, last)
+
+
+def _count(e: Emitter, function: str, x: Register) -> str:
+    """An instruction that counts the zeros at one end of a word."""
+    e.module.declare(f"llvm.{function}.i64", f"declare i64 @llvm.{function}.i64(i64, i1)")
+    return f"call i64 @llvm.{function}.i64({x.typed}, i1 false)"
+
+
+def _bits_below(e: Emitter, place: Register) -> Register:
+    return e.sub(e.shift_left(e.index(1), place), 1)
 
 
 def _wait(e: Emitter, spins: Register) -> None:
@@ -249,4 +286,4 @@ def _read(e: Emitter, pool: Register, place: int) -> Register:
 
 
 def _unclaimed(e: Emitter, ticket: Register) -> Register:
-    return e.bitwise_and(ticket, MOST_CHUNKS)
+    return e.bitwise_and(ticket, _CHUNK_BITS)
