@@ -260,13 +260,14 @@ class _ContractionKernel:
         as there are few rows of results: there the products take longer than all that.
         """
         node = self.node
-        rows, *columns = node.output.shape
+        rows = node.output.shape[0]
         buffer = self.operands[node.inputs[1]].buffer
         changed = {x.name for x in self.lowering.program.variables if x.update}
         if buffer.kind != "variable" or buffer.name not in changed or contraction.parts > 1:
             return False
-        shape, weights = (*node.inputs[0].shape[1:], *columns), product(buffer.type.shape)
-        if node.op.equation != "mk,kn->mn" or buffer.type.shape != shape:
+        (x, w, y), weights = node.op.terms, product(buffer.type.shape)
+        is_product = len(x) == len(y) == 2 and x[0] == y[0] and w == x[1] + y[1]
+        if not is_product or buffer.type.shape != node.inputs[1].shape:
             return False
         if isinstance(rows, int) and rows > _FEW_ROWS or node.output.dtype in HALVES:
             return False

@@ -11,9 +11,9 @@ from graphc.ir import Graph, TensorType, Value, numpy_dtype, symbol
 from graphc.ops.elementwise import Sqrt
 from graphc.ops.linalg import Einsum
 from graphc.ops.reduce import ReduceMax, ReduceMin, ReduceProd, ReduceSum
-from graphc.program import Program, run_reference
+from graphc.program import Program, Variable, run_reference
 from graphc.runtime.cpu.program import CpuExecutable
-from tests.cpu.programs import assert_equal
+from tests.cpu.programs import assert_equal, copied, inputs_for, training_program
 
 BATCH = symbol("batch")
 SIZES = (0, 1, 2, 3, 64)
@@ -161,3 +161,35 @@ def test_products_of_one_axis() -> None:
 
     found = check(program(build, (BATCH, 200, 70)), [(n, 200, 70) for n in SIZES])
     assert any("parts" in name for name in found)
+
+
+@pytest.mark.parametrize("rows", [1, 5, 64, 65, 150])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_rows_of_weights_that_change(optimizer: str, rows: int) -> None:
+    subject = training_program((401, 200, 7), optimizer)
+    data, state = inputs_for(subject, {"batch": 150})
+    batch = {name: array[:rows] for name, array in data.items()}
+    outcomes = []
+    for threads in (1, 2, 5):
+        executable = CpuExecutable(subject, threads)
+        after, later = copied(state), copied(state)
+        results = executable.run(batch, after)
+        executable.run_steps(data, later, rows, -(-150 // rows))  # the last one may be smaller
+        outcomes.append({**results, **after, **{f"later {name}": x for name, x in later.items()}})
+    names = executable.manifest.kernels
+    assert sum(".contraction.parts" in name for name in names) == 1
+    for other in outcomes[1:]:
+        for name, array in outcomes[0].items():
+            np.testing.assert_array_equal(other[name], array, name)
+    expected = {}
+    for part in run_reference(subject, batch, state):
+        expected |= part
+    assert_equal({name: outcomes[0][name] for name in expected}, expected, 2e-5)
+
+
+def test_weights_that_do_not_change_are_summed_as_a_whole() -> None:
+    subject = training_program((401, 200, 7))
+    variables = tuple(x for x in subject.variables if x.name != "kernel0")
+    still = Program(subject.graph, (*variables, Variable("kernel0")))
+    assert any("parts" in name for name in CpuExecutable(subject).manifest.kernels)
+    assert not any("parts" in name for name in CpuExecutable(still).manifest.kernels)
