@@ -8,7 +8,8 @@ exist, is an error at once, not a surprise later::
     config.threads = 1
     config.floatx = "float64"
 
-Six knobs start from the environment, so that a program can be looked into without being changed:
+``graphc.config.threads = 1`` does the same. Seven knobs start from the environment, so that a
+program can be looked into without being changed:
 
 ==================  ================  ===========================================================
 variable            field             meaning
@@ -21,6 +22,7 @@ variable            field             meaning
 ``GRAPHC_DUMP``     ``dump_folder``   write the same as numbered files into this folder
 ``GRAPHC_PROFILE``  ``profile``       1: count the time of each kernel of the cpu backend, and print
                                       a table of them when a program ends
+``GRAPHC_THREADS``  ``threads``       how many threads a program may use; set but empty: every core
 ``GRAPHC_VERIFY``   ``verify``        1: verify the graph after each pass and compare it with the
                                       reference interpreter
 ==================  ================  ===========================================================
@@ -29,10 +31,12 @@ variable            field             meaning
 import importlib
 import math
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 FLOAT_DTYPES = ("bfloat16", "float16", "float32", "float64")
@@ -217,6 +221,10 @@ def _parse_number(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 
+def _parse_threads(text: str) -> int | str | None:
+    return _parse_number(text) if text else None
+
+
 def _parse_folder(text: str) -> str | None:
     return text or None
 
@@ -228,6 +236,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "GRAPHC_PROFILE": ("profile", _parse_number),
     "GRAPHC_BACKEND": ("backend", str),
     "GRAPHC_CACHE": ("cache_folder", _parse_folder),
+    "GRAPHC_THREADS": ("threads", _parse_threads),
 }
 
 #: The environment variables that set a knob.
@@ -236,8 +245,27 @@ ENVIRONMENT_VARIABLES = tuple(_VARIABLES)
 config = Config.from_environment(os.environ)
 
 
+class _Module(ModuleType):
+    """A module whose knobs are those of ``config``, not new attributes beside it."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _CHECKS:
+            setattr(config, name, value)
+        elif name in self.__dict__ or name.startswith("_"):
+            super().__setattr__(name, value)
+        else:
+            raise AttributeError(
+                f"graphc.config has no knob {name!r}. It has: {', '.join(_CHECKS)}."
+            )
+
+
+sys.modules[__name__].__class__ = _Module
+
+
 def __getattr__(name: str) -> Any:
-    """TensorFlow's functions of this module (`graphc.names.devices`), loaded when first used."""
+    """A knob, or a function of TensorFlow's module (`graphc.names.devices`), loaded when used."""
+    if name in _CHECKS:
+        return getattr(config, name)
     if not name.startswith("_"):
         devices = importlib.import_module("graphc.names.devices")
         if name in devices.__all__:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import graphc.config
 from graphc.config import Config
 
 
@@ -36,6 +37,8 @@ def test_defaults():
         ("GRAPHC_DUMP", "/some/where", "dump_folder", Path("/some/where")),
         ("GRAPHC_DUMP", "", "dump_folder", None),
         ("GRAPHC_PROFILE", "1", "profile", True),
+        ("GRAPHC_THREADS", "2", "threads", 2),
+        ("GRAPHC_THREADS", "", "threads", None),
         ("GRAPHC_VERIFY", "1", "verify", True),
         ("GRAPHC_VERIFY", " 0 ", "verify", False),
         ("GRAPHC_CACHE", "~/kept", "cache_folder", Path("~/kept").expanduser()),
@@ -53,6 +56,8 @@ def test_environment(variable, text, name, value):
         ("GRAPHC_DEBUG", "-1"),
         ("GRAPHC_DEBUG", "much"),
         ("GRAPHC_DEBUG", "1.5"),
+        ("GRAPHC_THREADS", "0"),
+        ("GRAPHC_THREADS", "all"),
         ("GRAPHC_VERIFY", "2"),
         ("GRAPHC_VERIFY", "yes"),
     ],
@@ -132,3 +137,16 @@ def test_what_operations_fall_back_on_is_one_value():
     assert Config().defaults == ("float32", 1e-7, "channels_last")
     with pytest.raises(AttributeError, match="no knob"):
         config.defaults = ("float16", 0.0, "channels_first")
+
+
+def test_the_module_has_the_knobs_as_well(monkeypatch):
+    monkeypatch.setattr(graphc.config.config, "threads", 1)
+    assert graphc.config.threads == 1
+    graphc.config.threads = 3
+    assert graphc.config.config.threads == graphc.config.threads == 3
+    with pytest.raises(ValueError, match="whole number"):
+        graphc.config.threads = "many"
+    with pytest.raises(AttributeError, match="no knob 'thread'. It has: .*threads"):
+        graphc.config.thread = 2
+    with pytest.raises(AttributeError, match="no attribute 'thread'"):
+        graphc.config.thread  # noqa: B018
