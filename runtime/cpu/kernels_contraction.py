@@ -34,7 +34,7 @@ from graphc.runtime.cpu.split import put_together
 
 #: Sums of at least so many products, of at most so many results, are cut into parts, so that
 #: there are as many chunks as keep a few threads busy.
-_LONG_SUM = 1 << 12
+_LONG_SUM = 1 << 11
 _FEW_RESULTS = 1 << 16
 _ENOUGH_CHUNKS = 8
 #: A matrix of at least so many elements that a program reads and changes is summed in so many parts
