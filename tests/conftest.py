@@ -2,8 +2,15 @@
 
 import os
 import sys
+import tempfile
 
 import pytest
+
+# Set before anything reads them: the user's own settings and data are neither used nor touched.
+os.environ.setdefault("KERAS_BACKEND", "jax")
+if "KERAS_HOME" not in os.environ:
+    _home = tempfile.TemporaryDirectory(prefix="keras-home-")  # gone when the tests are over
+    os.environ["KERAS_HOME"] = _home.name
 
 # JAX, an oracle, runs everything once or twice: what it optimizes is time lost.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")

@@ -1,13 +1,6 @@
 """Shared by the tests of the Keras front-end."""
 
-import os
-import tempfile
-
 import pytest
-
-# Set before anything reads them: the user's own settings and data are neither used nor touched.
-os.environ.setdefault("KERAS_BACKEND", "jax")
-os.environ.setdefault("KERAS_HOME", tempfile.mkdtemp(prefix="keras-home-"))
 
 
 @pytest.fixture(scope="session")

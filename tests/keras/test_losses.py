@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import graphc
 from graphc.eager import as_tensor
 from graphc.keras import losses
 from graphc.keras.losses.loss import REDUCTIONS
@@ -271,3 +272,21 @@ def test_errors(call, text):
 def test_one_class_is_worth_a_warning():
     with pytest.warns(SyntaxWarning, match="Consider using 'binary_crossentropy'"):
         losses.CategoricalCrossentropy()(np.ones((2, 1)), np.ones((2, 1)))
+
+
+@pytest.mark.parametrize("run", [lambda call: call, graphc.function], ids=["at once", "compiled"])
+def test_classes_that_are_ruled_out(run):
+    """Logits of minus infinity, whose logarithm of the probability no other class is charged."""
+    logits = np.array([[1, -np.inf, 2], [0.5, 0.25, -np.inf]], "float32")
+    labels = np.array([2, 0])
+
+    def slope(x):
+        with graphc.GradientTape() as tape:
+            tape.watch(x)
+            loss = losses.sparse_categorical_crossentropy(labels, x, from_logits=True)
+        return loss, tape.gradient(loss, x)
+
+    loss, gradient = run(slope)(graphc.constant(logits))
+    shares = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    np.testing.assert_allclose(loss, -np.log(shares[[0, 1], labels]), rtol=1e-6)
+    np.testing.assert_allclose(gradient, shares - np.eye(3)[labels], atol=1e-6)

@@ -1,10 +1,6 @@
 """Shared by the tests of ops: real Keras, on JAX, is the oracle."""
 
-import os
-
 import pytest
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
 
 
 @pytest.fixture(scope="session")
