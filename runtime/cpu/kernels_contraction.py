@@ -255,23 +255,23 @@ class _ContractionKernel:
         """Whether the second factor is a large matrix of weights that the program changes.
 
         Threads change it by rows. If each then read some columns of all rows, it would get half of
-        every row from another core, and what one core fetches ahead the other would have to give
-        back: two threads take as long as one. So each reads the rows that it has changed, as long
-        as there are few rows of results: there the products take longer than all that.
+        every row from another core (and, it seems, have to give back what the other fetches
+        ahead): two threads took as long as one. So each reads the rows that it has changed, where
+        there are few rows of results; where there are many, the products take longer than that.
         """
         node = self.node
-        rows = node.output.shape[0]
-        buffer = self.operands[node.inputs[1]].buffer
-        changed = {x.name for x in self.lowering.program.variables if x.update}
-        if buffer.kind != "variable" or buffer.name not in changed or contraction.parts > 1:
-            return False
-        (x, w, y), weights = node.op.terms, product(buffer.type.shape)
+        (x, w, y), weights = node.op.terms, node.inputs[1]
         is_product = len(x) == len(y) == 2 and x[0] == y[0] and w == x[1] + y[1]
-        if not is_product or buffer.type.shape != node.inputs[1].shape:
+        if not is_product or contraction.parts > 1 or node.output.dtype in HALVES:
             return False
-        if isinstance(rows, int) and rows > _FEW_ROWS or node.output.dtype in HALVES:
+        buffer, rows = self.operands[weights].buffer, node.output.shape[0]
+        changed = {x.name for x in self.lowering.program.variables if x.update}
+        if buffer.kind != "variable" or buffer.name not in changed:
             return False
-        return isinstance(weights, int) and weights >= _LARGE_MATRIX
+        if buffer.type.shape != weights.shape or isinstance(rows, int) and rows > _FEW_ROWS:
+            return False
+        size = weights.type.size
+        return isinstance(size, int) and size >= _LARGE_MATRIX
 
     def _write_parts(self, parts: int, room: Shape) -> None:
         """A kernel for partial sums, and one that adds those up and does the rest.

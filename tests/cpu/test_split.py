@@ -193,3 +193,16 @@ def test_weights_that_do_not_change_are_summed_as_a_whole() -> None:
     still = Program(subject.graph, (*variables, Variable("kernel0")))
     assert any("parts" in name for name in CpuExecutable(subject).manifest.kernels)
     assert not any("parts" in name for name in CpuExecutable(still).manifest.kernels)
+
+
+@pytest.mark.parametrize("equation", ["bi,io->", "bi,io->o", "bi,io->b", "io,io->"])
+def test_products_of_other_shapes_with_weights_that_change(equation: str) -> None:
+    graph = Graph("train")
+    w = graph.input("w", TensorType((401, 200), "float32"))
+    x = w if equation.startswith("io") else graph.input("x", TensorType((BATCH, 401), "float32"))
+    graph.outputs = {"y": Einsum(equation)(x, w), "w'": w * 0.5}
+    subject = Program(graph, (Variable("w", "w'"),))
+    data, state = inputs_for(subject, {"batch": 5})
+    expected, _ = run_reference(subject, data, state)
+    found = CpuExecutable(subject, 2).run(data, copied(state))
+    assert_equal(found, expected, 2e-5)
