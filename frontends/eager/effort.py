@@ -17,6 +17,7 @@ from graphc.ops.pool import (
     MaxPoolGradient,
     MaxPoolPick,
 )
+from graphc.ops.random import Dropout
 from graphc.ops.recurrent import Recurrent
 from graphc.ops.special import Erfc, Erfinv
 from graphc.reference import decomposition
@@ -66,6 +67,8 @@ def _effort_of(node: Node) -> float:
         return 250.0 * results
     if isinstance(op, Pow):
         return 20.0 * results
+    if isinstance(op, Dropout):
+        return 2.0 * results  # in native code that serves all sizes
     if isinstance(op, BY_PARTS) or (not op.has_rule("evaluate") and op.has_rule("decompose")):
         return effort(decomposition(op, [value.type for value in node.inputs]))
     return 2.0 * results

@@ -238,19 +238,24 @@ def _pick(op: Pick, node: Node) -> Function | None:
     if op.axis != x.rank - 1 or indices.shape != x.shape[:-1] or not size:
         return None
     shape = known(indices.shape)
-    numbers = np.arange(size)
-    starts = size * np.arange(math.prod(shape)).reshape(shape)
+    numbers, count = np.arange(size), math.prod(shape)
+
+    def starts() -> np.ndarray:
+        return np.arange(0, count * size, size).reshape(shape)
+
+    kept = starts() if count <= _SMALL else None  # of many rows they are quick to make
     zero = np.zeros((), numpy_dtype(x.dtype))
 
     def compute(x: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        first = starts() if kept is None else kept
         try:
             # A negative index becomes a large one: only those that name something go through.
             places = numbers.take(indices.view(np.uint32))
         except IndexError:
             found = (indices >= 0) & (indices < size)
-            picked = x.reshape(-1).take(np.where(found, indices, 0) + starts)
+            picked = x.reshape(-1).take(np.where(found, indices, 0) + first)
             return np.where(found, picked, zero)
-        return x.reshape(-1).take(np.add(places, starts))
+        return x.reshape(-1).take(np.add(places, first))
 
     return compute
 
