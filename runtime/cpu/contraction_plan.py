@@ -25,12 +25,12 @@ Size = int | str
 
 #: What a run-time size is taken for where a decision needs a number: a batch.
 TYPICAL_SIZE = 32
-#: Bytes of the vector operand's panel, per reduction block, that stay in the second-level cache.
-PANEL_BYTES = 320 * 1024
-#: Bytes of the vector operand that stay in the second-level cache while all else goes through.
-_RESIDENT_BYTES = 512 * 1024
-#: Bytes of the first factor, per block, that stay there too where tiles share its lines.
-FACTOR_BYTES = 256 * 1024
+#: What may stay in the second-level cache while all else goes through, as shares of it: the vector
+#: operand's panel, per block of the reduction; the whole vector operand; and the first factor, per
+#: block, where tiles share its lines.
+PANEL_SHARE = 5 / 32
+_RESIDENT_SHARE = 1 / 4
+FACTOR_SHARE = 1 / 8
 _ROWS_PER_CHUNK = 64
 _ROWS_PER_PACKED_CHUNK = 128
 _ROWS_PER_BLOCKED_CHUNK = 256
@@ -41,14 +41,8 @@ _ROWS_WORTH_PACKING = 128
 _SCATTERED_BLOCK = 128
 _NEAR_BLOCK = 256
 _SCATTERED_BYTES = 2048
-#: Addresses so far apart fall into the same set of the second-level cache, which has room for so
-#: many lines of that kind, on any processor of the last ten years.
-_SET_SPAN = 128 * 1024
-_SET_WAYS = 8
-#: Addresses so far apart fall into the same set of the first-level cache...
+#: Addresses so far apart fall into the same set of the first-level cache.
 _PAGE = 4096
-#: ... and so many of a set's lines, of eight or more, the rows of a tile may take.
-_WAYS = 6
 #: Lanes along a run-time size may be mostly empty: a batch of one.
 _UNKNOWN_LANES = 1.25
 
@@ -277,20 +271,23 @@ def _tiled(
     """The plan for one orientation."""
     outer, (row,), (column,), reduction = axes
     transpose = column.c != 1 and row.c == 1 and row.size != 1 and column.size != 1
-    most = _rows_side_by_side(row, item_size)
+    most = _rows_side_by_side(row, item_size, target)
     rows, vectors = _choose_tile(row.size, column.size, lanes, transpose, most, target)
     width = vectors * lanes
     total = math.prod(typical(axis.size) for axis in reduction)
     lines = tuple(axis for axis in outer if axis.b == 0)
     outer = tuple(axis for axis in outer if axis.b != 0)
     rows_in_all = math.prod(typical(axis.size) for axis in (*lines, row))
-    scattered = column.b == 1 and total > _rows_that_stay(reduction[-1], item_size)
+    scattered = column.b == 1 and total > _rows_that_stay(reduction[-1], item_size, target)
     pays = row.a != 1 and rows_in_all >= _ROWS_WORTH_PACKING
     pack = column.b not in (0, 1) or (scattered and pays)
     in_place = column.b == 1 and not pack
-    block = _block(row, reduction, width, item_size, in_place, scattered and not pack)
+    second_bytes = target.caches.second_bytes
+    scattered_in_place = scattered and not pack
+    block = _block(row, reduction, width, item_size, in_place, scattered_in_place, second_bytes)
     blocked = block is not None
-    panels_last = not pack and total * typical(column.size) * item_size <= _RESIDENT_BYTES
+    resident = int(_RESIDENT_SHARE * second_bytes)
+    panels_last = not pack and total * typical(column.size) * item_size <= resident
     masks = target.vector_bits >= 256
     many = _ROWS_PER_PACKED_CHUNK if pack else _ROWS_PER_CHUNK
     many = _ROWS_PER_BLOCKED_CHUNK if blocked else many
@@ -323,6 +320,7 @@ def _block(
     item_size: int,
     in_place: bool,
     scattered: bool,
+    second_bytes: int,
 ) -> int | None:
     """Steps of the first reduction axis in a block; None where it runs through at once.
 
@@ -333,10 +331,11 @@ def _block(
         item_size: bytes of an element.
         in_place: whether a panel's rows are read where they are, as parts of longer rows.
         scattered: whether they push each other out of the cache there.
+        second_bytes: of the second-level cache.
     """
     inner = math.prod(typical(axis.size) for axis in reduction[1:])
     total = inner * typical(reduction[0].size)
-    longest = PANEL_BYTES // (width * item_size)
+    longest = int(PANEL_SHARE * second_bytes) // (width * item_size)
     blocked = scattered or total > longest * 5 // 4
     if in_place and blocked:
         near = typical(reduction[-1].b) * item_size < _SCATTERED_BYTES
@@ -344,25 +343,28 @@ def _block(
     if row.a == 1 and len(reduction) == 1:
         # Each line of the first factor serves several tiles of rows: they have to find it cached.
         chunk_rows = min(typical(row.size), _ROWS_PER_BLOCKED_CHUNK)
-        shorter = max(1, FACTOR_BYTES // (chunk_rows * item_size))
+        shorter = max(1, int(FACTOR_SHARE * second_bytes) // (chunk_rows * item_size))
         blocked = blocked or total > shorter
         longest = min(longest, shorter)
     return max(1, longest // max(inner, 1)) if blocked else None
 
 
-def _rows_that_stay(axis: Axis, item_size: int) -> int:
-    """How many rows of the vector operand the second-level cache can hold together.
+def _rows_that_stay(axis: Axis, item_size: int, target: Target) -> int:
+    """How many rows of the vector operand half of the second-level cache can hold together.
 
     Rows whose distance is a large power of two compete for a few of its sets.
     """
-    return _SET_WAYS * _SET_SPAN // math.gcd(typical(axis.b) * item_size, _SET_SPAN)
+    caches = target.caches
+    span = caches.second_bytes // caches.second_ways
+    return caches.second_bytes // 2 // math.gcd(typical(axis.b) * item_size, span)
 
 
-def _rows_side_by_side(row: Axis, item_size: int) -> int:
-    """How many rows of the first factor stay in the first-level cache together."""
+def _rows_side_by_side(row: Axis, item_size: int, target: Target) -> int:
+    """How many rows of the first factor half of the first-level cache can hold together."""
     if not isinstance(row.a, int) or not row.a:
         return _PAGE
-    return _WAYS * _PAGE // math.gcd(row.a * item_size, _PAGE)
+    half = target.caches.first_bytes // 2
+    return max(1, half // math.gcd(row.a * item_size, _PAGE))
 
 
 def _choose_tile(

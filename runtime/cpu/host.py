@@ -1,4 +1,7 @@
-"""The processor that we run on, in LLVM's words; remembered, as asking LLVM means to load it."""
+"""The processor that we run on: its name in LLVM's words, and how large its caches are.
+
+LLVM's words are remembered, as asking LLVM means to load it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from graphc.runtime.cpu.cache import ObjectCache
 
 #: What tells one x86-64 processor from another, of what Linux says about it.
 _FIELDS = ("vendor_id", "cpu family", "model", "model name", "stepping", "flags")
+#: Where Linux says what caches the first processor has, one folder each.
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 @cache
@@ -42,3 +47,18 @@ def _fingerprint(file: Path) -> str | None:
     if not all(name in found for name in _FIELDS):
         return None
     return "host " + json.dumps([found[name] for name in _FIELDS])
+
+
+@cache
+def describe_caches(folder: Path = _CACHES) -> dict[int, tuple[int, int]]:
+    """Bytes and ways of the first processor's data caches, by level; empty where it is unknown."""
+    found = {}
+    for place in sorted(folder.glob("index*")):
+        try:
+            names = ("level", "type", "size", "ways_of_associativity")
+            level, kind, size, ways = ((place / name).read_text().strip() for name in names)
+            if kind != "Instruction":
+                found[int(level)] = (int(size.removesuffix("K")) * 1024, int(ways))
+        except (OSError, ValueError):
+            continue  # a virtual machine may say less
+    return found

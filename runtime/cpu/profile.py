@@ -3,10 +3,11 @@
 The counters stand in the object itself, around each call of a kernel; when the program is no longer
 needed, at the latest when the process ends, a table of them goes to standard error::
 
-      share   calls  best us  Gop/s  kernel
-      41.2%      40   5263.1   88.1  k17.contraction  npqklc,klcf->npqf Add Relu | ...
+      share   calls  best us  mean us  Gop/s  kernel
+      41.2%      40   5263.1   5580.2   88.1  k17.contraction  npqklc,klcf->npqf Add Relu | ...
 
-The best call of each kernel counts: noise of the machine only ever adds time. Kernels inside a loop
+The best call of each kernel counts for its share: noise of the machine only ever adds time. Where
+the mean is far above it, calls also wait for memory, or were interrupted. Kernels inside a loop
 that several threads run at once, each with some rows, may lose a count now and then. Operations are
 what the cost model takes the kernel for: of a contraction its multiply-adds.
 """
@@ -24,9 +25,9 @@ from dataclasses import dataclass
 from graphc.runtime.cpu import jit
 from graphc.runtime.cpu.emitter import Emitter, Module, Register
 
-#: The counters, for each kernel: its calls, the ticks of the best one, and its operations.
+#: The counters, for each kernel: its calls, the ticks of the best one and of all, its operations.
 _COUNTERS = "profile.counters"
-_PER_KERNEL = 3
+_PER_KERNEL = 4
 _CLOCK = "llvm.readcyclecounter"
 
 
@@ -38,12 +39,14 @@ class KernelTime:
         kernel: Its name and what it computes.
         calls: How often it ran.
         best: Seconds of the fastest call, what it calls included.
+        mean: Seconds of a call on average.
         operations: Roughly how many elementary operations the last call was.
     """
 
     kernel: str
     calls: int
     best: float
+    mean: float
     operations: int
 
     @property
@@ -65,12 +68,13 @@ def counted(e: Emitter, number: int, operations: Register) -> Iterator[None]:
     yield
     ticks = e.sub(_now(e), before)
     counters = e.module.address_of(_COUNTERS)
-    calls, best, work = (
+    calls, best, total, work = (
         e.offset(counters, _PER_KERNEL * number + place, "index") for place in range(_PER_KERNEL)
     )
     earlier = e.load(calls, "index")
     least = e.minimum(e.load(best, "index"), ticks)
     e.store(e.select(e.compare("eq", earlier, 0), ticks, least), best)
+    e.store(e.add(e.load(total, "index"), ticks), total)
     e.store(e.add(earlier, 1), calls)
     e.store(operations, work)
 
@@ -112,8 +116,8 @@ class Profile:
         """What each kernel that ran took, the longest first."""
         columns = (self._counters[place::_PER_KERNEL] for place in range(_PER_KERNEL))
         found = [
-            KernelTime(name, calls, ticks * self._tick, operations)
-            for name, calls, ticks, operations in zip(self._kernels, *columns, strict=True)
+            KernelTime(name, calls, best * self._tick, total * self._tick / calls, operations)
+            for name, calls, best, total, operations in zip(self._kernels, *columns, strict=True)
             if calls
         ]
         return sorted(found, key=lambda x: -x.seconds)
@@ -132,10 +136,11 @@ def table(title: str, times: Sequence[KernelTime]) -> str:
         times: Of the kernels of a program. Those that call others contain their time.
     """
     total = sum(x.seconds for x in times) or 1.0
-    lines = [title, f"{'share':>7} {'calls':>7} {'best us':>10} {'Gop/s':>6}  kernel"]
+    lines = [title, f"{'share':>7} {'calls':>7} {'best us':>10} {'mean us':>10} {'Gop/s':>6}  kernel"]
     for x in times:
         share, rate = 100 * x.seconds / total, x.operations / x.best / 1e9 if x.best else 0.0
-        lines.append(f"{share:6.1f}% {x.calls:7} {1e6 * x.best:10.2f} {rate:6.1f}  {x.kernel}")
+        took = f"{1e6 * x.best:10.2f} {1e6 * x.mean:10.2f}"
+        lines.append(f"{share:6.1f}% {x.calls:7} {took} {rate:6.1f}  {x.kernel}")
     return "\n".join(lines)
 
 

@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from graphc.runtime.cpu.host import describe_host
+from graphc.runtime.cpu.host import describe_caches, describe_host
 
 _LINUX_X86_64 = "x86_64-unknown-linux-gnu"
+
+
+@dataclass(frozen=True)
+class Caches:
+    """The caches that a core has for itself, as far as the order of work depends on them.
+
+    No result does: code for other caches computes the same bits. The defaults are the smallest that
+    processors of the last ten years have.
+
+    Attributes:
+        first_bytes: of the first-level cache for data.
+        second_bytes: of the second-level cache.
+        second_ways: how many lines can stay in the second-level cache whose addresses differ by a
+            multiple of `second_bytes / second_ways`.
+    """
+
+    first_bytes: int = 32 * 1024
+    second_bytes: int = 512 * 1024
+    second_ways: int = 8
+
+    @staticmethod
+    def host() -> Caches:
+        """Those of this machine; the defaults where it does not say."""
+        default, found = Caches(), describe_caches()
+        first, _ = found.get(1, (default.first_bytes, 0))
+        second, ways = found.get(2, (default.second_bytes, default.second_ways))
+        if first <= 0 or second < first or ways <= 0:
+            return default
+        return Caches(first, second, ways)
 
 
 @dataclass(frozen=True)
@@ -21,6 +50,7 @@ class Target:
         vector_registers: how many of them there are.
         has_fma: whether a fused multiply-add is an instruction (otherwise it is a slow call, and
             multiply-then-add is emitted).
+        caches: what a core can keep near.
     """
 
     triple: str
@@ -29,12 +59,12 @@ class Target:
     vector_bits: int
     vector_registers: int
     has_fma: bool
+    caches: Caches = Caches()
 
     @staticmethod
     def host() -> Target:
         """The machine this process runs on."""
-        triple, cpu, features = describe_host()
-        return Target.of(triple, cpu, features)
+        return replace(Target.of(*describe_host()), caches=Caches.host())
 
     @staticmethod
     def of(triple: str, cpu: str, features: str) -> Target:
