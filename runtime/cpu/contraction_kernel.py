@@ -1,4 +1,4 @@
-"""The inner kernels of a contraction: one register tile, summed over the reduction.
+"""The inner kernels of a contraction: register tiles, summed over the reduction.
 
 A kernel keeps `rows x vectors` accumulators in registers, loads a vector of the vector operand and
 a scalar of the other for each step, and hands the sums to the epilogue. Whatever tile an element
@@ -121,6 +121,7 @@ class KernelWriter:
             Parameter("begin", "index"),
             Parameter("end", "index"),
             Parameter("columns", "index"),
+            Parameter("tiles", "index"),
         ]
         if self.plan.block:
             shared += [
@@ -129,7 +130,7 @@ class KernelWriter:
                 Parameter("last", "bool"),
             ]
         if self.plan.prefetch:
-            shared.append(Parameter("ahead", "pointer"))
+            shared += [Parameter("ahead", "pointer"), Parameter("turn", "index")]
         shared += [Parameter(f"pointer{i}", "pointer") for i in range(count)]
         shared += [Parameter(f"offset{i}", "index") for i in range(count)]
         shared += [replace(p, name=f"parameter.{p.name}") for p in self.parameters]
@@ -163,6 +164,40 @@ class _Kernel:
         self.lanes = writer.plan.lanes
 
     def write(self) -> None:
+        """A loop over tiles that lie one below the other."""
+        with self.e.loop(0, self.arguments["tiles"]) as tile:
+            self._move_to(tile)
+            self._tile()
+
+    def _move_to(self, tile: Register) -> None:
+        """Where everything of a tile is."""
+        e, plan, writer, given = self.e, self.plan, self.writer, self.arguments
+        row = e.mul(tile, self.shape.rows)
+        if plan.pack_first:
+            place = e.mul(row, self._steps())
+        else:
+            place = e.mul(row, self.scope.of(plan.row.a))
+        self.a = e.offset(given["a"], place, writer.dtype)
+        strides = [self.scope.of(x) for x in plan.row.outputs]
+        self.offsets = [
+            e.add(given[f"offset{i}"], e.mul(row, stride)) for i, stride in enumerate(strides)
+        ]
+        if plan.block:
+            self.partial = e.offset(given["partial"], e.mul(row, plan.width), writer.sum_dtype)
+        if plan.prefetch:
+            # Each tile asks for one vector of every step; those that follow for different ones.
+            turn = e.add(given["turn"], tile).text
+            vector = e.emit(f"urem i64 {turn}, {plan.tile_vectors}", "index")
+            self.ahead = e.offset(given["ahead"], e.mul(vector, self.lanes), writer.dtype)
+
+    def _steps(self) -> Register:
+        """Of the whole reduction, in the range that the kernel is given."""
+        steps = self.e.sub(self.arguments["end"], self.arguments["begin"])
+        for axis in self.plan.reduction[1:]:
+            steps = self.e.mul(steps, self.scope.of(axis.size))
+        return steps
+
+    def _tile(self) -> None:
         """Sums, then the epilogue (or, between blocks, the partial sums to memory)."""
         plan, e = self.plan, self.e
         # Before the loops: run-time strides are multiplied once.
@@ -175,7 +210,10 @@ class _Kernel:
         with e.if_(e.compare("ge", steps, _LONG_SUM)):
             self._prefetch()
         zero = e.index(0)
-        sums = self._reduce(0, self._initial(), zero, zero, zero)
+        if plan.pack_first and self.shape.packed:
+            sums = self._reduce_flat(self._initial())
+        else:
+            sums = self._reduce(0, self._initial(), zero, zero, zero)
         if not plan.block:
             self._finish(sums)
             return
@@ -201,7 +239,7 @@ class _Kernel:
         with e.loop(0, lines) as line:
             for i in wanted:
                 place = e.mul(self.scope.of(outputs[i][0]), line)
-                place = e.add(self.arguments[f"offset{i}"], place)
+                place = e.add(self.offsets[i], place)
                 pointer = e.offset(self.arguments[f"pointer{i}"], place, self.writer.dtype)
                 for piece in range(pieces):
                     e.prefetch(e.offset(pointer, piece * step, self.writer.dtype))
@@ -230,12 +268,20 @@ class _Kernel:
         )
 
     def _partial_places(self) -> list[Register]:
-        e, partial = self.e, self.arguments["partial"]
+        e = self.e
         return [
-            e.offset(partial, r * self.plan.width + v * self.lanes, self.writer.sum_dtype)
+            e.offset(self.partial, r * self.plan.width + v * self.lanes, self.writer.sum_dtype)
             for r in range(self.shape.rows)
             for v in range(self.shape.vectors)
         ]
+
+    def _reduce_flat(self, sums: list[Register]) -> list[Register]:
+        """One loop over all steps: both factors are packed, one step behind the other."""
+        e, plan = self.e, self.plan
+        with e.carry(0, self._steps(), 1, sums) as loop:
+            a_here = e.mul(loop.index, self.shape.rows)
+            loop.values = self._step(loop.values, a_here, e.mul(loop.index, plan.width))
+        return loop.results
 
     def _reduce(
         self,
@@ -258,14 +304,17 @@ class _Kernel:
         a_stride, b_stride = self.strides[depth]
         carried = [*sums, b_offset] if packed else sums
         with e.carry(begin, end, 1, carried) as loop:
-            a_here = e.add(a_offset, e.mul(loop.index, a_stride))
+            if plan.pack_first:
+                a_here = e.mul(e.sub(loop.index, begin), self.shape.rows)
+            else:
+                a_here = e.add(a_offset, e.mul(loop.index, a_stride))
             here = e.add(source, e.mul(loop.index, b_stride))
             b_here = loop.values.pop() if packed else here
             if depth + 1 < len(plan.reduction):
                 loop.values = self._reduce(depth + 1, loop.values, a_here, b_here, here)
             else:
                 if plan.prefetch:
-                    e.prefetch(e.offset(self.arguments["ahead"], here, self.writer.dtype))
+                    e.prefetch(e.offset(self.ahead, here, self.writer.dtype))
                 loop.values = self._step(loop.values, a_here, b_here)
                 if packed:
                     loop.values.append(e.add(b_here, plan.width))
@@ -277,10 +326,10 @@ class _Kernel:
         """One step of the reduction: every product of the tile."""
         e, writer, lanes = self.e, self.writer, self.lanes
         dtype, wide = writer.dtype, writer.sum_dtype
-        a = e.offset(self.arguments["a"], a_here, dtype)
+        a = e.offset(self.a, a_here, dtype)
         b = e.offset(self.arguments["b"], b_here, dtype)
         step = self.scope.of(self.plan.column.b)
-        if self.plan.row.a == 1:
+        if self.plan.row.a == 1 and not self.plan.pack_first:
             # The line that the tiles below need; to the hardware it is one far away.
             e.prefetch(e.offset(a, self.shape.rows - 1 + _LINE // ITEM_SIZES[dtype], dtype), 1)
         vectors = []
@@ -333,7 +382,7 @@ class _Kernel:
         offsets = []
         for i in range(count):
             step = e.add(e.mul(row, row_strides[i]), e.mul(column, column_strides[i]))
-            offsets.append(e.add(self.arguments[f"offset{i}"], step))
+            offsets.append(e.add(self.offsets[i], step))
         pointers = [self.arguments[f"pointer{i}"] for i in range(count)]
         parameters = {p.name: self.arguments[f"parameter.{p.name}"] for p in self.writer.parameters}
         strides = row_strides if turned else column_strides

@@ -71,6 +71,45 @@ class PackWriter:
                 _Pack(self, e, vectors, count).write()
         return name
 
+    def rows(self, rows: int) -> str:
+        """The symbol of the function that packs the first factor's rows of some tiles.
+
+        They lie side by side there already. Packed, the rows of a tile's next step follow at once.
+        """
+        name = f"{self.name}.rows{rows}"
+        if not self.module.has_function(name):
+            with self.module.function(name, self._slivers(), internal=True, noinline=True) as e:
+                self._write_rows(e, rows)
+        return name
+
+    def _write_rows(self, e: Emitter, rows: int) -> None:
+        source, slivers, begin, end, tiles, size, *sizes = e.arguments
+        plan, dtype = self.plan, self.dtype
+        scope = Scope(e, dict(zip(plan.names, sizes, strict=True)))
+
+        def walk(depth: int, offset: Register, place: Register) -> Register:
+            """The loops over the reduction axes from `depth` on; gives where a sliver goes on."""
+            if depth == len(plan.reduction):
+                with e.loop(0, tiles) as tile:
+                    here = e.add(offset, e.mul(tile, rows))
+                    x = e.load(e.offset(source, here, dtype), dtype, rows)
+                    e.store(x, e.offset(slivers, e.add(place, e.mul(tile, size)), dtype))
+                return e.add(place, rows)
+            axis = plan.reduction[depth]
+            first, last = (begin, end) if depth == 0 else (e.index(0), scope.of(axis.size))
+            with e.carry(first, last, 1, [place]) as loop:
+                here = e.add(offset, e.mul(loop.index, scope.of(axis.a)))
+                loop.values = [walk(depth + 1, here, loop.values[0])]
+            return loop.results[0]
+
+        walk(0, e.index(0), e.index(0))
+
+    def _slivers(self) -> list[Parameter]:
+        """Source, slivers, the range of the first reduction axis, tiles, a sliver's elements."""
+        source, panel, begin, end, _, *sizes = self._signature()
+        counts = [Parameter("tiles", "index"), Parameter("size", "index")]
+        return [source, panel, begin, end, *counts, *sizes]
+
     def turned(self) -> str:
         """The symbol of the function that packs consecutive steps of a vector's columns.
 

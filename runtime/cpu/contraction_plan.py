@@ -6,7 +6,8 @@ A plan is plain data, made without emitting anything. Its decisions, in order:
 2. **Orient**: the vector lanes run along the columns, or, after swapping both operands, along the
    rows; whichever needs less packing, transposing and padding.
 3. **Tile**: as many rows by vectors as the registers hold without spilling, fitted to the sizes.
-4. **Block**: how far a run along the reduction goes before it is interrupted, so that the vector
+4. **Pack**: where narrow tiles share the lines of the first factor, a chunk copies its rows first.
+5. **Block**: how far a run along the reduction goes before it is interrupted, so that the vector
    operand's panel stays in the cache. Where its rows lie so far apart that few of them do, many
    rows of the first factor pay for packing it; few go through shorter blocks.
 """
@@ -18,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from graphc.runtime.cpu.emitter import Emitter, Register
-from graphc.runtime.cpu.target import Target
+from graphc.runtime.cpu.target import Caches, Target
 
 #: A size or stride: a number, or a product of numbers and names of run-time sizes: `"3*batch"`.
 Size = int | str
@@ -31,6 +32,16 @@ TYPICAL_SIZE = 32
 PANEL_SHARE = 5 / 32
 _RESIDENT_SHARE = 1 / 4
 FACTOR_SHARE = 1 / 8
+#: The same for the first factor's rows where they are packed, and for the sums of their chunk; and
+#: of the first-level cache for a panel that all of them go through.
+_PACKED_ROWS_SHARE = 1 / 4
+_SUMS_SHARE = 1 / 8
+_NEAR_PANEL_SHARE = 1 / 2
+#: Tiles as wide as this (in bytes) or narrower ask for much of the first factor in each step; to
+#: pack it pays from so many panels on, and so many of them share what a chunk packs.
+_NARROW_TILE = 128
+_PANELS_WORTH_PACKING = 4
+_MOST_PANELS = 16
 _ROWS_PER_CHUNK = 64
 _ROWS_PER_PACKED_CHUNK = 128
 _ROWS_PER_BLOCKED_CHUNK = 256
@@ -91,11 +102,13 @@ class Plan:
         lanes: elements of a vector.
         tile_rows: rows of a full tile.
         tile_vectors: vectors of a row of a full tile.
+        pack_first: whether the rows of tiles are copied from the first factor, step by step.
         pack: whether the vector operand is copied into a contiguous panel first.
         pack_tail: the same for the last, partial panel.
         transpose: whether tiles are transposed because the result is contiguous along the rows.
         block: steps of the first reduction axis in a block; None runs through it all at once.
         tiles_per_chunk: row tiles in a unit of work.
+        panels_per_chunk: panels in a unit of work.
         lines_per_chunk: lines in a unit of work; None if it is a part of one.
         panels_last: whether all panels follow each other for the same rows, not the other way
             round: for a vector operand that stays in the cache.
@@ -111,11 +124,13 @@ class Plan:
     lanes: int
     tile_rows: int
     tile_vectors: int
+    pack_first: bool
     pack: bool
     pack_tail: bool
     transpose: bool
     block: int | None
     tiles_per_chunk: int
+    panels_per_chunk: int
     lines_per_chunk: int | None
     panels_last: bool
     prefetch: bool
@@ -292,7 +307,7 @@ def _tiled(
     many = _ROWS_PER_PACKED_CHUNK if pack else _ROWS_PER_CHUNK
     many = _ROWS_PER_BLOCKED_CHUNK if blocked else many
     short = bool(lines) and isinstance(row.size, int) and row.size < many
-    return Plan(
+    plan = Plan(
         outer=outer,
         lines=lines,
         row=row,
@@ -302,14 +317,64 @@ def _tiled(
         lanes=lanes,
         tile_rows=rows,
         tile_vectors=vectors,
+        pack_first=False,
         pack=pack,
         pack_tail=pack or (column.b == 1 and not masks),
         transpose=transpose,
         block=block,
         tiles_per_chunk=max(1, many // rows),
+        panels_per_chunk=1,
         lines_per_chunk=many // row.size if short else None,  # type: ignore[operator]
         panels_last=panels_last,
         prefetch=not pack and not panels_last and column.b == 1,
+    )
+    return _first_packed(plan, scattered, item_size, target.caches)
+
+
+def _first_packed(plan: Plan, scattered: bool, item_size: int, caches: Caches) -> Plan:
+    """The plan with packed rows of the first factor, if that pays; else as it is.
+
+    In the gradient of a weight a tile's rows are side by side in memory, a few numbers of each line
+    of the cache. If tiles are narrow, the same lines come again and again, for each panel and for
+    the tiles beside. Here a chunk copies them once, for many panels, in the order of the steps.
+
+    Args:
+        plan: All other decisions.
+        scattered: Whether the vector operand's rows push each other out of the cache.
+        item_size: Bytes of an element.
+        caches: What can stay near.
+    """
+    row, column, reduction = plan.row, plan.column, plan.reduction
+    panels = -(-typical(column.size) // plan.width)
+    narrow = plan.width * item_size <= _NARROW_TILE
+    if row.a != 1 or column.a or not narrow or panels < _PANELS_WORTH_PACKING:
+        return plan
+    inner = math.prod(typical(axis.size) for axis in reduction[1:])
+    total = inner * typical(reduction[0].size)
+    near = int(_NEAR_PANEL_SHARE * caches.first_bytes) // (plan.width * item_size)
+    block = max(1, near // max(inner, 1)) if total > near * 5 // 4 else None
+    steps = total if block is None else min(total, block * inner)
+    most = int(_PACKED_ROWS_SHARE * caches.second_bytes) // (max(steps, 1) * item_size)
+    many = max(plan.tile_rows, min(most, _ROWS_PER_PACKED_CHUNK))
+    short = bool(plan.lines) and isinstance(row.size, int) and row.size < many
+    plan = replace(
+        plan,
+        pack_first=True,
+        # With both packed, one loop goes through all axes of the reduction.
+        pack=plan.pack or scattered or len(reduction) > 1,
+        block=block,
+        tiles_per_chunk=max(1, many // plan.tile_rows),
+        lines_per_chunk=many // row.size if short else None,  # type: ignore[operator]
+        panels_last=False,
+        prefetch=False,
+    )
+    limit = _MOST_PANELS
+    if block is not None:
+        sums = plan.rows_per_chunk * plan.width * item_size
+        limit = max(1, min(limit, int(_SUMS_SHARE * caches.second_bytes) // sums))
+    groups = -(-panels // limit)
+    return replace(
+        plan, pack_tail=plan.pack_tail or plan.pack, panels_per_chunk=-(-panels // groups)
     )
 
 

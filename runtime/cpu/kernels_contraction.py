@@ -23,7 +23,7 @@ from graphc.runtime.cpu.contraction import (
     generate,
 )
 from graphc.runtime.cpu.contraction_pack import next_power_of_two
-from graphc.runtime.cpu.contraction_plan import TYPICAL_SIZE, evaluate
+from graphc.runtime.cpu.contraction_plan import evaluate
 from graphc.runtime.cpu.contraction_plan import typical as typical_size
 from graphc.runtime.cpu.emitter import Emitter, Parameter, Register
 from graphc.runtime.cpu.frame import Frame, View
@@ -36,6 +36,7 @@ from graphc.runtime.cpu.split import put_together
 #: there are as many chunks as keep a few threads busy.
 _LONG_SUM = 1 << 11
 _FEW_RESULTS = 1 << 16
+_RESULTS_OF_A_CHUNK = 1 << 12
 _ENOUGH_CHUNKS = 8
 #: A matrix of at least so many elements that a program reads and changes is summed in so many parts
 #: of its rows, for at most so many rows of results.
@@ -246,8 +247,8 @@ class _ContractionKernel:
         steps = math.prod(typical_size(axis.size) for axis in contraction.reduction)
         if not isinstance(results, int) or results > _FEW_RESULTS or steps < _LONG_SUM:
             return 1
-        native = Native("", contraction, contraction.plan(self.lowering.module.target))
-        chunks = native.chunks(dict.fromkeys(native.sizes, TYPICAL_SIZE))
+        # Not the plan's chunks: those depend on the processor, of which sums should not.
+        chunks = -(-results // _RESULTS_OF_A_CHUNK)
         wanted = next_power_of_two(-(-_ENOUGH_CHUNKS // max(chunks, 1)))
         return min(wanted, typical_size(contraction.reduction[0].size))
 

@@ -136,7 +136,8 @@ def table(title: str, times: Sequence[KernelTime]) -> str:
         times: Of the kernels of a program. Those that call others contain their time.
     """
     total = sum(x.seconds for x in times) or 1.0
-    lines = [title, f"{'share':>7} {'calls':>7} {'best us':>10} {'mean us':>10} {'Gop/s':>6}  kernel"]
+    head = f"{'share':>7} {'calls':>7} {'best us':>10} {'mean us':>10} {'Gop/s':>6}  kernel"
+    lines = [title, head]
     for x in times:
         share, rate = 100 * x.seconds / total, x.operations / x.best / 1e9 if x.best else 0.0
         took = f"{1e6 * x.best:10.2f} {1e6 * x.mean:10.2f}"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from graphc.runtime.cpu.contraction import Axis, Contraction, generate
+from graphc.runtime.cpu.contraction_plan import Plan
 from graphc.runtime.cpu.emitter import Module
 from graphc.runtime.cpu.target import Target
 from tests.cpu.test_contraction import HOST, TARGETS, Compiled
@@ -48,6 +49,77 @@ def test_runs_of_known_length_over_two_axes(k: int) -> None:
     y = np.full((4, 35), np.nan, np.float32)
     Compiled(contraction)(x, w, [y])
     np.testing.assert_array_equal(y, np.einsum("mck,nck->mn", x[:, :, 0], w[:, :, 0]))
+
+
+#: The gradient of a convolution's kernel: windows of three among five lines, summed over two axes.
+WEIGHT = Contraction(
+    rows=(Axis(3, a="s", c="n*r"), Axis("r", a=1, c="n")),
+    columns=(Axis("n", b=1, c=1),),
+    reduction=(Axis("k", a="5*s", b="3*n"), Axis(3, a="s", b="n")),
+)
+#: The same with one axis to sum over, so that the second factor may stay where it is.
+PLAIN = Contraction(
+    rows=(Axis("r", a=1, c="n"),),
+    columns=(Axis("n", b=1, c=1),),
+    reduction=(Axis("k", a="s", b="n"),),
+)
+
+
+def packed(contraction: Contraction, target: Target, block: int | None, panels: int) -> Contraction:
+    """The contraction by a plan that packs the first factor."""
+    plan = contraction.plan(target)
+    pack = len(contraction.reduction) > 1
+    chosen = replace(
+        plan,
+        pack_first=True,
+        pack=pack,
+        pack_tail=pack or plan.pack_tail,
+        block=block,
+        tiles_per_chunk=2,
+        panels_per_chunk=panels,
+        panels_last=False,
+        prefetch=False,
+    )
+
+    class Planned(Contraction):
+        def plan(self, target: Target) -> Plan:
+            return chosen
+
+    return Planned(contraction.rows, contraction.columns, contraction.reduction)
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
+@pytest.mark.parametrize("block", [None, 2, 5])
+@pytest.mark.parametrize("panels", [1, 3])
+def test_packed_rows_of_the_first_factor(target: Target, block: int | None, panels: int) -> None:
+    random = np.random.default_rng(2)
+    one, two = (Compiled(packed(x, target, block, panels), target) for x in (PLAIN, WEIGHT))
+    for k in (0, 1, 2, 4, 5, 11):
+        for n in (1, 8, 17, 70):
+            for r in (1, 5, 6, 13, 40):
+                sizes = {"k": k, "n": n, "r": r, "s": r + 1}
+                x = random.integers(-4, 5, (k, 5, r + 1)).astype("float32")
+                y = random.integers(-4, 5, (k, 3, n)).astype("float32")
+                z = np.full((3, r, n), np.nan, np.float32)
+                two(x, y, [z], sizes, split=1)
+                windows = np.stack([x[:, i : i + 3, :r] for i in range(3)])
+                expected = np.einsum("ikjr,kjn->irn", windows, y)
+                np.testing.assert_array_equal(z, expected, err_msg=f"k={k}, n={n}, r={r}")
+                x, y = x[:, 0].copy(), y[:, 0].copy()
+                z = np.full((r, n), np.nan, np.float32)
+                one(x, y, [z], sizes, split=1)
+                np.testing.assert_array_equal(z, x[:, :r].T @ y, err_msg=f"k={k}, n={n}, r={r}")
+
+
+def test_narrow_tiles_of_a_large_gradient_are_packed() -> None:
+    large = replace(
+        PLAIN,
+        rows=(Axis(784, a=1, c=784),),
+        columns=(Axis(784, b=1, c=1),),
+        reduction=(Axis(256, a=784, b=784),),
+    )
+    assert large.plan(Target.x86_64_v3()).pack_first
+    assert not PLAIN.plan(Target.x86_64_v3()).pack_first  # 32 of each, as far as one knows
 
 
 def test_the_contractions_of_a_module_share_the_transposing_function() -> None:

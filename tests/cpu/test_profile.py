@@ -49,7 +49,7 @@ def test_kernels_are_counted_and_results_are_the_same(
     shown = capsys.readouterr().err
     assert f"profile of {program.name}" in shown
     lines = [line.split() for line in shown.splitlines()[2:]]
-    assert sorted(line[4] for line in lines) == sorted(kernels)
+    assert sorted(line[5] for line in lines) == sorted(kernels)
     assert {line[1] for line in lines} == {"2"}
 
 
@@ -68,8 +68,11 @@ def test_without_it_nothing_is_counted() -> None:
 
 
 def test_table_sorts_by_what_calls_take() -> None:
-    times = [profile.KernelTime("k1", 10, 2e-6, 4000), profile.KernelTime("k0", 1, 3e-6, 0)]
+    times = [
+        profile.KernelTime("k1", 10, 2e-6, 2.5e-6, 4000),
+        profile.KernelTime("k0", 1, 3e-6, 3e-6, 0),
+    ]
     assert times[0].seconds == pytest.approx(2e-5)
     text = profile.table("a title", times).splitlines()
     assert text[0] == "a title"
-    assert text[2].split() == ["87.0%", "10", "2.00", "2.0", "k1"]
+    assert text[2].split() == ["87.0%", "10", "2.00", "2.50", "2.0", "k1"]

@@ -1,0 +1,389 @@
+"""The function of a contraction: it walks through a range of chunks and calls the kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from graphc.runtime.cpu.contraction_kernel import Epilogue, KernelWriter, Shape
+from graphc.runtime.cpu.contraction_native import Counts, Native, quotient
+from graphc.runtime.cpu.contraction_pack import PackWriter
+from graphc.runtime.cpu.contraction_plan import Axis, Scope, row_tiles
+from graphc.runtime.cpu.emitter import Module, Parameter, Register
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """A panel of columns: a full one, or the last; `number` is its place in a chunk of several."""
+
+    vectors: int
+    tail: int | None
+    packed: bool
+    columns: Register
+    number: Register | None
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A unit of work: its first panel, element offsets of all operands there, lines, row tiles."""
+
+    panel: Register
+    offsets: Sequence[Register]
+    first_line: Register
+    last_line: Register
+    first_tile: Register
+    last_tile: Register
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A block of the reduction: its range, its steps in all, whether it is the first and last."""
+
+    begin: Register
+    end: Register
+    steps: Register
+    flags: Sequence[Register] = ()
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Tiles of the same height, one below the other.
+
+    Attributes:
+        rows: Of a tile.
+        tiles: How many there are.
+        row: The first one's first row in its line.
+        place: How many rows of the chunk come before that.
+        turn: How many tiles of the chunk do.
+    """
+
+    rows: int
+    tiles: Register
+    row: Register
+    place: Register
+    turn: Register
+
+
+#: What happens to a run of tiles. The offsets of the chunk are those of the tiles' line.
+_Visit = Callable[[_Chunk, _Run], None]
+
+
+class Driver:
+    """The function that walks through a range of chunks and calls the kernels."""
+
+    def __init__(self, module: Module, native: Native, epilogue: Epilogue) -> None:
+        contraction, self.plan = native.contraction, native.plan
+        self.module, self.native, self.contraction = module, native, contraction
+        self.kernels = KernelWriter(
+            module,
+            native.name,
+            native.plan,
+            contraction.dtype,
+            contraction.parameters,
+            epilogue,
+            contraction.staged,
+            contraction.noalias,
+        )
+        self.packs = PackWriter(module, native.name, native.plan, contraction.dtype)
+
+    def write(self) -> None:
+        names = self.plan.names
+        parameters = [Parameter("a", "pointer"), Parameter("b", "pointer")]
+        parameters += [
+            Parameter(f"pointer{i}", "pointer") for i in range(self.kernels.operand_count)
+        ]
+        parameters += [
+            Parameter(f"parameter.{p.name}", p.dtype, p.lanes) for p in self.contraction.parameters
+        ]
+        parameters += [Parameter(f"size.{name}", "index") for name in names]
+        parameters += [Parameter("scratch", "pointer")]
+        parameters += [Parameter("begin", "index"), Parameter("end", "index")]
+        with self.module.function(self.native.name, parameters, noinline=True) as e:
+            self.e = e
+            self.arguments = {
+                p.name: register for p, register in zip(parameters, e.arguments, strict=True)
+            }
+            self.scope = Scope(e, {name: self.arguments[f"size.{name}"] for name in names})
+            self.counts = Counts(self.plan, self.scope)
+            a, b = self.arguments["a"], self.arguments["b"]
+            self.a, self.b = (b, a) if self.plan.swapped else (a, b)
+            self._divide_scratch()
+            begin, end = self.arguments["begin"], self.arguments["end"]
+            with e.carry(begin, end, 1, [e.index(-1)]) as loop:
+                part, number = e.index(0), loop.index
+                if self.contraction.parts > 1:
+                    part, number = self._divide(number, self.counts.chunks)
+                self.range = self._range(part)
+                rest, group, block = self._split(number)
+                # Panels follow each other slowly, so that a packed one serves many chunks.
+                column_block = e.add(e.mul(rest, self.counts.groups), group)
+                self.is_new = e.compare("ne", column_block, loop.values[0])
+                loop.values = [column_block]
+                self._chunk(self._in_part(part, self._locate(rest, group, block)))
+
+    def _divide_scratch(self) -> None:
+        """Where partial sums, the packed panel and the packed first factor are."""
+        e, plan, native = self.e, self.plan, self.native
+        self.partial = self.arguments["scratch"]
+        self.panel = self.slivers = e.offset(self.partial, native.partial_bytes, "int8")
+        if plan.pack_first and native.panel_step_bytes:
+            steps = self.scope.of(plan.reduction[0].size)
+            if plan.block is not None:
+                steps = e.minimum(steps, plan.block)
+            size = e.mul(self._in_all(steps), native.panel_step_bytes)
+            self.slivers = e.offset(self.panel, size, "int8")
+
+    def _in_all(self, steps: Register) -> Register:
+        """Steps of the whole reduction in so many of its first axis."""
+        for axis in self.plan.reduction[1:]:
+            steps = self.e.mul(steps, self.scope.of(axis.size))
+        return steps
+
+    def _range(self, part: Register) -> tuple[Register, Register]:
+        """Where a part of the first reduction axis begins and ends."""
+        e, parts = self.e, self.contraction.parts
+        steps = self.scope.of(self.plan.reduction[0].size)
+        if parts == 1:
+            return e.index(0), steps
+        ends = (e.mul(steps, part), e.mul(steps, e.add(part, 1)))
+        begin, end = (quotient(e, x, e.index(parts)) for x in ends)
+        return begin, end
+
+    def _in_part(self, part: Register, chunk: _Chunk) -> _Chunk:
+        """A chunk that writes to the result of a part."""
+        a, b, result, *others = chunk.offsets
+        result = self.e.add(result, self.e.mul(part, self.contraction.part_stride))
+        return replace(chunk, offsets=[a, b, result, *others])
+
+    def _split(self, number: Register) -> tuple[Register, Register, Register]:
+        """The outer axes' place, the group of panels and the block of rows of a chunk's number."""
+        counts = self.counts
+        if self.plan.panels_last:
+            above, group = self._divide(number, counts.groups)
+            rest, block = self._divide(above, counts.blocks)
+        else:
+            above, block = self._divide(number, counts.blocks)
+            rest, group = self._divide(above, counts.groups)
+        return rest, group, block
+
+    def _divide(self, x: Register, y: Register) -> tuple[Register, Register]:
+        """Quotient and rest."""
+        whole = quotient(self.e, x, y)
+        return whole, self.e.sub(x, self.e.mul(whole, y))
+
+    def _locate(self, rest: Register, group: Register, block: Register) -> _Chunk:
+        """Which lines, row tiles, columns and outer indices a chunk stands for."""
+        e, plan, counts = self.e, self.plan, self.counts
+        panel = e.mul(group, plan.panels_per_chunk)
+        column = e.mul(panel, plan.width)
+        offsets = [e.mul(column, self.scope.of(stride)) for stride in plan.column.strides]
+        offsets = self._advanced(offsets, rest, plan.outer, counts.outer)
+        if plan.lines_per_chunk is not None:
+            first_line = e.mul(block, plan.lines_per_chunk)
+            last_line = e.minimum(e.add(first_line, plan.lines_per_chunk), counts.line_count)
+            return _Chunk(panel, offsets, first_line, last_line, e.index(0), counts.tiles)
+        line, row_block = self._divide(block, counts.row_blocks)
+        offsets = self._advanced(offsets, line, plan.lines, counts.lines)
+        first = e.mul(row_block, plan.tiles_per_chunk)
+        last = e.minimum(e.add(first, plan.tiles_per_chunk), counts.tiles)
+        return _Chunk(panel, offsets, line, e.add(line, 1), first, last)
+
+    def _advanced(
+        self,
+        offsets: Sequence[Register],
+        place: Register,
+        axes: Sequence[Axis],
+        sizes: Sequence[Register],
+    ) -> list[Register]:
+        """Offsets at a place of some axes, which is counted through in row-major order."""
+        e, found = self.e, list(offsets)
+        for number, (axis, size) in reversed(list(enumerate(zip(axes, sizes, strict=True)))):
+            place, index = self._divide(place, size) if number else (place, place)
+            steps = [e.mul(index, self.scope.of(stride)) for stride in axis.strides]
+            found = [e.add(x, step) for x, step in zip(found, steps, strict=True)]
+        return found
+
+    def _chunk(self, chunk: _Chunk) -> None:
+        """All blocks of the reduction, for the chunk's rows and panels."""
+        plan, e = self.plan, self.e
+        first, steps = self.range
+        if plan.block is None:
+            self._block(chunk, _Block(first, steps, self._in_all(e.sub(steps, first))))
+            return
+        # Without any step the epilogue still runs, on zeros.
+        with e.loop(first, e.maximum(steps, e.add(first, 1)), plan.block) as begin:
+            after = e.add(begin, plan.block)
+            flags = [e.compare("eq", begin, first), e.compare("ge", after, steps)]
+            end = e.minimum(after, steps)
+            self._block(chunk, _Block(begin, end, self._in_all(e.sub(end, begin)), flags))
+
+    def _block(self, chunk: _Chunk, block: _Block) -> None:
+        """One block of the reduction for all panels of the chunk."""
+        plan, e = self.plan, self.e
+        if plan.pack_first:
+            self._pack_first(chunk, block)
+        if plan.panels_per_chunk == 1:
+            self._panel(chunk, block)
+            return
+        last = e.minimum(e.add(chunk.panel, plan.panels_per_chunk), self.counts.panels)
+        with e.loop(chunk.panel, last) as panel:
+            number = e.sub(panel, chunk.panel)
+            column = e.mul(number, plan.width)
+            strides = [self.scope.of(stride) for stride in plan.column.strides]
+            steps = [e.mul(column, stride) for stride in strides]
+            offsets = [e.add(x, step) for x, step in zip(chunk.offsets, steps, strict=True)]
+            self._panel(replace(chunk, panel=panel, offsets=offsets), block, number)
+
+    def _panel(self, chunk: _Chunk, block: _Block, number: Register | None = None) -> None:
+        """The code for one panel, once for each kind; `number` is its place in the chunk."""
+        plan, e = self.plan, self.e
+        lanes, width, size = plan.lanes, plan.width, plan.column.size
+        columns = e.minimum(e.sub(self.counts.columns, e.mul(chunk.panel, width)), width)
+
+        def visit(vectors: int, tail: int | None, packed: bool) -> None:
+            kind = _Panel(vectors, tail, packed, columns, number)
+            if packed:
+                self._pack(chunk, kind, block)
+            self._tiles(chunk, lambda line, run: self._call(line, kind, block, run))
+
+        if not isinstance(size, int):
+            if plan.pack or plan.column.b == 0:
+                visit(plan.tile_vectors, None, plan.pack)
+                return
+            full = quotient(e, self.counts.columns, e.index(width))
+            rest = (plan.tile_vectors, None, plan.pack_tail)
+        else:
+            count = size % width
+            if not count:
+                visit(plan.tile_vectors, lanes, plan.pack)
+                return
+            vectors = -(-count // lanes)
+            full = e.index(size // width)
+            ragged = count % lanes != 0
+            packed = plan.pack_tail if ragged else plan.pack
+            rest = (vectors, count - (vectors - 1) * lanes, packed)
+            if size < width:
+                visit(*rest)
+                return
+        is_full = e.compare("lt", chunk.panel, full)
+        with e.if_(is_full):
+            visit(plan.tile_vectors, lanes, plan.pack)
+        with e.if_(e.logical_not(is_full)):
+            visit(*rest)
+
+    def _pack(self, chunk: _Chunk, kind: _Panel, block: _Block) -> None:
+        """Copies a panel of the vector operand, if the one that is there is another one."""
+        e, plan = self.e, self.plan
+        function = self.packs.function(kind.vectors, kind.tail)
+        source = e.offset(self.b, chunk.offsets[1], self.contraction.dtype)
+        arguments = (source, self.panel, block.begin, block.end, kind.columns)
+        if plan.block is not None or plan.panels_per_chunk > 1:
+            e.call(function, None, *arguments, *self._sizes())
+            return
+        with e.if_(self.is_new):
+            e.call(function, None, *arguments, *self._sizes())
+
+    def _pack_first(self, chunk: _Chunk, block: _Block) -> None:
+        """Copies the first factor's rows of a chunk."""
+
+        def pack(line: _Chunk, run: _Run) -> None:
+            e, dtype = self.e, self.contraction.dtype
+            offset = e.add(line.offsets[0], e.mul(run.row, self.scope.of(self.plan.row.a)))
+            source = e.offset(self.a, offset, dtype)
+            arguments = (source, self._slivers(run, block), block.begin, block.end)
+            size = e.mul(block.steps, run.rows)
+            e.call(self.packs.rows(run.rows), None, *arguments, run.tiles, size, *self._sizes())
+
+        self._tiles(chunk, pack)
+
+    def _slivers(self, run: _Run, block: _Block) -> Register:
+        """Where the packed rows of some tiles are."""
+        place = self.e.mul(run.place, block.steps)
+        return self.e.offset(self.slivers, place, self.contraction.dtype)
+
+    def _sizes(self) -> list[Register]:
+        return [self.arguments[f"size.{name}"] for name in self.plan.names]
+
+    def _tiles(self, chunk: _Chunk, visit: _Visit) -> None:
+        """The row tiles of a chunk."""
+        plan, e = self.plan, self.e
+        if plan.lines_per_chunk is None:
+            self._line(chunk, e.index(0), e.index(0), visit)
+            return
+        with e.loop(chunk.first_line, chunk.last_line) as line:
+            offsets = self._advanced(chunk.offsets, line, plan.lines, self.counts.lines)
+            number = e.sub(line, chunk.first_line)
+            place, turn = e.mul(number, self.counts.rows), e.mul(number, self.counts.tiles)
+            self._line(replace(chunk, offsets=offsets), place, turn, visit)
+
+    def _line(self, chunk: _Chunk, place: Register, turn: Register, visit: _Visit) -> None:
+        """Row tiles of one line; so many rows and tiles of the chunk come before it."""
+        plan, e = self.plan, self.e
+        first, last = chunk.first_tile, chunk.last_tile
+
+        def run(rows: int, tiles: Register, row: Register, first_row: Register) -> None:
+            before = e.add(turn, quotient(e, row, e.index(max(rows, 1))))
+            with e.if_(e.compare("gt", tiles, 0)):
+                visit(chunk, _Run(rows, tiles, row, e.add(place, e.sub(row, first_row)), before))
+
+        if isinstance(plan.row.size, int):
+            count, larger = row_tiles(plan.row.size, plan.tile_rows)
+            rows = plan.row.size // max(count, 1)
+            first_row = e.add(e.mul(first, rows), e.minimum(first, e.index(larger)))
+            if larger:
+                end = e.minimum(last, e.index(larger))
+                run(rows + 1, e.sub(end, first), e.mul(first, rows + 1), first_row)
+                first = e.maximum(first, larger)
+            if larger < count:
+                run(rows, e.sub(last, first), e.add(e.mul(first, rows), larger), first_row)
+            return
+        height = plan.tile_rows
+        first_row = e.mul(first, height)
+        full = quotient(e, self.counts.rows, e.index(height))
+        run(height, e.sub(e.minimum(last, full), first), first_row, first_row)
+        # Fewer rows than a tile are left: tiles of half the height, then of single rows.
+        with e.if_(e.compare("gt", last, full)):
+            row = e.mul(full, height)
+            for rows in sorted({max(1, height // 2), 1}, reverse=True)[: height - 1]:
+                tiles = quotient(e, e.sub(self.counts.rows, row), e.index(rows))
+                run(rows, tiles, row, first_row)
+                row = e.add(row, e.mul(tiles, rows))
+
+    def _call(self, chunk: _Chunk, kind: _Panel, block: _Block, run: _Run) -> None:
+        """Calls the kernel of some tiles."""
+        plan, e, dtype = self.plan, self.e, self.contraction.dtype
+        strides = [self.scope.of(stride) for stride in plan.row.strides]
+        offsets = [
+            e.add(offset, e.mul(run.row, stride))
+            for offset, stride in zip(chunk.offsets, strides, strict=True)
+        ]
+        if plan.pack_first:
+            arguments = [self._slivers(run, block)]
+        else:
+            arguments = [e.offset(self.a, offsets[0], dtype)]
+        arguments += [self.panel if kind.packed else e.offset(self.b, offsets[1], dtype)]
+        arguments += [block.begin, block.end, kind.columns, run.tiles]
+        if plan.block is not None:
+            place = run.place
+            if kind.number is not None:
+                place = e.add(place, e.mul(kind.number, plan.rows_per_chunk))
+            partial = e.offset(self.partial, e.mul(place, plan.width), self.contraction.sum_dtype)
+            arguments += [partial, *block.flags]
+        if plan.prefetch:
+            arguments += [self._ahead(chunk, block), run.turn]
+        arguments += [self.arguments[f"pointer{i}"] for i in range(self.kernels.operand_count)]
+        arguments += offsets[2:]
+        arguments += [self.arguments[f"parameter.{p.name}"] for p in self.contraction.parameters]
+        kernel = self.kernels.kernel(Shape(run.rows, kind.vectors, kind.tail, kind.packed))
+        e.call(kernel, None, *arguments, *self._sizes())
+
+    def _ahead(self, chunk: _Chunk, block: _Block) -> Register:
+        """What tiles ask for: the next block of the panel, or the first one of the next panel."""
+        plan, e = self.plan, self.e
+        offset = e.add(chunk.offsets[1], plan.width)
+        if plan.block is not None:
+            stride = self.scope.of(plan.reduction[0].b)
+            step = e.sub(e.mul(stride, plan.block), plan.width)
+            back = e.mul(stride, e.sub(self.range[0], block.begin))
+            offset = e.add(offset, e.select(block.flags[1], back, step))
+        return e.offset(self.b, offset, self.contraction.dtype)
