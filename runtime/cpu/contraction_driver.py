@@ -54,14 +54,12 @@ class _Run:
         tiles: How many there are.
         row: The first one's first row in its line.
         place: How many rows of the chunk come before that.
-        turn: How many tiles of the chunk do.
     """
 
     rows: int
     tiles: Register
     row: Register
     place: Register
-    turn: Register
 
 
 #: What happens to a run of tiles. The offsets of the chunk are those of the tiles' line.
@@ -291,14 +289,14 @@ class Driver:
             offset = e.add(line.offsets[0], e.mul(run.row, self.scope.of(self.plan.row.a)))
             source = e.offset(self.a, offset, dtype)
             arguments = (source, self._slivers(run, block), block.begin, block.end)
-            size = e.mul(block.steps, run.rows)
+            size = e.mul(e.add(block.steps, self.plan.margin), run.rows)
             e.call(self.packs.rows(run.rows), None, *arguments, run.tiles, size, *self._sizes())
 
         self._tiles(chunk, pack)
 
     def _slivers(self, run: _Run, block: _Block) -> Register:
         """Where the packed rows of some tiles are."""
-        place = self.e.mul(run.place, block.steps)
+        place = self.e.mul(run.place, self.e.add(block.steps, self.plan.margin))
         return self.e.offset(self.slivers, place, self.contraction.dtype)
 
     def _sizes(self) -> list[Register]:
@@ -308,23 +306,22 @@ class Driver:
         """The row tiles of a chunk."""
         plan, e = self.plan, self.e
         if plan.lines_per_chunk is None:
-            self._line(chunk, e.index(0), e.index(0), visit)
+            self._line(chunk, e.index(0), visit)
             return
         with e.loop(chunk.first_line, chunk.last_line) as line:
             offsets = self._advanced(chunk.offsets, line, plan.lines, self.counts.lines)
             number = e.sub(line, chunk.first_line)
-            place, turn = e.mul(number, self.counts.rows), e.mul(number, self.counts.tiles)
-            self._line(replace(chunk, offsets=offsets), place, turn, visit)
+            place = e.mul(number, self.counts.rows)
+            self._line(replace(chunk, offsets=offsets), place, visit)
 
-    def _line(self, chunk: _Chunk, place: Register, turn: Register, visit: _Visit) -> None:
-        """Row tiles of one line; so many rows and tiles of the chunk come before it."""
+    def _line(self, chunk: _Chunk, place: Register, visit: _Visit) -> None:
+        """Row tiles of one line; so many rows of the chunk come before it."""
         plan, e = self.plan, self.e
         first, last = chunk.first_tile, chunk.last_tile
 
         def run(rows: int, tiles: Register, row: Register, first_row: Register) -> None:
-            before = e.add(turn, quotient(e, row, e.index(max(rows, 1))))
             with e.if_(e.compare("gt", tiles, 0)):
-                visit(chunk, _Run(rows, tiles, row, e.add(place, e.sub(row, first_row)), before))
+                visit(chunk, _Run(rows, tiles, row, e.add(place, e.sub(row, first_row))))
 
         if isinstance(plan.row.size, int):
             count, larger = row_tiles(plan.row.size, plan.tile_rows)
@@ -370,7 +367,8 @@ class Driver:
             partial = e.offset(self.partial, e.mul(place, plan.width), self.contraction.sum_dtype)
             arguments += [partial, *block.flags]
         if plan.prefetch:
-            arguments += [self._ahead(chunk, block), run.turn]
+            turn = quotient(e, run.place, e.index(max(run.rows, 1)))
+            arguments += [self._ahead(chunk, block), turn]
         arguments += [self.arguments[f"pointer{i}"] for i in range(self.kernels.operand_count)]
         arguments += offsets[2:]
         arguments += [self.arguments[f"parameter.{p.name}"] for p in self.contraction.parameters]

@@ -174,7 +174,7 @@ class _Kernel:
         e, plan, writer, given = self.e, self.plan, self.writer, self.arguments
         row = e.mul(tile, self.shape.rows)
         if plan.pack_first:
-            place = e.mul(row, self._steps())
+            place = e.mul(row, e.add(self._steps(), plan.margin))
         else:
             place = e.mul(row, self.scope.of(plan.row.a))
         self.a = e.offset(given["a"], place, writer.dtype)
@@ -185,10 +185,11 @@ class _Kernel:
         if plan.block:
             self.partial = e.offset(given["partial"], e.mul(row, plan.width), writer.sum_dtype)
         if plan.prefetch:
-            # Each tile asks for one vector of every step; those that follow for different ones.
-            turn = e.add(given["turn"], tile).text
-            vector = e.emit(f"urem i64 {turn}, {plan.tile_vectors}", "index")
-            self.ahead = e.offset(given["ahead"], e.mul(vector, self.lanes), writer.dtype)
+            # The first tiles of a chunk ask for a line of every step each; the others need not.
+            turn, items = e.add(given["turn"], tile), _LINE // ITEM_SIZES[writer.dtype]
+            asks = e.compare("lt", turn, -(-plan.width // items))
+            line = e.offset(given["ahead"], e.mul(turn, items), writer.dtype)
+            self.ahead = e.select(asks, line, given["b"])
 
     def _steps(self) -> Register:
         """Of the whole reduction, in the range that the kernel is given."""

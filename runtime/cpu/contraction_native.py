@@ -115,7 +115,7 @@ class Native:
         first = evaluate(plan.reduction[0].size, known)
         first = first if plan.block is None else min(first, plan.block)
         steps = first * math.prod(evaluate(axis.size, known) for axis in plan.reduction[1:])
-        return self.partial_bytes + steps * self._step_bytes
+        return self.partial_bytes + self._margin_bytes + steps * self._step_bytes
 
     def emit_chunks(self, e: Emitter, sizes: Mapping[str, Register]) -> Register:
         """Code for `chunks`."""
@@ -129,7 +129,7 @@ class Native:
             steps = e.minimum(steps, plan.block)
         for axis in plan.reduction[1:]:
             steps = e.mul(steps, scope.of(axis.size))
-        return e.add(e.mul(steps, self._step_bytes), self.partial_bytes)
+        return e.add(e.mul(steps, self._step_bytes), self.partial_bytes + self._margin_bytes)
 
     @property
     def partial_bytes(self) -> int:
@@ -142,6 +142,13 @@ class Native:
             return 0
         columns = plan.width * plan.panels_per_chunk
         return plan.rows_per_chunk * columns * ITEM_SIZES[self.contraction.sum_dtype]
+
+    @property
+    def _margin_bytes(self) -> int:
+        """Room between the slivers of a chunk's tiles."""
+        plan = self.plan
+        rows = plan.rows_per_chunk if plan.pack_first else 0
+        return rows * plan.margin * ITEM_SIZES[self.contraction.dtype]
 
     @property
     def panel_step_bytes(self) -> int:

@@ -87,13 +87,19 @@ class PackWriter:
         plan, dtype = self.plan, self.dtype
         scope = Scope(e, dict(zip(plan.names, sizes, strict=True)))
 
+        def copy(tile: Register, offset: Register, place: Register, count: int) -> None:
+            x = e.load(e.offset(source, e.add(offset, e.mul(tile, rows)), dtype), dtype, count)
+            e.store(x, e.offset(slivers, e.add(place, e.mul(tile, size)), dtype))
+
         def walk(depth: int, offset: Register, place: Register) -> Register:
             """The loops over the reduction axes from `depth` on; gives where a sliver goes on."""
             if depth == len(plan.reduction):
-                with e.loop(0, tiles) as tile:
-                    here = e.add(offset, e.mul(tile, rows))
-                    x = e.load(e.offset(source, here, dtype), dtype, rows)
-                    e.store(x, e.offset(slivers, e.add(place, e.mul(tile, size)), dtype))
+                # Whole vectors are copied faster. What is too much is written over by the next
+                # step, or lies in the margin between slivers. The last tile may end the memory.
+                last = e.sub(tiles, 1)
+                with e.loop(0, last) as tile:
+                    copy(tile, offset, place, max(rows, plan.lanes))
+                copy(last, offset, place, rows)
                 return e.add(place, rows)
             axis = plan.reduction[depth]
             first, last = (begin, end) if depth == 0 else (e.index(0), scope.of(axis.size))

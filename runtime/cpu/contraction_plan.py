@@ -34,14 +34,15 @@ _RESIDENT_SHARE = 1 / 4
 FACTOR_SHARE = 1 / 8
 #: The same for the first factor's rows where they are packed, and for the sums of their chunk; and
 #: of the first-level cache for a panel that all of them go through.
-_PACKED_ROWS_SHARE = 1 / 4
+_PACKED_ROWS_SHARE = 3 / 16
 _SUMS_SHARE = 1 / 8
 _NEAR_PANEL_SHARE = 1 / 2
 #: Tiles as wide as this (in bytes) or narrower ask for much of the first factor in each step; to
-#: pack it pays from so many panels on, and so many of them share what a chunk packs.
+#: pack it pays from so many panels and steps on, and so many panels share what a chunk packs.
 _NARROW_TILE = 128
 _PANELS_WORTH_PACKING = 4
-_MOST_PANELS = 16
+_STEPS_WORTH_PACKING = 128
+_MOST_PANELS = 25
 _ROWS_PER_CHUNK = 64
 _ROWS_PER_PACKED_CHUNK = 128
 _ROWS_PER_BLOCKED_CHUNK = 256
@@ -139,6 +140,11 @@ class Plan:
     def width(self) -> int:
         """Columns of a full tile."""
         return self.lanes * self.tile_vectors
+
+    @property
+    def margin(self) -> int:
+        """Elements between packed rows of the first factor, for each: vectors may end there."""
+        return self.lanes
 
     @property
     def rows_per_chunk(self) -> int:
@@ -328,10 +334,10 @@ def _tiled(
         panels_last=panels_last,
         prefetch=not pack and not panels_last and column.b == 1,
     )
-    return _first_packed(plan, scattered, item_size, target.caches)
+    return _first_packed(plan, item_size, target.caches)
 
 
-def _first_packed(plan: Plan, scattered: bool, item_size: int, caches: Caches) -> Plan:
+def _first_packed(plan: Plan, item_size: int, caches: Caches) -> Plan:
     """The plan with packed rows of the first factor, if that pays; else as it is.
 
     In the gradient of a weight a tile's rows are side by side in memory, a few numbers of each line
@@ -340,17 +346,17 @@ def _first_packed(plan: Plan, scattered: bool, item_size: int, caches: Caches) -
 
     Args:
         plan: All other decisions.
-        scattered: Whether the vector operand's rows push each other out of the cache.
         item_size: Bytes of an element.
         caches: What can stay near.
     """
     row, column, reduction = plan.row, plan.column, plan.reduction
-    panels = -(-typical(column.size) // plan.width)
-    narrow = plan.width * item_size <= _NARROW_TILE
-    if row.a != 1 or column.a or not narrow or panels < _PANELS_WORTH_PACKING:
-        return plan
     inner = math.prod(typical(axis.size) for axis in reduction[1:])
     total = inner * typical(reduction[0].size)
+    panels = -(-typical(column.size) // plan.width)
+    narrow = plan.width * item_size <= _NARROW_TILE
+    few = panels < _PANELS_WORTH_PACKING or total < _STEPS_WORTH_PACKING
+    if row.a != 1 or column.a or not narrow or few:
+        return plan
     near = int(_NEAR_PANEL_SHARE * caches.first_bytes) // (plan.width * item_size)
     block = max(1, near // max(inner, 1)) if total > near * 5 // 4 else None
     steps = total if block is None else min(total, block * inner)
@@ -361,7 +367,8 @@ def _first_packed(plan: Plan, scattered: bool, item_size: int, caches: Caches) -
         plan,
         pack_first=True,
         # With both packed, one loop goes through all axes of the reduction.
-        pack=plan.pack or scattered or len(reduction) > 1,
+        pack=True,
+        pack_tail=True,
         block=block,
         tiles_per_chunk=max(1, many // plan.tile_rows),
         lines_per_chunk=many // row.size if short else None,  # type: ignore[operator]
@@ -373,9 +380,7 @@ def _first_packed(plan: Plan, scattered: bool, item_size: int, caches: Caches) -
         sums = plan.rows_per_chunk * plan.width * item_size
         limit = max(1, min(limit, int(_SUMS_SHARE * caches.second_bytes) // sums))
     groups = -(-panels // limit)
-    return replace(
-        plan, pack_tail=plan.pack_tail or plan.pack, panels_per_chunk=-(-panels // groups)
-    )
+    return replace(plan, panels_per_chunk=-(-panels // groups))
 
 
 def _block(
