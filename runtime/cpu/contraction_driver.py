@@ -376,10 +376,10 @@ class Driver:
         e.call(kernel, None, *arguments, *self._sizes())
 
     def _ahead(self, chunk: _Chunk, block: _Block) -> Register:
-        """What tiles ask for: the next block of the panel, or the first one of the next panel."""
+        """What tiles ask for: the next panel, or the next block of this one if that comes first."""
         plan, e = self.plan, self.e
         offset = e.add(chunk.offsets[1], plan.width)
-        if plan.block is not None:
+        if plan.block is not None and plan.panels_per_chunk == 1:
             stride = self.scope.of(plan.reduction[0].b)
             step = e.sub(e.mul(stride, plan.block), plan.width)
             back = e.mul(stride, e.sub(self.range[0], block.begin))

@@ -1,8 +1,7 @@
 """LLVM IR as text: a `Module` collects functions, an `Emitter` writes one function.
 
 IR is written as text because building it as objects takes ten times as long. The vectors in it
-are explicit, and control flow is structured: loops and branches are `with` blocks, and the
-emitter keeps the books of basic blocks and phi nodes.
+are explicit, and control flow is structured (`control_flow`).
 
 Example:
     A function that adds 1 to `count` floats::
@@ -20,10 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 
-from graphc.runtime.cpu.arithmetic import Arithmetic, Operand
+from graphc.runtime.cpu.arithmetic import Operand
+from graphc.runtime.cpu.control_flow import ControlFlow, Loop
 from graphc.runtime.cpu.registers import (
     REGISTER_TYPES,
     Register,
@@ -184,20 +184,7 @@ def _attributes(noinline: bool, always_inline: bool) -> list[tuple[str, bool]]:
     return [("noinline", noinline), ("alwaysinline", always_inline)]
 
 
-@dataclass
-class Loop:
-    """A running loop: its index and the values that it carries from turn to turn.
-
-    Set `values` in the body to what the next turn shall start with; after the loop, `results`
-    holds what the last turn left (the initial values if there was none).
-    """
-
-    index: Register
-    values: list[Register]
-    results: list[Register] = field(default_factory=list)
-
-
-class Emitter(Arithmetic):
+class Emitter(ControlFlow):
     """Writes one function. `arguments` are its parameters as registers."""
 
     def __init__(
@@ -266,103 +253,6 @@ class Emitter(Arithmetic):
         yield
         self.lines = here
 
-    # Control flow -----------------------------------------------------------------------------
-
-    @contextmanager
-    def loop(self, begin: Operand, end: Operand, step: Operand = 1) -> Iterator[Register]:
-        """Runs its body with an index from `begin` up to but not including `end`."""
-        with self.carry(begin, end, step) as state:
-            yield state.index
-
-    @contextmanager
-    def carry(
-        self, begin: Operand, end: Operand, step: Operand = 1, initial: Sequence[Register] = ()
-    ) -> Iterator[Loop]:
-        """A loop that carries values from turn to turn, in registers.
-
-        Example:
-            >>> with e.carry(0, count, 1, [zero]) as loop:              # doctest: +SKIP
-            ...     loop.values[0] = e.add(loop.values[0], element(loop.index))
-            >>> total, = loop.results                                   # doctest: +SKIP
-        """
-        first, last, stride = (self._as_index(x) for x in (begin, end, step))
-        body, after = self._label("body"), self._label("after")
-        before = self.block
-        guarded = first.number is None or last.number is None or first.number >= last.number
-        if guarded:
-            inside = self.compare("lt", first, last)
-            self.lines.append(f"  br i1 {inside.text}, label %{body}, label %{after}")
-        else:
-            self.lines.append(f"  br label %{body}")
-        self._start(body)
-        place = len(self.lines)
-        index = self._fresh("index")
-        carried = [self._fresh(x.dtype, x.lanes) for x in initial]
-        state = Loop(index, list(carried))
-        yield state
-        advanced = self.add(index, stride)
-        again = self.compare("lt", advanced, last)
-        branch = f"  br i1 {again.text}, label %{body}, label %{after}, !llvm.loop !0"
-        self.lines.append(branch)
-        latch = self.block
-        self.lines[place:place] = [
-            _phi(register, [(start, before), (following, latch)])
-            for register, start, following in zip(
-                [index, *carried], [first, *initial], [advanced, *state.values], strict=True
-            )
-        ]
-        self._start(after)
-        state.results = list(state.values)
-        if guarded:
-            state.results = [self._fresh(x.dtype, x.lanes) for x in initial]
-            for register, start, final in zip(state.results, initial, state.values, strict=True):
-                self.lines.append(_phi(register, [(start, before), (final, latch)]))
-
-    @contextmanager
-    def while_(self, condition: Callable[[], Register]) -> Iterator[None]:
-        """Runs its body as long as the condition, whose code runs before each turn, holds."""
-        head, body, after = self._label("head"), self._label("body"), self._label("after")
-        self.lines.append(f"  br label %{head}")
-        self._start(head)
-        holds = condition()
-        self.lines.append(f"  br i1 {holds.text}, label %{body}, label %{after}")
-        self._start(body)
-        yield
-        self.lines.append(f"  br label %{head}, !llvm.loop !0")
-        self._start(after)
-
-    @contextmanager
-    def if_(self, condition: Register) -> Iterator[None]:
-        """Runs its body only if the scalar condition holds."""
-        body, after = self._label("then"), self._label("after")
-        self.lines.append(f"  br i1 {condition.text}, label %{body}, label %{after}")
-        self._start(body)
-        yield
-        self.lines.append(f"  br label %{after}")
-        self._start(after)
-
-    def choose(
-        self,
-        condition: Register,
-        then: Callable[[], Sequence[Register]],
-        otherwise: Callable[[], Sequence[Register]] = tuple,
-    ) -> list[Register]:
-        """An if-else with values: runs one of two functions' code and gives what that gave."""
-        yes, no, after = self._label("then"), self._label("else"), self._label("after")
-        self.lines.append(f"  br i1 {condition.text}, label %{yes}, label %{no}")
-        outcomes = []
-        for label, branch in ((yes, then), (no, otherwise)):
-            self._start(label)
-            values = branch()
-            outcomes.append((values, self.block))
-            self.lines.append(f"  br label %{after}")
-        self._start(after)
-        (first, first_block), (second, second_block) = outcomes
-        results = [self._fresh(x.dtype, x.lanes) for x in first]
-        for register, x, y in zip(results, first, second, strict=True):
-            self.lines.append(_phi(register, [(x, first_block), (y, second_block)]))
-        return results
-
     # Memory -----------------------------------------------------------------------------------
 
     def stack(self, dtype: str, count: int = 1, alignment: int = 64) -> Register:
@@ -390,6 +280,13 @@ class Emitter(Arithmetic):
         elif lanes == 1:
             zero = constant_register(0, dtype)
             return self.choose(mask, lambda: [self.load(pointer, dtype)], lambda: [zero])[0]
+        elif mask.first and not mask.first & (mask.first - 1) and self._splits_tails:
+            part = self.load(pointer, dtype, mask.first)
+            zeros = constant_register(0, dtype, mask.first)
+            if mask.first == 1:
+                return self.insert(constant_register(0, dtype, lanes), part, 0)
+            picks = [min(lane, mask.first) for lane in range(lanes)]
+            return self.shuffle(part, zeros, picks)
         else:
             name = f"llvm.masked.load.{_suffix(kind)}.p0"
             self._declare(name, f"declare {kind} @{name}(ptr, i32, <{lanes} x i1>, {kind})")
@@ -408,10 +305,32 @@ class Emitter(Arithmetic):
         if mask is None or mask.number is True:
             self.lines.append(f"  store {kind} {raw}, {pointer.typed}, align {align}")
             return
+        if mask.first is not None and self._splits_tails:
+            self._store_first(x, pointer, mask.first)
+            return
         name = f"llvm.masked.store.{_suffix(kind)}.p0"
         self._declare(name, f"declare void @{name}({kind}, ptr, i32, <{x.lanes} x i1>)")
         operands = f"{kind} {raw}, {pointer.typed}, i32 {align}, {mask.typed}"
         self.lines.append(f"  call void @{name}({operands})")
+
+    def _store_first(self, x: Register, pointer: Register, count: int) -> None:
+        """Writes the first lanes, in pieces that are powers of two."""
+        place = 0
+        while place < count:
+            size = 1 << ((count - place).bit_length() - 1)
+            if size == 1:
+                piece = self.extract(x, place)
+            else:
+                piece = self.shuffle(
+                    x, self.undefined(x.dtype, x.lanes), range(place, place + size)
+                )
+            self.store(piece, self.offset(pointer, place, x.dtype))
+            place += size
+
+    @property
+    def _splits_tails(self) -> bool:
+        """Whether pieces are faster than masks: AVX2 masks cost some processors a dozen cycles."""
+        return self.target.vector_bits < 512
 
     def prefetch(self, pointer: Register, level: int = 2) -> None:
         """Asks for a line of memory to be brought into a cache: the first or the second level's."""
@@ -457,7 +376,8 @@ class Emitter(Arithmetic):
             bits = [constant_register(lane < index.number, "bool") for lane in range(lanes)]
             if all(bit.number == bits[0].number for bit in bits):
                 return constant_register(bits[0].number or False, "bool", lanes)
-            return Register(f"<{', '.join(bit.typed for bit in bits)}>", "bool", lanes)
+            text = f"<{', '.join(bit.typed for bit in bits)}>"
+            return Register(text, "bool", lanes, first=int(index.number))
         if lanes == 1:
             return self.compare("gt", index, 0)
         small = self.cast(self.minimum(self.maximum(index, 0), lanes), "int32")
@@ -562,21 +482,6 @@ class Emitter(Arithmetic):
 
     # Helpers ----------------------------------------------------------------------------------
 
-    def _as_index(self, x: Operand) -> Register:
-        return x if isinstance(x, Register) else constant_register(x, "index")
-
-    def _fresh(self, dtype: str, lanes: int = 1) -> Register:
-        self._count += 1
-        return Register(f"%v{self._count}", dtype, lanes)
-
-    def _label(self, purpose: str) -> str:
-        self._count += 1
-        return f"{purpose}{self._count}"
-
-    def _start(self, label: str) -> None:
-        self.lines.append(f"{label}:")
-        self.block = label
-
     def _full_mask(self, mask: Register | None, lanes: int) -> Register:
         return constant_register(True, "bool", lanes) if mask is None else mask
 
@@ -587,11 +492,6 @@ class Emitter(Arithmetic):
 
     def _to_memory(self, x: Register, kind: str) -> str:
         return x.text if x.dtype != "bool" else self.cast(x, "uint8").text
-
-
-def _phi(register: Register, sources: Sequence[tuple[Register, str]]) -> str:
-    pairs = ", ".join(f"[ {x.text}, %{block} ]" for x, block in sources)
-    return f"  {register.text} = phi {register.type} {pairs}"
 
 
 def _suffix(kind: str) -> str:

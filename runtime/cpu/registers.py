@@ -55,13 +55,15 @@ class Register:
     """An SSA value: its LLVM spelling, its dtype and its number of lanes (1 is a scalar).
 
     `number` is set for constants, whose arithmetic on indices is done at once and whose value
-    lets some instructions be cheaper.
+    lets some instructions be cheaper. `first` is set for constant masks that only the first lanes
+    are in: how many.
     """
 
     text: str
     dtype: str
     lanes: int = 1
     number: Number | None = None
+    first: int | None = None
 
     @property
     def type(self) -> str:
