@@ -18,6 +18,11 @@ from graphc.runtime.cpu.schedule import Schedule
 from graphc.runtime.cpu.slots import BATCH_SIZE, BEGIN, ORDER, ROWS, STEPS
 from graphc.runtime.executable import BATCH
 
+#: Bytes of a line of the cache, and of rows so short that the next step's may wait there: they come
+#: from anywhere, and memory takes its time.
+_LINE = 64
+_SHORT_ROW = 256
+
 
 @dataclass
 class Rows:
@@ -86,7 +91,7 @@ def _write_run(e: Emitter, lowering: Lowering, rows: list[Rows]) -> None:
         if BATCH in lowering.layout.symbols:
             frame.set_slot(lowering.layout.symbols[BATCH], count)
         for tensor in rows:
-            _point(frame, tensor, first, count, order, has_order)
+            _point(frame, tensor, first, count, total, order, has_order)
         e.call("step", None, frame.context)
 
 
@@ -95,10 +100,11 @@ def _point(
     tensor: Rows,
     first: Register,
     count: Register,
+    total: Register,
     order: Register,
     has_order: Register,
 ) -> None:
-    """Point a tensor at the rows of a step."""
+    """Point a tensor at the rows of a step, gather them, and ask for those of the next step."""
     e = frame.e
     size = frame.dim(tensor.row_bytes)
     base = frame.slot(tensor.slot, "pointer")
@@ -113,6 +119,14 @@ def _point(
             number = e.load(e.offset(order, e.add(first, row), "index"), "index")
             source = e.offset(base, e.mul(number, size), "int8")
             copy_bytes(frame, source, e.offset(target, e.mul(row, size), "int8"), tensor.row_bytes)
+            if isinstance(tensor.row_bytes, int) and tensor.row_bytes <= _SHORT_ROW:
+                place = e.minimum(e.add(e.add(first, count), row), e.sub(total, 1))
+                number = e.load(e.offset(order, place, "index"), "index")
+                coming = e.offset(base, e.mul(number, size), "int8")
+                for byte in sorted(
+                    {*range(0, tensor.row_bytes, _LINE), max(0, tensor.row_bytes - 4)}
+                ):
+                    e.prefetch(e.offset(coming, byte, "int8"))
 
 
 def copy_bytes(frame: Frame, source: Register, target: Register, size: Dim) -> None:
