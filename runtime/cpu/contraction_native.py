@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from graphc.runtime.cpu.contraction_plan import Axis, Plan, Scope, evaluate, make_plan
+from graphc.runtime.cpu.contraction_plan import TYPICAL_SIZE, Axis, Plan, Scope, evaluate
+from graphc.runtime.cpu.contraction_planner import Planner
 from graphc.runtime.cpu.emitter import Emitter, Parameter, Register
 from graphc.runtime.cpu.registers import HALVES
 from graphc.runtime.cpu.target import ITEM_SIZES, Target
@@ -32,6 +33,7 @@ class Contraction:
         parts: into how many parts the first reduction axis is cut, each with sums of its own, so
             that threads can share a long sum of few results.
         part_stride: elements from a part's result to the next one's.
+        batch: what run-time sizes are taken for where a decision needs a number.
 
     Sizes and strides (in elements) are numbers or products with run-time sizes: `"3*batch"`.
     """
@@ -46,6 +48,7 @@ class Contraction:
     noalias: bool = False
     parts: int = 1
     part_stride: int = 0
+    batch: int = TYPICAL_SIZE
 
     def __post_init__(self) -> None:
         """Checks that the axes agree on how many operands there are."""
@@ -68,7 +71,8 @@ class Contraction:
     def plan(self, target: Target) -> Plan:
         """How it will be computed on a target."""
         groups = (self.outer, self.rows, self.columns, self.reduction)
-        plan = make_plan(groups, ITEM_SIZES[self.dtype], target.lanes(self.sum_dtype), target)
+        lanes = target.lanes(self.sum_dtype)
+        plan = Planner(ITEM_SIZES[self.dtype], lanes, target, self.batch).plan(groups)
         if self.parts > 1 and plan.block is None:
             plan = replace(plan, block=_ENDLESS)  # a part is a block, at most
         return plan

@@ -23,14 +23,16 @@ from graphc.runtime.cpu.contraction import (
     generate,
 )
 from graphc.runtime.cpu.contraction_pack import next_power_of_two
-from graphc.runtime.cpu.contraction_plan import evaluate
+from graphc.runtime.cpu.contraction_plan import Scope, evaluate
 from graphc.runtime.cpu.contraction_plan import typical as typical_size
+from graphc.runtime.cpu.contraction_planner import ROWS_WORTH_PACKING
 from graphc.runtime.cpu.emitter import Emitter, Parameter, Register
 from graphc.runtime.cpu.frame import Frame, View
 from graphc.runtime.cpu.loops import typical
 from graphc.runtime.cpu.lower import Lowering, loop_nest, lowers
 from graphc.runtime.cpu.registers import HALVES
 from graphc.runtime.cpu.split import put_together
+from graphc.runtime.cpu.target import Target
 
 #: Sums of at least so many products, of at most so many results, are cut into parts, so that
 #: there are as many chunks as keep a few threads busy.
@@ -95,6 +97,22 @@ def _for_one_row(contraction: Contraction) -> Contraction | None:
     if elements < _LARGE_FACTOR:
         return None
     return replace(contraction, rows=(replace(rows, size=1),))
+
+
+def _for_many_rows(contraction: Contraction, target: Target) -> Contraction | None:
+    """The contraction of many rows; None where that would be computed in the same way.
+
+    Many rows pay for copying the second factor where it is not as the processor likes it.
+    """
+    if contraction.outer or all(isinstance(axis.size, int) for axis in contraction.rows):
+        return None
+    elements = math.prod(
+        typical_size(axis.size) for axis in (*contraction.columns, *contraction.reduction)
+    )
+    many = replace(contraction, batch=2 * ROWS_WORTH_PACKING)
+    if elements < _LARGE_FACTOR or many.plan(target).pack == contraction.plan(target).pack:
+        return None
+    return many
 
 
 @dataclass
@@ -181,27 +199,39 @@ class _ContractionKernel:
         self._write_parts(_PARTS_OF_ROWS, (_FEW_ROWS, *columns))
         for kernel in kernels[first:]:
             kernel.condition = lambda frame: frame.e.compare("le", frame.dim(rows), _FEW_ROWS)
-        self._write_whole(contraction)
+        self._write_whole(replace(contraction, batch=2 * _FEW_ROWS))
         kernels[-1].condition = lambda frame: frame.e.compare("gt", frame.dim(rows), _FEW_ROWS)
 
     def _write_whole(self, contraction: Contraction) -> None:
         """One kernel for all of it."""
         lowering, names = self.lowering, self.names
         ways = [self._native(contraction)]
-        alone = _for_one_row(contraction)
-        # Rows come one by one where a model answers, seldom where it learns.
-        if alone is not None and not lowering.learns:
-            ways.append(self._native(alone))
-        rows = contraction.rows[0].size if contraction.rows else 1
+        conditions: list[Callable[[Emitter, Register], Register]] = []
+        # Where a model answers, rows come one by one or by the thousand; where it learns, seldom.
+        if not lowering.learns:
+            alone = _for_one_row(contraction)
+            many = _for_many_rows(contraction, lowering.module.target)
+            if alone is not None:
+                ways.append(self._native(alone))
+                conditions.append(lambda e, rows: e.compare("eq", rows, 1))
+            if many is not None:
+                ways.append(self._native(many))
+                conditions.append(lambda e, rows: e.compare("ge", rows, ROWS_WORTH_PACKING))
         a, b = (self.operands[x] for x in self.node.inputs)
         views = [view for _, view in self.results] + [self.operands[x] for x in self.loaded]
 
         def in_each_way(frame: Frame, code: Callable[[Native], list[Register]]) -> list[Register]:
             """What code gives, of the way that the number of rows asks for."""
-            if len(ways) == 1:
-                return code(ways[0])
-            one = frame.e.compare("eq", names.registers(frame)[str(rows)], 1)
-            return frame.e.choose(one, lambda: code(ways[1]), lambda: code(ways[0]))
+            e, scope = frame.e, Scope(frame.e, names.registers(frame))
+            rows = reduce(e.mul, (scope.of(axis.size) for axis in contraction.rows), e.index(1))
+
+            def of_first(count: int) -> list[Register]:
+                if count == 1:
+                    return code(ways[0])
+                holds = conditions[count - 2](e, rows)
+                return e.choose(holds, lambda: code(ways[count - 1]), lambda: of_first(count - 1))
+
+            return of_first(len(ways))
 
         def units(frame: Frame) -> Register:
             sizes = names.registers(frame)

@@ -420,9 +420,16 @@ def test_rows_that_push_each_other_out_of_the_cache(run_time: bool, staged: bool
         assert many.native.plan.pack
         assert not few.native.plan.pack
         assert few.native.plan.block is not None
-        near = check_einsum("mk,kn->mn", {"m": 200, "k": 700, "n": 1000}).native.plan
+        near = check_einsum("mk,kn->mn", {"m": 200, "k": 700, "n": 1008}).native.plan
         assert not near.pack
         assert near.block is None
+
+
+def test_rows_that_begin_within_a_line_of_the_cache() -> None:
+    # Vectors that lie in two lines are slow to load: many rows of the first factor pay for a copy.
+    sizes = {"m": 200, "k": 70, "n": 300}
+    assert check_einsum("mk,kn->mn", sizes).native.plan.pack
+    assert not check_einsum("mk,kn->mn", sizes | {"m": 30}).native.plan.pack
 
 
 def test_large_factors_are_asked_for_in_time() -> None:
