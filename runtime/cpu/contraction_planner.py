@@ -44,6 +44,9 @@ _ROWS_PER_PACKED_CHUNK = 128
 _ROWS_PER_BLOCKED_CHUNK = 256
 #: Rows from which on copying a panel costs little beside what is computed with it.
 ROWS_WORTH_PACKING = 128
+#: The same where the operand is so much larger than the second-level cache that it comes from far.
+_ROWS_WORTH_FETCHING = 32
+_FAR_SHARE = 8
 #: Bytes of a line of the cache: rows of other lengths begin in the middle of one.
 _LINE = 64
 #: Steps of a block whose rows lie apart, and of one whose rows do not: each page of memory has to
@@ -113,13 +116,15 @@ class Planner:
         lines = tuple(axis for axis in outer if axis.b == 0)
         outer = tuple(axis for axis in outer if axis.b != 0)
         scattered = column.b == 1 and total > self._rows_that_stay(reduction[-1])
-        pays = row.a != 1 and self._points([*lines, row]) >= ROWS_WORTH_PACKING
+        second_bytes = self.target.caches.second_bytes
+        operand_bytes = total * self._typical(column.size) * self.item_size
+        far = scattered and operand_bytes > _FAR_SHARE * second_bytes
+        enough = _ROWS_WORTH_FETCHING if far else ROWS_WORTH_PACKING
+        pays = row.a != 1 and self._points([*lines, row]) >= enough
         ragged = column.b == 1 and self._typical(reduction[-1].b) * self.item_size % _LINE != 0
         pack = column.b not in (0, 1) or ((scattered or ragged) and pays)
         block = self._block(row, reduction, width, column.b == 1 and not pack, scattered)
-        resident = int(_RESIDENT_SHARE * self.target.caches.second_bytes)
-        operand_bytes = total * self._typical(column.size) * self.item_size
-        panels_last = not pack and operand_bytes <= resident
+        panels_last = not pack and operand_bytes <= int(_RESIDENT_SHARE * second_bytes)
         many = _ROWS_PER_PACKED_CHUNK if pack else _ROWS_PER_CHUNK
         many = many if block is None else _ROWS_PER_BLOCKED_CHUNK
         plan = Plan(
@@ -272,7 +277,8 @@ class Planner:
             arithmetic *= _UNKNOWN_LANES
         if not plan.transpose and plan.column.c != 1:
             arithmetic += rows * columns  # stored element by element
-        copies = 4.0 * columns * total / plan.lanes if plan.pack else 0.0
+        copied = 1.5 if plan.column.b == 1 else 4.0  # or turned on the way
+        copies = copied * columns * total / plan.lanes if plan.pack else 0.0
         turned = 3.0 * rows * columns / plan.lanes if plan.transpose else 0.0
         around = self._points([*plan.outer, *plan.lines])
         # A packed panel serves all lines.
