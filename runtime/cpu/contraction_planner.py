@@ -37,7 +37,7 @@ _NEAR_PANEL_SHARE = 1 / 2
 #: pack it pays from so many panels and steps on, and so many panels share what a chunk packs.
 _NARROW_TILE = 128
 _PANELS_WORTH_PACKING = 4
-_STEPS_WORTH_PACKING = 128
+STEPS_WORTH_PACKING = 128
 _MOST_PANELS = 25
 _ROWS_PER_CHUNK = 64
 _ROWS_PER_PACKED_CHUNK = 128
@@ -162,7 +162,7 @@ class Planner:
         width_bytes = plan.width * self.item_size
         inner, total = self._points(reduction[1:]), self._points(reduction)
         panels = -(-self._typical(column.size) // plan.width)
-        few = panels < _PANELS_WORTH_PACKING or total < _STEPS_WORTH_PACKING
+        few = panels < _PANELS_WORTH_PACKING or total < STEPS_WORTH_PACKING
         if row.a != 1 or column.a or width_bytes > _NARROW_TILE or few:
             return plan
         near = int(_NEAR_PANEL_SHARE * caches.first_bytes) // width_bytes

@@ -25,14 +25,13 @@ from graphc.runtime.cpu.contraction import (
 from graphc.runtime.cpu.contraction_pack import next_power_of_two
 from graphc.runtime.cpu.contraction_plan import Scope, evaluate
 from graphc.runtime.cpu.contraction_plan import typical as typical_size
-from graphc.runtime.cpu.contraction_planner import ROWS_WORTH_PACKING
+from graphc.runtime.cpu.contraction_ways import ways_of
 from graphc.runtime.cpu.emitter import Emitter, Parameter, Register
 from graphc.runtime.cpu.frame import Frame, View
 from graphc.runtime.cpu.loops import typical
 from graphc.runtime.cpu.lower import Lowering, loop_nest, lowers
 from graphc.runtime.cpu.registers import HALVES
 from graphc.runtime.cpu.split import put_together
-from graphc.runtime.cpu.target import Target
 
 #: Sums of at least so many products, of at most so many results, are cut into parts, so that
 #: there are as many chunks as keep a few threads busy.
@@ -47,8 +46,6 @@ _PARTS_OF_ROWS = 4
 _FEW_ROWS = 64
 #: Products that take as long as one operation of another kernel.
 _PRODUCTS_AT_ONCE = 4
-#: Where the second factor has at least so many elements, a batch of one row gets code of its own.
-_LARGE_FACTOR = 1 << 14
 #: Contractions of at most so many products, in a batch of usual size, are loop nests, which compile
 #: in a tenth of the time: fewer in programs that learn, which run for thousands of steps.
 _SMALL_CONTRACTION = 1 << 14
@@ -74,45 +71,6 @@ def _is_small(space: Space, learns: bool) -> bool:
     """Whether plain loops do well enough, since they compile much faster than register tiles."""
     most = _SMALL_IN_LEARNING if learns else _SMALL_CONTRACTION
     return math.prod(typical(dim) for dim in space.dims) <= most
-
-
-def _for_one_row(contraction: Contraction) -> Contraction | None:
-    """The contraction of a batch of one; None where it is not worth code of its own.
-
-    All the time then goes into reading the second factor, which wants other tiles: one row high,
-    and as wide as the registers allow.
-    """
-    columns, reduction = contraction.columns, contraction.reduction
-    if contraction.outer or len(contraction.rows) != 1 or not any(x.b == 1 for x in columns):
-        return None
-    (rows,) = contraction.rows
-    others = [x for axis in (*columns, *reduction) for x in (axis.size, *axis.strides)]
-    if (
-        not isinstance(rows.size, str)
-        or "*" in rows.size
-        or not all(isinstance(x, int) for x in others)
-    ):
-        return None
-    elements = math.prod(evaluate(axis.size, {}) for axis in (*columns, *reduction))
-    if elements < _LARGE_FACTOR:
-        return None
-    return replace(contraction, rows=(replace(rows, size=1),))
-
-
-def _for_many_rows(contraction: Contraction, target: Target) -> Contraction | None:
-    """The contraction of many rows; None where that would be computed in the same way.
-
-    Many rows pay for copying the second factor where it is not as the processor likes it.
-    """
-    if contraction.outer or all(isinstance(axis.size, int) for axis in contraction.rows):
-        return None
-    elements = math.prod(
-        typical_size(axis.size) for axis in (*contraction.columns, *contraction.reduction)
-    )
-    many = replace(contraction, batch=2 * ROWS_WORTH_PACKING)
-    if elements < _LARGE_FACTOR or many.plan(target).pack == contraction.plan(target).pack:
-        return None
-    return many
 
 
 @dataclass
@@ -205,31 +163,21 @@ class _ContractionKernel:
     def _write_whole(self, contraction: Contraction) -> None:
         """One kernel for all of it."""
         lowering, names = self.lowering, self.names
-        ways = [self._native(contraction)]
-        conditions: list[Callable[[Emitter, Register], Register]] = []
-        # Where a model answers, rows come one by one or by the thousand; where it learns, seldom.
-        if not lowering.learns:
-            alone = _for_one_row(contraction)
-            many = _for_many_rows(contraction, lowering.module.target)
-            if alone is not None:
-                ways.append(self._native(alone))
-                conditions.append(lambda e, rows: e.compare("eq", rows, 1))
-            if many is not None:
-                ways.append(self._native(many))
-                conditions.append(lambda e, rows: e.compare("ge", rows, ROWS_WORTH_PACKING))
+        ways = ways_of(contraction, lowering.learns, lowering.module.target)
+        natives = [self._native(way.contraction) for way in ways]
         a, b = (self.operands[x] for x in self.node.inputs)
         views = [view for _, view in self.results] + [self.operands[x] for x in self.loaded]
 
         def in_each_way(frame: Frame, code: Callable[[Native], list[Register]]) -> list[Register]:
-            """What code gives, of the way that the number of rows asks for."""
-            e, scope = frame.e, Scope(frame.e, names.registers(frame))
-            rows = reduce(e.mul, (scope.of(axis.size) for axis in contraction.rows), e.index(1))
+            """What code gives, of the way that the sizes ask for."""
+            scope = Scope(frame.e, names.registers(frame))
 
             def of_first(count: int) -> list[Register]:
+                native = natives[count - 1]
                 if count == 1:
-                    return code(ways[0])
-                holds = conditions[count - 2](e, rows)
-                return e.choose(holds, lambda: code(ways[count - 1]), lambda: of_first(count - 1))
+                    return code(native)
+                holds = ways[count - 1].holds(scope)
+                return frame.e.choose(holds, lambda: code(native), lambda: of_first(count - 1))
 
             return of_first(len(ways))
 
@@ -240,7 +188,7 @@ class _ContractionKernel:
         def scratch(frame: Frame) -> Register:
             # A run of many steps may end with a single row.
             sizes = names.registers(frame)
-            needed = [way.emit_scratch_bytes(frame.e, sizes) for way in ways]
+            needed = [native.emit_scratch_bytes(frame.e, sizes) for native in natives]
             return reduce(frame.e.maximum, needed)
 
         products = product(self.space.dims)
