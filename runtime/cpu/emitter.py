@@ -383,6 +383,34 @@ class Emitter(ControlFlow):
         small = self.cast(self.minimum(self.maximum(index, 0), lanes), "int32")
         return self.compare("lt", self.iota("int32", lanes), self.broadcast(small, lanes))
 
+    def in_vectors(
+        self, size: Operand, lanes: int, body: Callable[[Register, Register | None], None]
+    ) -> None:
+        """Runs over `size` elements, a vector at a time.
+
+        Args:
+            size: How many, as an index.
+            lanes: Elements of a vector.
+            body: Writes the code for a vector; gets its first element's index, and the mask of the
+                elements that exist if some do not.
+        """
+        count = self._as_index(size)
+        if count.number is None:
+            whole = self.bitwise_and(count, -lanes)
+        else:
+            whole = self.index(int(count.number) // lanes * lanes)
+        if whole.number != 0:
+            with self.loop(0, whole, lanes) as place:
+                body(place, None)
+        rest = self.sub(count, whole)
+        if rest.number == 0 or lanes == 1:
+            return
+        if rest.number is not None:
+            body(whole, self.tail_mask(rest, lanes))
+            return
+        with self.if_(self.compare("gt", rest, 0)):
+            body(whole, self.tail_mask(rest, lanes))
+
     # Across lanes -----------------------------------------------------------------------------
 
     def reduce_add(self, vector: Register) -> Register:

@@ -28,7 +28,8 @@ def lower_cumulative(lowering: Lowering, node: Node) -> None:
         with e.loop(k.begin, k.end) as unit:
             outer = e.emit(f"udiv i64 {unit.text}, {per_row.text}", "index")
             column = e.mul(e.sub(unit, e.mul(outer, per_row)), lanes)
-            mask = None if lanes == 1 else e.tail_mask(e.sub(row, column), lanes)
+            whole = isinstance(behind, int) and behind % lanes == 0
+            mask = None if whole else e.tail_mask(e.sub(row, column), lanes)
             first = e.add(e.mul(e.mul(outer, size), row), column)
             with e.carry(0, size, 1, [start]) as loop:
                 step = e.sub(e.sub(size, loop.index), 1) if op.reverse else loop.index

@@ -192,9 +192,4 @@ def _row(
 ) -> None:
     """Runs over a row: ``body(index, lanes, mask)`` for a vector at a time."""
     lanes = e.target.lanes(dtype)
-    whole = e.bitwise_and(size, -lanes)
-    with e.loop(0, whole, lanes) as i:
-        body(i, lanes, None)
-    rest = e.sub(size, whole)
-    with e.if_(e.compare("gt", rest, 0)):
-        body(whole, lanes, e.tail_mask(rest, lanes))
+    e.in_vectors(size, lanes, lambda place, mask: body(place, lanes, mask))

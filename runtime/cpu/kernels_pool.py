@@ -142,17 +142,19 @@ class _Walk:
         e = self.k.e
         channels: Dim = self.x.shape[self.channel_axis]
         lanes = e.target.lanes(self.x.dtype)
-        size = self.k.frame.dim(channels)
-        with e.loop(0, size, lanes) as channel:
+
+        def of_vector(channel: Register, mask: Register | None) -> None:
             window = [place[0], *place[1:]]
             window.insert(self.channel_axis, channel)
             vector = Lanes(self.k, self.channel_axis, window, lanes)
-            vector.mask = e.tail_mask(e.sub(size, channel), lanes)
+            vector.mask = mask
             if begin is not None:
                 begin(vector)
             highest = vector.load(self.y, window)
             found = e.constant(False, "bool", lanes)
             self._positions(vector, [], highest, found, act)
+
+        e.in_vectors(self.k.frame.dim(channels), lanes, of_vector)
 
     def _positions(
         self,

@@ -136,14 +136,9 @@ def copy_bytes(frame: Frame, source: Register, target: Register, size: Dim) -> N
     dtype, width = ("int32", 4) if whole_words else ("int8", 1)
     lanes = e.target.vector_bits // 8 // width
     count = frame.dim(size // width if isinstance(size, int) else size)
-    whole = e.bitwise_and(count, -lanes)
-    if count.number is not None:
-        whole = e.index(int(count.number) // lanes * lanes)
-    with e.loop(0, whole, lanes) as i:
-        e.store(e.load(e.offset(source, i, dtype), dtype, lanes), e.offset(target, i, dtype))
-    rest = e.sub(count, whole)
-    if rest.number == 0:
-        return
-    mask = e.tail_mask(rest, lanes)
-    end = e.offset(source, whole, dtype)
-    e.store(e.load(end, dtype, lanes, mask), e.offset(target, whole, dtype), mask)
+
+    def copy(place: Register, mask: Register | None) -> None:
+        x = e.load(e.offset(source, place, dtype), dtype, lanes, mask)
+        e.store(x, e.offset(target, place, dtype), mask)
+
+    e.in_vectors(count, lanes, copy)
