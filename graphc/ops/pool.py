@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from graphc.errors import DTypeError, ShapeError
 from graphc.ir import Node, Sample, TensorType, Value
 from graphc.ir.dims import Dim, Shape, known, shape_text
-from graphc.ops.family import wide
+from graphc.ops.choice import Where
+from graphc.ops.family import like, wide
 from graphc.ops.window import Windowed
 
 _Op = TypeVar("_Op", bound="_Pool")
@@ -137,11 +138,18 @@ class _MaxPosition(_Pool):
         return x, positions
 
 
+@dataclass(frozen=True, kw_only=True)
 class MaxPoolGradient(_MaxPosition):
     """The gradient of `MaxPool`: adds each dy to the place that its window's maximum had.
 
     Operands: ``x``, ``y = MaxPool(x)`` and ``dy``.
+
+    Args:
+        positive: Whether the gradient is 0 where ``x`` is not positive: that of a `Relu` before the
+            pool as well.
     """
+
+    positive: bool = False
 
     def infer(self, x: TensorType, y: TensorType, dy: TensorType) -> TensorType:
         self.check(x, y)
@@ -149,17 +157,23 @@ class MaxPoolGradient(_MaxPosition):
         return x
 
     def evaluate(self, x: np.ndarray, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
-        shares = self.hits(x, y) * self.channels_last(dy).astype(np.float64)[..., None]
+        chosen = self.hits(x, y)
+        if self.positive:
+            chosen &= self.see(x, -np.inf) > 0
+        shares = np.where(chosen, self.channels_last(dy).astype(np.float64)[..., None], 0.0)
         spatial = self.channels_last(x).shape[1:-1]
         return self.own_layout(self.spread(shares, spatial), x.dtype)
 
     def gradient(self, node: Node, ddx: Value) -> Sequence[Value | None]:
         x, y, _ = node.inputs
+        if self.positive:
+            ddx = Where()(x > 0, ddx, like(ddx, 0))
         return None, None, self.relative(MaxPoolPick)(x, y, ddx)
 
     def onnx(self, context: Any, node: Node, x: str, y: str, dy: str) -> Any:
         batch, spatial, channels = self.split(node.inputs[0].type)
         counts = self.counts(spatial)
+        image = x
         x, positions = self.onnx_positions(context, x)
         flat: list[Dim] = [-1]
         y_shape, x_shape = [batch, channels, *counts], [batch, channels, *spatial]
@@ -175,11 +189,16 @@ class MaxPoolGradient(_MaxPosition):
             axis=0,
             reduction="add",
         )
-        return self.from_first(context, context.reshape(dx, [size], x_shape))
+        dx = self.from_first(context, context.reshape(dx, [size], x_shape))
+        if not self.positive:
+            return dx
+        return context.node("Where", [context.node("Greater", [image, zero]), dx, zero])
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
-        yield from _position_samples(cls, of_x=False)
+        for sample in _position_samples(cls, of_x=False):
+            yield sample
+            yield replace(sample, op=replace(sample.op, positive=True))
 
 
 class MaxPoolPick(_MaxPosition):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -264,6 +265,14 @@ CHOICES = (
     Rule("where true", "Where(True, x, y)", "x"),
     Rule("where false", "Where(False, x, y)", "y"),
     Rule("either way x", "Where(c, x, x)", "x"),
+    Rule(
+        "gradient of a pool's positive maxima",
+        "Where(Greater(x, 0), pool:MaxPoolGradient(x, y, dy), 0)",
+        lambda match: replace(match.node("pool").op, positive=True)(
+            match["x"], match["y"], match["dy"]
+        ),
+        refuse=lambda match: "others read it" if match.is_shared("pool") else None,
+    ),
     Rule("where not", "Where(Not(c), x, y)", "Where(c, y, x)"),
     Rule("true where c", "Where(c, True, False)", "c", when=_is_bool),
     Rule("false where c", "Where(c, False, True)", "Not(c)", when=_is_bool),

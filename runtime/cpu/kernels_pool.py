@@ -36,6 +36,8 @@ def lower_max_pool_gradient(lowering: Lowering, node: Node) -> None:
 
         def add(lanes: Lanes, hit: Register, image: list[Register]) -> None:
             e = k.e
+            if op.positive:
+                hit = e.logical_and(hit, e.compare("gt", lanes.load(x, image), 0))
             share = e.select(hit, lanes.load(dy, lanes.window), e.constant(0, dy.dtype, hit.lanes))
             lanes.store(share if alone else e.add(lanes.load(dx, image), share), dx, image)
 

@@ -18,6 +18,14 @@ P = "input %p : bool[4] "
 PQ = P + "input %q : bool[4] "
 
 
+def pool_gradient(more: str) -> str:
+    """The gradient of a pool as ``%g``."""
+    return (
+        "input %x : float32[2, 4, 3] input %y : float32[2, 2, 3] input %dy : float32[2, 2, 3] "
+        f"%g = MaxPoolGradient(%x, %y, %dy) {{strides=[2], padding=[[0, 0]], window=[2]{more}}} "
+    )
+
+
 def unary(before: str, after: str, inputs: str = X) -> Example:
     """``before`` and ``after`` are nested calls of ops without attributes: ``Neg(Neg(%x))``."""
     return inputs + flat(before), inputs + flat(after)
@@ -160,6 +168,10 @@ EXAMPLES |= {
     "where false": (XY + flat("Where(False, %x, %y)"),
                     XY + "%e = Expand(%y) {shape=[batch, 3]} output out = %e"),
     "either way x": unary("Where(%q, %p, %p)", "%p", PQ),
+    "gradient of a pool's positive maxima": (
+        pool_gradient("") + "%c = Constant() {value=float32[](0.0)} %p = Greater(%x, %c)"
+        " %z = Where(%p, %g, %c) output out = %z",
+        pool_gradient(", positive=True") + "output out = %g"),
     "where not": unary("Where(Not(%p), %x, %y)", "Where(%p, %y, %x)", P.replace("4", "3") + XY),
     "true where c": unary("Where(%p, True, False)", "%p", P),
     "false where c": unary("Where(%p, False, True)", "Not(%p)", P),
@@ -331,6 +343,11 @@ REFUSALS: dict[str, Example] = {
     "(x + a) + b": (X + flat("Add(Add(%x, 3.0), 4.0)"), "rounded differently"),
     "(x * a) * b": (X + flat("Mul(Mul(%x, 3.0), 4.0)"), "rounded differently"),
     "x * 0": (X + flat("Mul(%x, 0.0)"), "NaN"),
+    "gradient of a pool's positive maxima": (
+        pool_gradient("") + "%c = Constant() {value=float32[](0.0)} %p = Greater(%x, %c)"
+        " %z = Where(%p, %g, %c) %n = Neg(%g) output out = %z output other = %n",
+        "others read it",
+    ),
     **{
         f"not {op}": (XY + flat(f"Not({op}(%x, %y))"), "NaN")
         for op in ("Less", "LessOrEqual", "Greater", "GreaterOrEqual")
