@@ -198,6 +198,7 @@ class MaxPoolGradient(_MaxPosition):
     def samples(cls) -> Iterable[Sample]:
         for sample in _position_samples(cls, of_x=False):
             yield sample
+            assert isinstance(sample.op, cls)
             yield replace(sample, op=replace(sample.op, positive=True))
 
 

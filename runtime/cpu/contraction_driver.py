@@ -244,6 +244,7 @@ class Driver:
                 self._pack(chunk, kind, block)
             self._tiles(chunk, lambda line, run: self._call(line, kind, block, run))
 
+        rest: tuple[int, int | None, bool]
         if not isinstance(size, int):
             if plan.pack or plan.column.b == 0:
                 visit(plan.tile_vectors, None, plan.pack)
