@@ -441,6 +441,55 @@ def test_mistakes_are_named() -> None:
         pass
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int8", "bool", "bfloat16"])
+def test_tails_of_known_length(dtype: str, target: Target) -> None:
+    lanes = target.lanes(dtype)
+    module = Module(target)
+    for count in range(lanes + 2):
+        with module.function(f"copy{count}", [("x", "pointer"), ("y", "pointer")]) as e:
+            x, y = e.arguments
+            mask = e.tail_mask(count, lanes)
+            value = e.load(x, dtype, lanes, mask)
+            e.store(value, y, mask)
+            # What the mask leaves out reads as zero.
+            e.store(value, e.offset(y, 2 * lanes, dtype))
+    library = jit.load_object(jit.emit_object(module.text(), target))
+    for count in range(lanes + 2):
+        source = np.arange(1, lanes + 1).astype(numpy_dtype(dtype))
+        result = np.zeros(3 * lanes, source.dtype)
+        result[:lanes] = source[::-1]
+        kept = result.copy()
+        function = library.function(f"copy{count}", [ctypes.c_void_p, ctypes.c_void_p])
+        function(source.ctypes.data, result.ctypes.data)
+        held = min(count, lanes)
+        kept[:held] = source[:held]
+        kept[2 * lanes : 2 * lanes + held] = source[:held]
+        np.testing.assert_array_equal(result, kept)
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("lanes", [1, 4, 8])
+def test_vectors_of_a_row(known: bool, lanes: int) -> None:
+    module = Module(TARGETS[0])
+    for size in range(20):
+        with module.function(f"f{size}", [("x", "pointer"), ("n", "index")]) as e:
+            x, n = e.arguments
+
+            def increment(
+                place: Register, mask: Register | None, e: Emitter = e, x: Register = x
+            ) -> None:
+                where = e.offset(x, place, "float32")
+                e.store(e.add(e.load(where, "float32", lanes, mask), 1.0), where, mask)
+
+            e.in_vectors(size if known else n, lanes, increment)
+    library = jit.load_object(jit.emit_object(module.text(), TARGETS[0]))
+    for size in range(20):
+        x = np.zeros(32, np.float32)
+        library.function(f"f{size}", [ctypes.c_void_p, ctypes.c_int64])(x.ctypes.data, size)
+        np.testing.assert_array_equal(x, np.arange(32) < size)
+
+
 @pytest.mark.parametrize(
     "target",
     [

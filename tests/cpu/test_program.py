@@ -96,7 +96,7 @@ def test_rows_of_every_size_are_gathered(dtype: str, shape: tuple[int, ...]) -> 
 
 @pytest.mark.parametrize("bias", [False, True])
 def test_a_row_alone_gets_the_bits_that_it_gets_among_others(bias: bool) -> None:
-    # A batch of one row has kernels of its own where the matrix is large.
+    # One row, and many rows, have kernels of their own where the matrix is large.
     graph = Graph("predict")
     x = graph.input("x", TensorType((BATCH, 200), "float32"))
     kernel = graph.input("kernel", TensorType((200, 333), "float32"))
@@ -110,6 +110,8 @@ def test_a_row_alone_gets_the_bits_that_it_gets_among_others(bias: bool) -> None
     data, state = inputs_for(program, {"batch": 9})
     executable = CpuExecutable(program, 1)
     whole = executable.run(data, state)["y"]
+    many = executable.run({"x": np.tile(data["x"], (15, 1))}, state)["y"]
+    np.testing.assert_array_equal(many, np.tile(whole, (15, 1)))
     np.testing.assert_allclose(
         whole, run_reference(program, data, state)[0]["y"], rtol=2e-5, atol=1e-4
     )
@@ -404,3 +406,24 @@ def test_needs_beyond_the_memory_are_told() -> None:
     np.testing.assert_allclose(executable.run({"x": few}, {})["y"], expected, rtol=1e-5)
     with pytest.raises(MemoryError, match="262144.0 GiB for what it computes with n = 8388608"):
         executable.run({"x": np.zeros(2**23, np.float32)}, {})
+
+
+@pytest.mark.skipif(not Target.host().triple.startswith("x86_64"), reason="its code is for x86-64")
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_large_weights_learn_from_small_and_large_batches(optimizer: str) -> None:
+    # Their gradients have code of their own for sums over many rows, where registers are few.
+    program = training_program((270, 260, 3), optimizer)
+    target = Target.x86_64_v3()
+    assert ".rows" in compiler.lower(program, target).text()
+    executables = [CpuExecutable(program, threads, target) for threads in (1, 2)]
+    for rows in (0, 1, 31, 127, 128, 150):
+        data, state = inputs_for(program, {"batch": rows})
+        states = [{name: x.copy() for name, x in state.items()} for _ in executables]
+        results = [x.run(data, y) for x, y in zip(executables, states, strict=True)]
+        expected, after = run_reference(program, data, state)
+        for name, array in expected.items():
+            np.testing.assert_allclose(results[0][name], array, rtol=1e-3, atol=1e-4)
+            np.testing.assert_array_equal(results[0][name], results[1][name])
+        for name, array in after.items():
+            np.testing.assert_allclose(states[0][name], array, rtol=1e-3, atol=1e-4)
+            np.testing.assert_array_equal(states[0][name], states[1][name])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from graphc.config import config
-from graphc.runtime.cpu import host, jit
+from graphc.runtime.cpu import host, jit, target
 from graphc.runtime.cpu.cache import ObjectCache
 from graphc.runtime.cpu.elf import is_supported
 from graphc.runtime.cpu.target import Target
@@ -95,6 +95,33 @@ def test_where_linux_says_too_little_llvm_is_asked(tmp_path: Path) -> None:
     assert host._fingerprint(path) is None
     path.write_text("")
     assert host._fingerprint(path) is None
+
+
+def write_cache(folder: Path, number: int, **content: str) -> None:
+    place = folder / f"index{number}"
+    place.mkdir()
+    for name, text in content.items():
+        (place / name).write_text(f"{text}\n")
+
+
+def test_caches_are_read_where_linux_knows_them(tmp_path: Path) -> None:
+    kinds = [("1", "Data", "48K", "12"), ("1", "Instruction", "32K", "8")]
+    kinds += [("2", "Unified", "2048K", "16"), ("3", "Unified", "unknown", "")]
+    for number, (level, kind, size, ways) in enumerate(kinds):
+        write_cache(tmp_path, number, level=level, type=kind, size=size, ways_of_associativity=ways)
+    write_cache(tmp_path, 4, level="4")
+    assert host.describe_caches(tmp_path) == {1: (48 * 1024, 12), 2: (2048 * 1024, 16)}
+    assert host.describe_caches(tmp_path / "nowhere") == {}
+
+
+@pytest.mark.parametrize(
+    "found", [{}, {1: (0, 8), 2: (1 << 20, 16)}, {2: (1024, 8)}, {2: (1 << 20, 0)}]
+)
+def test_caches_that_cannot_be_are_not_believed(
+    found: dict[int, tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "describe_caches", lambda: found)
+    assert target.Caches.host() == target.Caches()
 
 
 def test_another_processor_is_asked_about_again(
