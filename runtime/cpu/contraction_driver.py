@@ -380,7 +380,7 @@ class Driver:
         """What tiles ask for: the next panel, or the next block of this one if that comes first."""
         plan, e = self.plan, self.e
         offset = e.add(chunk.offsets[1], plan.width)
-        if plan.block is not None and plan.panels_per_chunk == 1:
+        if plan.block is not None:
             stride = self.scope.of(plan.reduction[0].b)
             step = e.sub(e.mul(stride, plan.block), plan.width)
             back = e.mul(stride, e.sub(self.range[0], block.begin))

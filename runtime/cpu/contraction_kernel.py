@@ -211,7 +211,7 @@ class _Kernel:
         with e.if_(e.compare("ge", steps, _LONG_SUM)):
             self._prefetch()
         zero = e.index(0)
-        if plan.pack_first and self.shape.packed:
+        if plan.pack_first:
             sums = self._reduce_flat(self._initial())
         else:
             sums = self._reduce(0, self._initial(), zero, zero, zero)
@@ -305,10 +305,7 @@ class _Kernel:
         a_stride, b_stride = self.strides[depth]
         carried = [*sums, b_offset] if packed else sums
         with e.carry(begin, end, 1, carried) as loop:
-            if plan.pack_first:
-                a_here = e.mul(e.sub(loop.index, begin), self.shape.rows)
-            else:
-                a_here = e.add(a_offset, e.mul(loop.index, a_stride))
+            a_here = e.add(a_offset, e.mul(loop.index, a_stride))
             here = e.add(source, e.mul(loop.index, b_stride))
             b_here = loop.values.pop() if packed else here
             if depth + 1 < len(plan.reduction):

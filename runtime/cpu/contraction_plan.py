@@ -62,13 +62,14 @@ class Plan:
         lanes: elements of a vector.
         tile_rows: rows of a full tile.
         tile_vectors: vectors of a row of a full tile.
-        pack_first: whether the rows of tiles are copied from the first factor, step by step.
+        pack_first: whether the rows of tiles are copied from the first factor, step by step; then
+            the vector operand is packed as well, and one loop goes through all steps.
         pack: whether the vector operand is copied into a contiguous panel first.
         pack_tail: the same for the last, partial panel.
         transpose: whether tiles are transposed because the result is contiguous along the rows.
         block: steps of the first reduction axis in a block; None runs through it all at once.
         tiles_per_chunk: row tiles in a unit of work.
-        panels_per_chunk: panels in a unit of work.
+        panels_per_chunk: panels in a unit of work; more than one share the packed first factor.
         lines_per_chunk: lines in a unit of work; None if it is a part of one.
         panels_last: whether all panels follow each other for the same rows, not the other way
             round: for a vector operand that stays in the cache.

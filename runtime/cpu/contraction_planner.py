@@ -172,7 +172,6 @@ class Planner:
         plan = replace(
             plan,
             pack_first=True,
-            # With both packed, one loop goes through all axes of the reduction.
             pack=True,
             pack_tail=True,
             block=block,

@@ -57,7 +57,7 @@ WEIGHT = Contraction(
     columns=(Axis("n", b=1, c=1),),
     reduction=(Axis("k", a="5*s", b="3*n"), Axis(3, a="s", b="n")),
 )
-#: The same with one axis to sum over, so that the second factor may stay where it is.
+#: The same with one axis to sum over.
 PLAIN = Contraction(
     rows=(Axis("r", a=1, c="n"),),
     columns=(Axis("n", b=1, c=1),),
@@ -67,13 +67,11 @@ PLAIN = Contraction(
 
 def packed(contraction: Contraction, target: Target, block: int | None, panels: int) -> Contraction:
     """The contraction by a plan that packs the first factor."""
-    plan = contraction.plan(target)
-    pack = len(contraction.reduction) > 1
     chosen = replace(
-        plan,
+        contraction.plan(target),
         pack_first=True,
-        pack=pack,
-        pack_tail=pack or plan.pack_tail,
+        pack=True,
+        pack_tail=True,
         block=block,
         tiles_per_chunk=2,
         panels_per_chunk=panels,
