@@ -33,8 +33,9 @@ _FACTOR_SHARE = 1 / 8
 _PACKED_ROWS_SHARE = 3 / 16
 _SUMS_SHARE = 1 / 8
 _NEAR_PANEL_SHARE = 1 / 2
-#: Tiles as wide as this (in bytes) or narrower ask for much of the first factor in each step; to
-#: pack it pays from so many panels and steps on, and so many panels share what a chunk packs.
+#: Tiles as wide as this (in bytes) or narrower ask for much of the first factor in each step. If
+#: their rows are but half of a line of the cache, to pack it pays from so many panels and steps on,
+#: and so many panels share what a chunk packs.
 _NARROW_TILE = 128
 _PANELS_WORTH_PACKING = 4
 STEPS_WORTH_PACKING = 128
@@ -163,7 +164,8 @@ class Planner:
         inner, total = self._points(reduction[1:]), self._points(reduction)
         panels = -(-self._typical(column.size) // plan.width)
         few = panels < _PANELS_WORTH_PACKING or total < STEPS_WORTH_PACKING
-        if row.a != 1 or column.a or width_bytes > _NARROW_TILE or few:
+        narrow = width_bytes <= _NARROW_TILE and plan.tile_rows * self.item_size <= _LINE // 2
+        if row.a != 1 or column.a or not narrow or few:
             return plan
         near = int(_NEAR_PANEL_SHARE * caches.first_bytes) // width_bytes
         block = max(1, near // max(inner, 1)) if total > near * 5 // 4 else None
