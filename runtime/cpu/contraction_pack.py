@@ -95,11 +95,14 @@ class PackWriter:
             """The loops over the reduction axes from `depth` on; gives where a sliver goes on."""
             if depth == len(plan.reduction):
                 # Whole vectors are copied faster. What is too much is written over by the next
-                # step, or lies in the margin between slivers. The last tile may end the memory.
-                last = e.sub(tiles, 1)
-                with e.loop(0, last) as tile:
+                # step, or lies in the margin between slivers. But nothing is read behind the last
+                # tile, where memory may end: so many tiles have fewer than a vector's rows left.
+                short = -(-plan.lanes // rows) - 1
+                whole = e.maximum(e.sub(tiles, short), 0)
+                with e.loop(0, whole) as tile:
                     copy(tile, offset, place, max(rows, plan.lanes))
-                copy(last, offset, place, rows)
+                with e.loop(whole, tiles) as tile:
+                    copy(tile, offset, place, rows)
                 return e.add(place, rows)
             axis = plan.reduction[depth]
             first, last = (begin, end) if depth == 0 else (e.index(0), scope.of(axis.size))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import re
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 from graphc.runtime.cpu.contraction import Axis, Contraction, generate
 from graphc.runtime.cpu.contraction_plan import Plan
 from graphc.runtime.cpu.emitter import Module
-from graphc.runtime.cpu.target import Target
+from graphc.runtime.cpu.target import Caches, Target
 from tests.cpu.test_contraction import HOST, TARGETS, Compiled
 
 #: y = x w' with everything known at run time: both factors are contiguous along the reduction.
@@ -73,6 +76,8 @@ def packed(contraction: Contraction, target: Target, block: int | None, panels: 
         pack=True,
         pack_tail=True,
         block=block,
+        tile_rows=6,  # then 3, and twice 1: heights of which a vector is longer
+        tile_vectors=2,
         tiles_per_chunk=2,
         panels_per_chunk=panels,
         panels_last=False,
@@ -107,6 +112,51 @@ def test_packed_rows_of_the_first_factor(target: Target, block: int | None, pane
                 z = np.full((r, n), np.nan, np.float32)
                 one(x, y, [z], sizes, split=1)
                 np.testing.assert_array_equal(z, x[:, :r].T @ y, err_msg=f"k={k}, n={n}, r={r}")
+
+
+def at_the_end_of_memory(count: int) -> np.ndarray:
+    """Floats of which the last one is the last of a page, behind which there is no memory."""
+    size = mmap.PAGESIZE
+    pages = np.frombuffer(mmap.mmap(-1, 2 * size), np.uint8)
+    behind = ctypes.c_void_p(pages.ctypes.data + size)
+    forbidden = 0
+    assert ctypes.CDLL(None).mprotect(behind, ctypes.c_size_t(size), forbidden) == 0
+    return pages[:size].view(np.float32)[-count:]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pages are guarded as Linux does it")
+@pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
+def test_nothing_is_read_behind_the_factors(target: Target) -> None:
+    # Which of the two is the first one is the planner's choice.
+    compiled = Compiled(packed(PLAIN, target, None, 3), target)
+    for size in range(1, 32):
+        x, y = (at_the_end_of_memory(3 * size).reshape(3, size) for _ in range(2))
+        x[...] = np.arange(x.size).reshape(x.shape) % 5
+        y[...] = np.arange(y.size).reshape(y.shape) % 7
+        z = np.full((size, size), np.nan, np.float32)
+        compiled(x, y, [z], {"k": 3, "n": size, "r": size, "s": size})
+        np.testing.assert_array_equal(z, x.T @ y)
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
+def test_the_sizes_of_caches_change_no_bit(target: Target) -> None:
+    plans, results = [], []
+    x = np.random.default_rng(0).normal(size=(300, 200)).astype("float32")
+    y = np.random.default_rng(1).normal(size=(300, 170)).astype("float32")
+    contraction = replace(
+        PLAIN,
+        rows=(Axis(200, a=1, c=170),),
+        columns=(Axis(170, b=1, c=1),),
+        reduction=(Axis(300, a=200, b=170),),
+    )
+    for caches in (Caches(), Caches(4096, 16 * 1024, 4), Caches(1 << 17, 1 << 22, 16)):
+        compiled = Compiled(contraction, replace(target, caches=caches))
+        plans.append(compiled.native.plan)
+        results.append(np.full((200, 170), np.nan, np.float32))
+        compiled(x, y, [results[-1]])
+    assert plans[0] != plans[1] != plans[2]
+    for result in results:
+        np.testing.assert_array_equal(result, results[0])
 
 
 def test_narrow_tiles_of_a_large_gradient_are_packed() -> None:
