@@ -53,6 +53,11 @@ def _is_signed(match: Match) -> bool:
     return match.type.dtype in (*FLOATS, *SIGNED_INTEGERS)
 
 
+def _otherwise_zero(match: Match) -> bool:
+    zero = _array(match["zero"])
+    return zero.ndim == 0 and zero == 0 and not np.signbit(zero)
+
+
 def _is_bool(match: Match) -> bool:
     return match.inputs[-1].dtype == "bool"
 
@@ -267,10 +272,11 @@ CHOICES = (
     Rule("either way x", "Where(c, x, x)", "x"),
     Rule(
         "gradient of a pool's positive maxima",
-        "Where(Greater(x, 0), pool:MaxPoolGradient(x, y, dy), 0)",
+        "Where(Greater(x, 0), pool:MaxPoolGradient(x, y, dy), #zero)",
         lambda match: replace(match.node("pool").op, positive=True)(
             match["x"], match["y"], match["dy"]
         ),
+        when=_otherwise_zero,
         refuse=lambda match: "others read it" if match.is_shared("pool") else None,
     ),
     Rule("where not", "Where(Not(c), x, y)", "Where(c, y, x)"),

@@ -14,10 +14,8 @@ from graphc.runtime.cpu.contraction_pack import next_power_of_two, transpose
 from graphc.runtime.cpu.contraction_plan import Plan, Scope
 from graphc.runtime.cpu.emitter import Emitter, Module, Parameter, Register
 from graphc.runtime.cpu.registers import HALVES
-from graphc.runtime.cpu.target import ITEM_SIZES
+from graphc.runtime.cpu.target import CACHE_LINE, ITEM_SIZES
 
-#: Bytes of a line of the cache.
-_LINE = 64
 #: Steps of a reduction during which memory can answer.
 _LONG_SUM = 64
 
@@ -186,7 +184,7 @@ class _Kernel:
             self.partial = e.offset(given["partial"], e.mul(row, plan.width), writer.sum_dtype)
         if plan.prefetch:
             # The first tiles of a chunk ask for a line of every step each; the others need not.
-            turn, items = e.add(given["turn"], tile), _LINE // ITEM_SIZES[writer.dtype]
+            turn, items = e.add(given["turn"], tile), CACHE_LINE // ITEM_SIZES[writer.dtype]
             asks = e.compare("lt", turn, -(-plan.width // items))
             line = e.offset(given["ahead"], e.mul(turn, items), writer.dtype)
             self.ahead = e.select(asks, line, given["b"])
@@ -329,7 +327,7 @@ class _Kernel:
         step = self.scope.of(self.plan.column.b)
         if self.plan.row.a == 1 and not self.plan.pack_first:
             # The line that the tiles below need; to the hardware it is one far away.
-            e.prefetch(e.offset(a, self.shape.rows - 1 + _LINE // ITEM_SIZES[dtype], dtype), 1)
+            e.prefetch(e.offset(a, self.shape.rows - 1 + CACHE_LINE // ITEM_SIZES[dtype], dtype), 1)
         vectors = []
         for v in range(self.shape.vectors):
             place = e.offset(b, v * lanes if self.shape.packed else e.mul(step, v * lanes), dtype)

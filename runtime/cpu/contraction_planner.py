@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from graphc.runtime.cpu.contraction_plan import Axis, Plan, Size, merge, row_tiles, typical
-from graphc.runtime.cpu.target import Target
+from graphc.runtime.cpu.target import CACHE_LINE, Target
 
 #: What may stay in the second-level cache while all else goes through, as shares of it: the vector
 #: operand's panel, per block of the reduction; the whole vector operand; and the first factor, per
@@ -48,8 +48,6 @@ ROWS_WORTH_PACKING = 128
 #: The same where the operand is so much larger than the second-level cache that it comes from far.
 _ROWS_WORTH_FETCHING = 32
 _FAR_SHARE = 8
-#: Bytes of a line of the cache: rows of other lengths begin in the middle of one.
-_LINE = 64
 #: Steps of a block whose rows lie apart, and of one whose rows do not: each page of memory has to
 #: be found anew, and the processor remembers about a hundred of the latest.
 _SCATTERED_BLOCK = 128
@@ -122,7 +120,7 @@ class Planner:
         far = scattered and operand_bytes > _FAR_SHARE * second_bytes
         enough = _ROWS_WORTH_FETCHING if far else ROWS_WORTH_PACKING
         pays = row.a != 1 and self._points([*lines, row]) >= enough
-        ragged = column.b == 1 and self._typical(reduction[-1].b) * self.item_size % _LINE != 0
+        ragged = column.b == 1 and self._typical(reduction[-1].b) * self.item_size % CACHE_LINE != 0
         pack = column.b not in (0, 1) or ((scattered or ragged) and pays)
         block = self._block(row, reduction, width, column.b == 1 and not pack, scattered)
         panels_last = not pack and operand_bytes <= int(_RESIDENT_SHARE * second_bytes)
@@ -164,7 +162,7 @@ class Planner:
         inner, total = self._points(reduction[1:]), self._points(reduction)
         panels = -(-self._typical(column.size) // plan.width)
         few = panels < _PANELS_WORTH_PACKING or total < STEPS_WORTH_PACKING
-        narrow = width_bytes <= _NARROW_TILE and plan.tile_rows * self.item_size <= _LINE // 2
+        narrow = width_bytes <= _NARROW_TILE and plan.tile_rows * self.item_size <= CACHE_LINE // 2
         if row.a != 1 or column.a or not narrow or few:
             return plan
         near = int(_NEAR_PANEL_SHARE * caches.first_bytes) // width_bytes

@@ -16,11 +16,11 @@ from graphc.runtime.cpu.kernel import call_kernel
 from graphc.runtime.cpu.lower import Lowering
 from graphc.runtime.cpu.schedule import Schedule
 from graphc.runtime.cpu.slots import BATCH_SIZE, BEGIN, ORDER, ROWS, STEPS
+from graphc.runtime.cpu.target import CACHE_LINE
 from graphc.runtime.executable import BATCH
 
-#: Bytes of a line of the cache, and of rows so short that the next step's may wait there: they come
-#: from anywhere, and memory takes its time.
-_LINE = 64
+#: Bytes of rows so short that the next step's may wait in the cache: they come from anywhere, and
+#: memory takes its time.
 _SHORT_ROW = 256
 
 
@@ -124,7 +124,7 @@ def _point(
                 number = e.load(e.offset(order, place, "index"), "index")
                 coming = e.offset(base, e.mul(number, size), "int8")
                 for byte in sorted(
-                    {*range(0, tensor.row_bytes, _LINE), max(0, tensor.row_bytes - 4)}
+                    {*range(0, tensor.row_bytes, CACHE_LINE), max(0, tensor.row_bytes - 4)}
                 ):
                     e.prefetch(e.offset(coming, byte, "int8"))
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 from graphc.runtime.cpu.host import describe_caches, describe_host
 
+#: Bytes of a line of the cache, on nearly every processor.
+CACHE_LINE = 64
 _LINUX_X86_64 = "x86_64-unknown-linux-gnu"
 
 

@@ -12,7 +12,7 @@ from graphc.passes.manager import random_array
 from graphc.passes.rewrite import Rule, rewrite
 from graphc.passes.simplify import RULES
 from graphc.reference import evaluate
-from tests.passes.examples import EXAMPLES, REFUSALS
+from tests.passes.examples import EXAMPLES, REFUSALS, pool_gradient
 
 BY_NAME = {rule.name: rule for rule in RULES}
 EDGES = (0.0, -0.0, 1.0, -1.0, np.nan, np.inf, -np.inf, 3e38, 1e-30)
@@ -81,6 +81,15 @@ def test_refusal(rule: Rule) -> None:
     assert reason in report.refused[rule.name]
     assert report.applied == []
     assert as_text(after) == as_text(before)
+
+
+@pytest.mark.parametrize("other", ["-0.0", "1.0"])
+def test_a_pool_of_positive_maxima_gives_zero_elsewhere(other: str) -> None:
+    zero = "%c = Constant() {value=float32[](0.0)} "
+    other = f"%d = Constant() {{value=float32[]({other})}} "
+    where = "%p = Greater(%x, %c) %z = Where(%p, %g, %d) output out = %z"
+    before = graph_of(pool_gradient("") + zero + other + where)
+    assert as_text(simplify(before)) == as_text(before)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
