@@ -7,7 +7,7 @@ from graphc.runtime.cpu.target import Target
 from graphc.runtime.cpu.vector_math_core import any_lane
 from graphc.shuffle import ROUNDS
 
-#: Vectors that are mixed side by side: a multiplication takes ten cycles, but two can begin in one.
+#: Vectors that are mixed side by side: each step waits for the one before, other vectors do not.
 _VECTORS = 4
 
 
