@@ -207,11 +207,32 @@ class Driver:
         first, steps = self.range
         if plan.block is None:
             self._block(chunk, _Block(first, steps, self._in_all(e.sub(steps, first))))
+        else:
+            self._blocks(0, chunk, e.constant(True, "bool"), e.constant(True, "bool"))
+
+    def _blocks(self, depth: int, chunk: _Chunk, is_first: Register, is_last: Register) -> None:
+        """The loops over the axes around the blocks from `depth` on, then the one over blocks."""
+        plan, e = self.plan, self.e
+        assert plan.block is not None
+        if depth < len(plan.around):
+            axis = plan.around[depth]
+            with e.loop(0, self.scope.of(axis.size)) as index:
+                a, b, *others = chunk.offsets
+                a = e.add(a, e.mul(index, self.scope.of(axis.a)))
+                b = e.add(b, e.mul(index, self.scope.of(axis.b)))
+                first = e.logical_and(is_first, e.compare("eq", index, 0))
+                end = e.sub(self.scope.of(axis.size), 1)
+                last = e.logical_and(is_last, e.compare("eq", index, end))
+                self._blocks(depth + 1, replace(chunk, offsets=[a, b, *others]), first, last)
             return
+        first, steps = self.range
         # Without any step the epilogue still runs, on zeros.
         with e.loop(first, e.maximum(steps, e.add(first, 1)), plan.block) as begin:
             after = e.add(begin, plan.block)
-            flags = [e.compare("eq", begin, first), e.compare("ge", after, steps)]
+            flags = [
+                e.logical_and(is_first, e.compare("eq", begin, first)),
+                e.logical_and(is_last, e.compare("ge", after, steps)),
+            ]
             end = e.minimum(after, steps)
             self._block(chunk, _Block(begin, end, self._in_all(e.sub(end, begin)), flags))
 
@@ -220,6 +241,8 @@ class Driver:
         plan, e = self.plan, self.e
         if plan.pack_first:
             self._pack_first(chunk, block)
+        if plan.pack_together:
+            self._pack_together(chunk, block)
         if plan.panels_per_chunk == 1:
             self._panel(chunk, block)
             return
@@ -240,7 +263,8 @@ class Driver:
 
         def visit(vectors: int, tail: int | None, packed: bool) -> None:
             kind = _Panel(vectors, tail, packed, columns, number)
-            if packed:
+            is_full = vectors == plan.tile_vectors and tail == lanes
+            if packed and not (plan.pack_together and is_full):
                 self._pack(chunk, kind, block)
             self._tiles(chunk, lambda line, run: self._call(line, kind, block, run))
 
@@ -275,12 +299,32 @@ class Driver:
         e, plan = self.e, self.plan
         function = self.packs.function(kind.vectors, kind.tail)
         source = e.offset(self.b, chunk.offsets[1], self.contraction.dtype)
-        arguments = (source, self.panel, block.begin, block.end, kind.columns)
+        panel = self._place_of(kind, block)
+        arguments = (source, panel, block.begin, block.end, kind.columns)
         if plan.block is not None or plan.panels_per_chunk > 1:
             e.call(function, None, *arguments, *self._sizes())
             return
         with e.if_(self.is_new):
             e.call(function, None, *arguments, *self._sizes())
+
+    def _pack_together(self, chunk: _Chunk, block: _Block) -> None:
+        """Copies all full panels of a chunk."""
+        e, plan = self.e, self.plan
+        full = quotient(e, self.counts.columns, e.index(plan.width))
+        last = e.minimum(e.add(chunk.panel, plan.panels_per_chunk), full)
+        panels = e.maximum(e.sub(last, chunk.panel), 0)
+        source = e.offset(self.b, chunk.offsets[1], self.contraction.dtype)
+        arguments = (source, self.panel, block.begin, block.end, e.index(plan.width))
+        size = e.mul(block.steps, plan.width)
+        e.call(self.packs.together(), None, *arguments, *self._sizes(), panels, size)
+
+    def _place_of(self, kind: _Panel, block: _Block) -> Register:
+        """Where a packed panel is."""
+        if not self.plan.pack_together:
+            return self.panel
+        assert kind.number is not None
+        place = self.e.mul(kind.number, self.e.mul(block.steps, self.plan.width))
+        return self.e.offset(self.panel, place, self.contraction.dtype)
 
     def _pack_first(self, chunk: _Chunk, block: _Block) -> None:
         """Copies the first factor's rows of a chunk."""
@@ -359,7 +403,10 @@ class Driver:
             arguments = [self._slivers(run, block)]
         else:
             arguments = [e.offset(self.a, offsets[0], dtype)]
-        arguments += [self.panel if kind.packed else e.offset(self.b, offsets[1], dtype)]
+        if kind.packed:
+            arguments += [self._place_of(kind, block)]
+        else:
+            arguments += [e.offset(self.b, offsets[1], dtype)]
         arguments += [block.begin, block.end, kind.columns, run.tiles]
         if plan.block is not None:
             place = run.place

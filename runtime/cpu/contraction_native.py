@@ -73,8 +73,10 @@ class Contraction:
         groups = (self.outer, self.rows, self.columns, self.reduction)
         lanes = target.lanes(self.sum_dtype)
         plan = Planner(ITEM_SIZES[self.dtype], lanes, target, self.batch).plan(groups)
-        if self.parts > 1 and plan.block is None:
-            plan = replace(plan, block=_ENDLESS)  # a part is a block, at most
+        if self.parts > 1:  # a part is a block, at most
+            sums = (*plan.around, *plan.reduction)
+            block = _ENDLESS if plan.around or plan.block is None else plan.block
+            plan = replace(plan, around=(), reduction=sums, block=block)
         return plan
 
 
@@ -156,10 +158,11 @@ class Native:
 
     @property
     def panel_step_bytes(self) -> int:
-        """Bytes of a step of a packed panel."""
+        """Bytes of a step of a packed panel, or of those that are packed together."""
         plan = self.plan
         columns = plan.width if plan.pack or plan.pack_tail else 0
-        return columns * ITEM_SIZES[self.contraction.dtype]
+        panels = plan.panels_per_chunk if plan.pack_together else 1
+        return panels * columns * ITEM_SIZES[self.contraction.dtype]
 
     @property
     def _step_bytes(self) -> int:

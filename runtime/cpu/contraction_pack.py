@@ -71,6 +71,21 @@ class PackWriter:
                 _Pack(self, e, vectors, count).write()
         return name
 
+    def together(self) -> str:
+        """The symbol of the function for several full panels, whose rows are parts of longer rows.
+
+        Each of those is read from one end to the other, as it lies in memory.
+        """
+        name, vectors = f"{self.name}.panels", self.plan.tile_vectors
+        if not self.module.has_function(name):
+            counts = [Parameter("panels", "index"), Parameter("size", "index")]
+            parameters = [*self._signature(), *counts]
+            with self.module.function(name, parameters, internal=True, noinline=True) as e:
+                pack = _Pack(self, e, vectors, e.index(self.plan.width))
+                pack.panels, pack.size = e.arguments[-2:]
+                pack.write()
+        return name
+
     def rows(self, rows: int) -> str:
         """The symbol of the function that packs the first factor's rows of some tiles.
 
@@ -153,7 +168,10 @@ class _Pack:
         self.vectors, self.count = vectors, count
         self.source, self.panel, self.begin, self.end = e.arguments[:4]
         names = writer.plan.names
-        self.scope = Scope(e, dict(zip(names, e.arguments[5:], strict=True)))
+        sizes = e.arguments[5 : 5 + len(names)]
+        self.scope = Scope(e, dict(zip(names, sizes, strict=True)))
+        # How many panels are packed together, and the elements of each.
+        self.panels, self.size = e.index(1), e.index(0)
 
     def write(self) -> None:
         plan, e, lanes = self.plan, self.e, self.plan.lanes
@@ -201,16 +219,18 @@ class _Pack:
         with e.loop(0, steps) as step:
             here = e.add(offset, e.mul(step, self.strides[-1]))
             there = e.add(place, e.mul(step, self.plan.width))
-            source = e.offset(self.source, here, self.dtype)
-            panel = e.offset(self.panel, there, self.dtype)
-            for v in range(self.vectors):
-                if self.column_stride.number == 1 and complete:
-                    x = e.load(e.offset(source, v * lanes, self.dtype), self.dtype, lanes)
-                else:
-                    columns = e.add(e.iota("index", lanes), v * lanes)
-                    columns = e.minimum(columns, self.last_column)
-                    x = e.gather(source, e.mul(columns, self.column_stride), self.dtype)
-                e.store(x, e.offset(panel, v * lanes, self.dtype))
+            with e.loop(0, self.panels) as number:
+                first = e.add(here, e.mul(number, self.plan.width))
+                source = e.offset(self.source, first, self.dtype)
+                panel = e.offset(self.panel, e.add(there, e.mul(number, self.size)), self.dtype)
+                for v in range(self.vectors):
+                    if self.column_stride.number == 1 and complete:
+                        x = e.load(e.offset(source, v * lanes, self.dtype), self.dtype, lanes)
+                    else:
+                        columns = e.add(e.iota("index", lanes), v * lanes)
+                        columns = e.minimum(columns, self.last_column)
+                        x = e.gather(source, e.mul(columns, self.column_stride), self.dtype)
+                    e.store(x, e.offset(panel, v * lanes, self.dtype))
 
 
 def _write_turned(e: Emitter, dtype: str, lanes: int) -> None:

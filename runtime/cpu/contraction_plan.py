@@ -58,7 +58,8 @@ class Plan:
         row: the axis along which a tile has scalars of the first factor.
         column: the axis along which the vector lanes run. If the first factor has it too, as in
             depthwise convolutions, the tile has vectors of that as well.
-        reduction: the axes that are summed over, in this order, the last one fastest.
+        around: the first of the axes that are summed over, if blocks are cut from one behind them.
+        reduction: the other ones, or all, in this order, the last one fastest.
         lanes: elements of a vector.
         tile_rows: rows of a full tile.
         tile_vectors: vectors of a row of a full tile.
@@ -66,10 +67,12 @@ class Plan:
             the vector operand is packed as well, and one loop goes through all steps.
         pack: whether the vector operand is copied into a contiguous panel first.
         pack_tail: the same for the last, partial panel.
+        pack_together: whether all panels of a unit of work are copied at once, row by row.
         transpose: whether tiles are transposed because the result is contiguous along the rows.
         block: steps of the first reduction axis in a block; None runs through it all at once.
         tiles_per_chunk: row tiles in a unit of work.
-        panels_per_chunk: panels in a unit of work; more than one share the packed first factor.
+        panels_per_chunk: panels in a unit of work; more than one are packed together, or share the
+            packed first factor.
         lines_per_chunk: lines in a unit of work; None if it is a part of one.
         panels_last: whether all panels follow each other for the same rows, not the other way
             round: for a vector operand that stays in the cache.
@@ -80,6 +83,7 @@ class Plan:
     lines: tuple[Axis, ...]
     row: Axis
     column: Axis
+    around: tuple[Axis, ...]
     reduction: tuple[Axis, ...]
     swapped: bool
     lanes: int
@@ -88,6 +92,7 @@ class Plan:
     pack_first: bool
     pack: bool
     pack_tail: bool
+    pack_together: bool
     transpose: bool
     block: int | None
     tiles_per_chunk: int
@@ -117,7 +122,8 @@ class Plan:
     @property
     def names(self) -> list[str]:
         """The run-time sizes that the plan's code needs, sorted."""
-        axes = (*self.outer, *self.lines, self.row, self.column, *self.reduction)
+        sums = (*self.around, *self.reduction)
+        axes = (*self.outer, *self.lines, self.row, self.column, *sums)
         found = (factors(x)[1] for axis in axes for x in (axis.size, *axis.strides))
         return sorted({name for names in found for name in names})
 

@@ -33,6 +33,9 @@ _FACTOR_SHARE = 1 / 8
 _PACKED_ROWS_SHARE = 3 / 16
 _SUMS_SHARE = 1 / 8
 _NEAR_PANEL_SHARE = 1 / 2
+#: The same for panels that are packed together, in blocks of at most so many steps.
+_TOGETHER_SHARE = 1 / 4
+_STEPS_TOGETHER = 256
 #: Tiles as wide as this (in bytes) or narrower ask for much of the first factor in each step. If
 #: their rows are but half of a line of the cache, to pack it pays from so many panels and steps on,
 #: and so many panels share what a chunk packs.
@@ -131,6 +134,7 @@ class Planner:
             lines=lines,
             row=row,
             column=column,
+            around=(),
             reduction=tuple(reduction),
             swapped=swapped,
             lanes=self.lanes,
@@ -138,6 +142,7 @@ class Planner:
             tile_vectors=vectors,
             pack_first=False,
             pack=pack,
+            pack_together=False,
             pack_tail=pack or (column.b == 1 and self.target.vector_bits < 256),
             transpose=transpose,
             block=block,
@@ -147,7 +152,8 @@ class Planner:
             panels_last=panels_last,
             prefetch=not pack and not panels_last and column.b == 1,
         )
-        return self._first_packed(_in_chunks(plan, many))
+        plan = self._first_packed(_in_chunks(plan, many))
+        return self._together(plan) if scattered and not plan.pack_first else plan
 
     def _first_packed(self, plan: Plan) -> Plan:
         """The plan with packed rows of the first factor, if that pays; else as it is.
@@ -185,6 +191,36 @@ class Planner:
             limit = max(1, min(limit, sums))
         groups = -(-panels // limit)
         return replace(plan, panels_per_chunk=-(-panels // groups))
+
+    def _together(self, plan: Plan) -> Plan:
+        """The plan with panels that are packed together, if it packs panels; else as it is.
+
+        A panel is a small part of each of the operand's rows. If those lie far apart, nearly every
+        step is on another page of memory, and nothing foresees where. Here a chunk reads some steps
+        of many panels, row after row.
+        """
+        columns, *steps = (x.size for x in (plan.column, *plan.reduction))
+        if not plan.pack or not isinstance(columns, int) or columns <= plan.width:
+            return plan
+        if not all(isinstance(size, int) and size > 0 for size in steps):
+            return plan
+        *around, last = plan.reduction
+        length = self._typical(last.size)
+        block = -(-length // -(-length // _STEPS_TOGETHER))
+        step_bytes = plan.width * self.item_size
+        most = max(
+            1, int(_TOGETHER_SHARE * self.target.caches.second_bytes) // (block * step_bytes)
+        )
+        panels = -(-columns // plan.width)
+        plan = replace(
+            plan,
+            around=tuple(around),
+            reduction=(last,),
+            pack_together=True,
+            block=block,
+            panels_per_chunk=-(-panels // -(-panels // most)),
+        )
+        return _in_chunks(plan, _ROWS_PER_PACKED_CHUNK)
 
     def _block(
         self, row: Axis, reduction: Sequence[Axis], width: int, in_place: bool, scattered: bool
@@ -239,6 +275,9 @@ class Planner:
         widest = 4 if registers > 16 else 3
         if row.size == 1:
             # The vector operand is read once: the longer the runs of memory, the better.
+            if column.b == 1:
+                panels = -(-needed // (registers - 2))
+                return 1, -(-needed // panels)
             widest = registers * 2 // 3
         best: tuple[float, int, int] | None = None
         for vectors in range(1, min(needed, widest) + 1):

@@ -7,6 +7,7 @@ import mmap
 import re
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,10 +69,22 @@ PLAIN = Contraction(
 )
 
 
+def planned(contraction: Contraction, target: Target, **choices: Any) -> Contraction:
+    """The contraction by its plan with some choices made otherwise."""
+    chosen = replace(contraction.plan(target), **choices)
+
+    class Planned(Contraction):
+        def plan(self, target: Target) -> Plan:
+            return chosen
+
+    return Planned(contraction.rows, contraction.columns, contraction.reduction)
+
+
 def packed(contraction: Contraction, target: Target, block: int | None, panels: int) -> Contraction:
     """The contraction by a plan that packs the first factor."""
-    chosen = replace(
-        contraction.plan(target),
+    return planned(
+        contraction,
+        target,
         pack_first=True,
         pack=True,
         pack_tail=True,
@@ -83,12 +96,6 @@ def packed(contraction: Contraction, target: Target, block: int | None, panels: 
         panels_last=False,
         prefetch=False,
     )
-
-    class Planned(Contraction):
-        def plan(self, target: Target) -> Plan:
-            return chosen
-
-    return Planned(contraction.rows, contraction.columns, contraction.reduction)
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
@@ -112,6 +119,66 @@ def test_packed_rows_of_the_first_factor(target: Target, block: int | None, pane
                 z = np.full((r, n), np.nan, np.float32)
                 one(x, y, [z], sizes, split=1)
                 np.testing.assert_array_equal(z, x[:, :r].T @ y, err_msg=f"k={k}, n={n}, r={r}")
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
+@pytest.mark.parametrize("block", [2, 5, 40])
+@pytest.mark.parametrize("panels", [1, 2, 3, 9])
+@pytest.mark.parametrize("columns", [7, 16, 32, 70])
+def test_panels_that_are_packed_together(
+    target: Target, block: int, panels: int, columns: int
+) -> None:
+    """A convolution of images of 6x5 pixels and 4 channels, windows of 2x3 pixels."""
+    n = columns
+    contraction = Contraction(
+        rows=(Axis("b", a=6 * 5 * 4, c=5 * 3 * n), Axis(5, a=5 * 4, c=3 * n), Axis(3, a=4, c=n)),
+        columns=(Axis(n, b=1, c=1),),
+        reduction=(Axis(2, a=5 * 4, b=12 * n), Axis(3, a=4, b=4 * n), Axis(4, a=1, b=n)),
+    )
+    usual = contraction.plan(target)
+    if usual.swapped:
+        pytest.skip("so few columns are the lanes of no vector")
+    together = planned(
+        contraction,
+        target,
+        pack=True,
+        pack_tail=True,
+        pack_together=panels > 1,
+        around=usual.reduction[:-1],
+        reduction=usual.reduction[-1:],
+        block=block,
+        tile_vectors=min(2, usual.tile_vectors),
+        panels_per_chunk=panels,
+        panels_last=False,
+        prefetch=False,
+    )
+    compiled, usually = Compiled(together, target), Compiled(contraction, target)
+    random = np.random.default_rng(3)
+    for b in (0, 1, 4):
+        x = random.normal(size=(b, 6, 5, 4)).astype("float32")
+        w = random.normal(size=(2, 3, 4, n)).astype("float32")
+        y, expected = np.full((2, b, 5, 3, n), np.nan, np.float32)
+        compiled(x, w, [y], {"b": b}, split=1)
+        usually(x, w, [expected], {"b": b})
+        np.testing.assert_array_equal(y, expected)
+        windows = np.lib.stride_tricks.sliding_window_view(x, (2, 3), axis=(1, 2))
+        exact = np.einsum("bpqckl,klcf->bpqf", windows.astype("float64"), w)
+        np.testing.assert_allclose(y, exact, rtol=1e-4, atol=1e-4)
+
+
+def test_far_weights_of_a_convolution_are_packed_together() -> None:
+    far = Contraction(
+        rows=(
+            Axis("batch", a=81 * 512, c=49 * 512),
+            Axis(7, a=9 * 512, c=7 * 512),
+            Axis(7, a=512, c=512),
+        ),
+        columns=(Axis(512, b=1, c=1),),
+        reduction=(Axis(3, a=9 * 512, b=3 * 512 * 512), Axis(3 * 512, a=1, b=512)),
+    )
+    plan = far.plan(Target.x86_64_v3())
+    assert plan.pack_together
+    assert [axis.size for axis in plan.around] == [3]
 
 
 def at_the_end_of_memory(count: int) -> np.ndarray:
