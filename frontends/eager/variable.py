@@ -139,6 +139,17 @@ class Variable(Elements):
             self.array[...] = tensor.data
         return tensor
 
+    def restore(self, array: np.ndarray) -> None:
+        """Give it a value that it had: the same as `assign`, in a tenth of the time.
+
+        Args:
+            array: A copy of the value, so of its shape and dtype.
+        """
+        if self.replacement is None and current_trace() is None:
+            self.array[...] = array
+        else:
+            self.assign(array)
+
     def assign_add(self, value: Any) -> Tensor:
         """Add to it."""
         return self.assign(operate("add", self, value))

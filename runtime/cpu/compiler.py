@@ -37,8 +37,9 @@ from graphc.runtime.cpu.frame import View
 from graphc.runtime.cpu.lower import LOWERINGS, Lowering
 from graphc.runtime.cpu.profile import write_counters
 from graphc.runtime.cpu.row_wise import write_slot_count
-from graphc.runtime.cpu.schedule import Schedule, make_schedule
+from graphc.runtime.cpu.schedule import Schedule, make_schedule, order_updates
 from graphc.runtime.cpu.steps import find_rows, write_steps
+from graphc.runtime.cpu.strips import in_strips
 from graphc.runtime.cpu.target import Target
 from graphc.runtime.cpu.vector_math import FUNCTIONS
 
@@ -142,6 +143,8 @@ def _schedule(program: Program, lowering: Lowering) -> Schedule:
         if variable.update is not None
     ]
     results = [lowering.outputs[name] for name in program.results]
+    order, _ = order_updates(lowering.kernels, updates)
+    lowering.kernels = in_strips(lowering, [lowering.kernels[number] for number in order])
     schedule = make_schedule(lowering.kernels, updates, results)
     for new, variable in schedule.copies:
         lowering.copy(View.whole(new), variable)

@@ -208,9 +208,9 @@ class Planner:
         length = self._typical(last.size)
         block = -(-length // -(-length // _STEPS_TOGETHER))
         step_bytes = plan.width * self.item_size
-        most = max(
-            1, int(_TOGETHER_SHARE * self.target.caches.second_bytes) // (block * step_bytes)
-        )
+        most = int(_TOGETHER_SHARE * self.target.caches.second_bytes) // (block * step_bytes)
+        if most < 2:
+            return plan
         panels = -(-columns // plan.width)
         plan = replace(
             plan,

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from graphc.config import config
+from graphc.ir import Node
 from graphc.ir.dims import Dim
 from graphc.runtime.cpu.emitter import Emitter, Module, Register
-from graphc.runtime.cpu.frame import Buffer, Frame
+from graphc.runtime.cpu.frame import Buffer, Frame, View
+from graphc.runtime.cpu.pool import THREADS
 from graphc.runtime.cpu.profile import counted
 from graphc.runtime.cpu.slots import CHUNKS, PARALLEL_WORK, POOL, SCRATCH
 from graphc.runtime.cpu.threads import CHUNK_PARAMETERS, parallel
@@ -27,6 +29,7 @@ class Kernel:
         name: What it is called.
         reads: The buffers it reads.
         writes: The buffers it writes.
+        views: What it sees of them.
         units: Code for the number of units.
         work: Roughly how many elementary operations all units are: whether threads share them
             depends on it.
@@ -36,7 +39,10 @@ class Kernel:
         shares: Pairs of a buffer that is read and one that is written that may be the same memory.
         condition: Code for whether it is called; None for always.
         scratch: Code for the bytes of scratch memory that each call needs; None for none.
-        purpose: What it computes, for people.
+        members: Kernels that it calls for some units of work at a time; where those are too few,
+            they are called one after the other, each for all of its own.
+        node: What it computes, or a part of it; None for several.
+        purpose: The same for people.
         function: The symbol of its function.
         operands: The symbol of its table.
     """
@@ -45,6 +51,7 @@ class Kernel:
     name: str
     reads: list[Buffer]
     writes: list[Buffer]
+    views: list[View]
     units: Callable[[Frame], Register]
     work: Dim
     products: Dim | None = None
@@ -53,6 +60,8 @@ class Kernel:
     shares: set[tuple[int, int]] = field(default_factory=set)
     condition: Callable[[Frame], Register] | None = None
     scratch: Callable[[Frame], Register] | None = None
+    members: list[Kernel] = field(default_factory=list)
+    node: Node | None = None
     purpose: str = ""
     function: str = ""
     operands: str = ""
@@ -70,11 +79,33 @@ KERNEL_PARAMETERS = (
 
 def call_kernel(frame: Frame, kernel: Kernel) -> None:
     """Call a kernel: as a parallel region if there is a pool and enough to do."""
-    if kernel.condition is None:
+    if kernel.members:
+        _call_members(frame, kernel)
+    elif kernel.condition is None:
         _call_counted(frame, kernel)
     else:
         with frame.e.if_(kernel.condition(frame)):
             _call_counted(frame, kernel)
+
+
+def _call_members(frame: Frame, kernel: Kernel) -> None:
+    """Through the kernel that calls others, if it has enough units for all threads, or one by one.
+
+    One by one each of them is shared by the threads.
+    """
+    e = frame.e
+    pool = frame.slot(POOL, "pointer")
+    (threads,) = e.choose(
+        e.compare("ne", pool, e.constant(0, "pointer")),
+        lambda: [e.load(e.offset(pool, THREADS, "uint8"), "index")],
+        lambda: [e.index(1)],
+    )
+    enough = e.compare("ge", kernel.units(frame), e.mul(threads, 2))
+    with e.if_(enough):
+        _call(frame, kernel)
+    with e.if_(e.logical_not(enough)):
+        for member in kernel.members:
+            call_kernel(frame, member)
 
 
 def _call_counted(frame: Frame, kernel: Kernel) -> None:

@@ -138,6 +138,7 @@ class Lowering:
         first = len(self.all_kernels)
         self._lower(node)
         for kernel in self.all_kernels[first:]:
+            kernel.node = kernel.node or node
             kernel.purpose = kernel.purpose or _purpose(node)
 
     def _lower(self, node: Node) -> None:
@@ -213,6 +214,7 @@ class Lowering:
             name,
             _distinct(view.buffer for view in reads),
             _distinct(view.buffer for view in writes),
+            [*reads, *writes],
             units if callable(units) else lambda frame: frame.dim(units),
             work,
         )

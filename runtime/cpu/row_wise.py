@@ -26,7 +26,9 @@ from graphc.ops.movement import (
     Split,
     Transpose,
 )
+from graphc.ops.pool import MaxPoolGradient, MaxPoolPick
 from graphc.ops.reduce import Reduction
+from graphc.passes.fuse import Fused
 from graphc.runtime.cpu.emitter import Emitter, Module, Register
 from graphc.runtime.cpu.frame import Buffer, Frame, View
 from graphc.runtime.cpu.kernel import Kernel
@@ -54,14 +56,17 @@ def is_row_wise(graph: Graph) -> bool:
     for value in graph.values():
         if not leads(value.shape) and _mentions_batch(value.shape):
             return False
-    return all(_keeps_rows(node) for node in graph.nodes)
+    return all(keeps_rows(node) for node in graph.nodes)
 
 
 def _mentions_batch(shape: Sequence[Dim]) -> bool:
     return any(BATCH in symbols(dim) for dim in shape if not isinstance(dim, int))
 
 
-def _keeps_rows(node: Node) -> bool:
+def keeps_rows(node: Node) -> bool:
+    """Whether each row of what a node computes depends on the same row of what it reads."""
+    if isinstance(node.op, Fused):
+        return is_row_wise(node.op.body)
     if node.op.elementwise:
         return True  # it broadcasts: a batch in another place than the first was refused
     for kinds, rule in _RULES:
@@ -104,6 +109,7 @@ _RULES: tuple[tuple[Any, Callable[[Node], bool]], ...] = (
     (Pad, _with_rows(lambda op: op.before[0] == op.after[0] == 0)),
     (Reshape, _with_rows(lambda op: True)),
     (Expand, lambda node: True),
+    ((MaxPoolGradient, MaxPoolPick), _of_rows),
     ((Constant, Iota), _without_rows),
 )
 
@@ -113,10 +119,10 @@ def is_row_by_row(view: View) -> bool:
     buffer = view.buffer
     if not _mentions_batch((*view.shape, *buffer.type.shape)):
         return True
-    return leads(view.shape) and leads(buffer.type.shape) and view.strides[0] == _row_size(buffer)
+    return leads(view.shape) and leads(buffer.type.shape) and view.strides[0] == row_size(buffer)
 
 
-def _row_size(buffer: Buffer) -> Dim:
+def row_size(buffer: Buffer) -> Dim:
     """Elements of a row."""
     return product(buffer.type.shape[1:])
 
@@ -147,22 +153,14 @@ def write_rows(
     def units(frame: Frame) -> Register:
         return frame.e.div(frame.e.add(frame.dim(batch), ROWS_TOGETHER - 1), ROWS_TOGETHER)
 
-    def scratch(frame: Frame) -> Register:
-        codes = [kernel.scratch for kernel in kernels if kernel.scratch is not None]
-        most = reduce(frame.e.maximum, (code(frame) for code in codes), frame.e.index(0))
-        return frame.e.add(most, _context_bytes(frame.e))
-
     with lowering.kernel("scan", reads, writes, units, work) as k:
         e, frame = k.e, k.frame
         loop = f"{lowering.kernels[-1].name}.rows"
         begin = e.mul(k.begin, ROWS_TOGETHER)
         end = e.minimum(e.mul(k.end, ROWS_TOGETHER), frame.dim(batch))
-        _write_context(frame, rows, begin, end, k.scratch)
-        kernels_scratch = e.offset(k.scratch, _context_bytes(e), "int8")
-        e.store(kernels_scratch, e.offset(k.scratch, SCRATCH, "index"))
-        e.store(e.index(0), e.offset(k.scratch, POOL, "index"))
+        write_context(frame, rows, begin, end, k.scratch)
         e.call(loop, None, k.scratch, frame.context, begin)
-    lowering.kernels[-1].scratch = scratch
+    lowering.kernels[-1].scratch = lambda frame: scratch_of(frame, kernels)
     parameters = [("context", "pointer"), ("whole", "pointer"), ("first", "index")]
     with lowering.module.function(loop, parameters, internal=True, noinline=True) as e:
         _, whole, first = e.arguments
@@ -174,28 +172,37 @@ def _context_bytes(e: Emitter) -> Register:
     return e.bitwise_and(e.add(e.mul(slot_count(e), 8), 127), -64)
 
 
-def _write_context(
+def scratch_of(frame: Frame, kernels: Sequence[Kernel]) -> Register:
+    """The scratch memory of a kernel that calls others with a context of some rows."""
+    codes = [kernel.scratch for kernel in kernels if kernel.scratch is not None]
+    most = reduce(frame.e.maximum, (code(frame) for code in codes), frame.e.index(0))
+    return frame.e.add(most, _context_bytes(frame.e))
+
+
+def write_context(
     frame: Frame, rows: Sequence[Buffer], begin: Register, end: Register, context: Register
 ) -> None:
-    """Code that fills in a context for some rows of the batch.
+    """Code that fills in a context for some rows of the batch, which one thread computes.
 
     Args:
         frame: The whole batch's.
         rows: The buffers whose addresses are moved to the first of the rows, if they have rows.
         begin: The first row.
         end: The one behind the last.
-        context: Memory for the new context.
+        context: Memory for the new context, and behind it for the scratch memory of kernels.
     """
     e = frame.e
     with e.loop(0, slot_count(e)) as slot:
         content = e.load(e.offset(frame.context, slot, "index"), "index")
         e.store(content, e.offset(context, slot, "index"))
-    place = frame.layout.symbols[BATCH]
-    e.store(e.sub(end, begin), e.offset(context, place, "index"))
+    scratch = e.offset(context, _context_bytes(e), "int8")
+    places = {frame.layout.symbols[BATCH]: e.sub(end, begin), SCRATCH: scratch, POOL: e.index(0)}
+    for place, x in places.items():
+        e.store(x, e.offset(context, place, "index"))
     for buffer in rows:
         if buffer.kind == "constant" or not leads(buffer.type.shape):
             continue
-        size = frame.dim(_row_size(buffer) * dtype_size(buffer.type.dtype))
+        size = frame.dim(row_size(buffer) * dtype_size(buffer.type.dtype))
         number = frame.layout.slot(buffer)
         moved = e.offset(frame.slot(number, "pointer"), e.mul(begin, size), "int8")
         e.store(moved, e.offset(context, number, "index"))

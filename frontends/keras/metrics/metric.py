@@ -117,7 +117,7 @@ class Metric(Stateless):
     def reset_state(self) -> None:
         """Start anew."""
         for variable, start in zip(self._variables, self._starts, strict=True):
-            variable.assign(start)
+            variable.restore(start)
         for metric in vars(self).values():
             if isinstance(metric, Metric):
                 metric.reset_state()
