@@ -34,6 +34,8 @@ class Contraction:
             that threads can share a long sum of few results.
         part_stride: elements from a part's result to the next one's.
         batch: what run-time sizes are taken for where a decision needs a number.
+        is_cold: whether the second factor comes from memory: weights that nothing else has used
+            since the last time.
 
     Sizes and strides (in elements) are numbers or products with run-time sizes: `"3*batch"`.
     """
@@ -49,6 +51,7 @@ class Contraction:
     parts: int = 1
     part_stride: int = 0
     batch: int = TYPICAL_SIZE
+    is_cold: bool = False
 
     def __post_init__(self) -> None:
         """Checks that the axes agree on how many operands there are."""
@@ -72,7 +75,8 @@ class Contraction:
         """How it will be computed on a target."""
         groups = (self.outer, self.rows, self.columns, self.reduction)
         lanes = target.lanes(self.sum_dtype)
-        plan = Planner(ITEM_SIZES[self.dtype], lanes, target, self.batch).plan(groups)
+        planner = Planner(ITEM_SIZES[self.dtype], lanes, target, self.batch, self.is_cold)
+        plan = planner.plan(groups)
         if self.parts > 1:  # a part is a block, at most
             sums = (*plan.around, *plan.reduction)
             block = _ENDLESS if plan.around or plan.block is None else plan.block

@@ -7,10 +7,11 @@ The decisions, in order:
    rows; whichever needs less packing, transposing and padding.
 3. **Tile**: as many rows by vectors as the registers hold without spilling, fitted to the sizes.
 4. **Block**: how far a run along the reduction goes before it is interrupted, so that the vector
-   operand's panel stays in the cache. Where its rows lie so far apart that few of them do, or
-   begin in the middle of lines, many rows of the first factor pay for packing it; few go through
-   shorter blocks.
-5. **Pack** the first factor's rows as well where narrow tiles share its lines.
+   operand's panel stays in the cache. Where its rows lie so far apart that few of them do, begin
+   in the middle of lines, or come from memory, many rows of the first factor pay for packing it;
+   few go through shorter blocks.
+5. **Pack together** what comes from far: some steps of many panels, in the order of memory.
+6. **Pack** the first factor's rows as well where narrow tiles share its lines.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ _FACTOR_SHARE = 1 / 8
 _PACKED_ROWS_SHARE = 3 / 16
 _SUMS_SHARE = 1 / 8
 _NEAR_PANEL_SHARE = 1 / 2
-#: The same for panels that are packed together, in blocks of at most so many steps.
-_TOGETHER_SHARE = 1 / 4
-_STEPS_TOGETHER = 256
+#: The same for panels that are packed together, in blocks of at most so many steps, where there are
+#: fewer rows than so many: more of them pay for packing one panel after the other as well.
+_TOGETHER_SHARE = 3 / 8
+_STEPS_TOGETHER = 512
+_FEW_ROWS = 512
 #: Tiles as wide as this (in bytes) or narrower ask for much of the first factor in each step. If
 #: their rows are but half of a line of the cache, to pack it pays from so many panels and steps on,
 #: and so many panels share what a chunk packs.
@@ -48,7 +51,8 @@ _ROWS_PER_PACKED_CHUNK = 128
 _ROWS_PER_BLOCKED_CHUNK = 256
 #: Rows from which on copying a panel costs little beside what is computed with it.
 ROWS_WORTH_PACKING = 128
-#: The same where the operand is so much larger than the second-level cache that it comes from far.
+#: The same where the operand comes from memory: it is not in use otherwise, or so much larger than
+#: the second-level cache.
 _ROWS_WORTH_FETCHING = 32
 _FAR_SHARE = 8
 #: Steps of a block whose rows lie apart, and of one whose rows do not: each page of memory has to
@@ -71,12 +75,14 @@ class Planner:
         lanes: elements of a vector.
         target: the processor.
         batch: what a run-time size is taken for.
+        is_cold: whether the second factor comes from memory.
     """
 
     item_size: int
     lanes: int
     target: Target
     batch: int
+    is_cold: bool = False
 
     def plan(self, groups: Sequence[Sequence[Axis]]) -> Plan:
         """The plan for some outer, row, column and reduction axes."""
@@ -120,15 +126,21 @@ class Planner:
         scattered = column.b == 1 and total > self._rows_that_stay(reduction[-1])
         second_bytes = self.target.caches.second_bytes
         operand_bytes = total * self._typical(column.size) * self.item_size
-        far = scattered and operand_bytes > _FAR_SHARE * second_bytes
+        shared = column.b == 1 and column.a == 0  # by all rows, unlike what depthwise ones read
+        cold = self.is_cold and shared and not swapped
+        far = cold or (scattered and operand_bytes > _FAR_SHARE * second_bytes)
         enough = _ROWS_WORTH_FETCHING if far else ROWS_WORTH_PACKING
-        pays = row.a != 1 and self._points([*lines, row]) >= enough
-        ragged = column.b == 1 and self._typical(reduction[-1].b) * self.item_size % CACHE_LINE != 0
-        pack = column.b not in (0, 1) or ((scattered or ragged) and pays)
+        many = self._points([*lines, row])
+        distance = self._typical(reduction[-1].b) * self.item_size
+        # In the first-level cache rows at such distances push each other out.
+        apart = scattered or (shared and math.gcd(distance, _PAGE) >= _SCATTERED_BYTES)
+        ragged = distance % CACHE_LINE != 0
+        pays = row.a != 1 and many >= enough and column.b == 1
+        pack = column.b not in (0, 1) or (pays and (apart or ragged or cold))
         block = self._block(row, reduction, width, column.b == 1 and not pack, scattered)
         panels_last = not pack and operand_bytes <= int(_RESIDENT_SHARE * second_bytes)
-        many = _ROWS_PER_PACKED_CHUNK if pack else _ROWS_PER_CHUNK
-        many = many if block is None else _ROWS_PER_BLOCKED_CHUNK
+        chunk = _ROWS_PER_PACKED_CHUNK if pack else _ROWS_PER_CHUNK
+        chunk = chunk if block is None else _ROWS_PER_BLOCKED_CHUNK
         plan = Plan(
             outer=outer,
             lines=lines,
@@ -152,8 +164,9 @@ class Planner:
             panels_last=panels_last,
             prefetch=not pack and not panels_last and column.b == 1,
         )
-        plan = self._first_packed(_in_chunks(plan, many))
-        return self._together(plan) if scattered and not plan.pack_first else plan
+        plan = self._first_packed(_in_chunks(plan, chunk))
+        together = pack and (apart or cold) and many < _FEW_ROWS and not plan.pack_first
+        return self._together(plan) if together else plan
 
     def _first_packed(self, plan: Plan) -> Plan:
         """The plan with packed rows of the first factor, if that pays; else as it is.
@@ -193,14 +206,14 @@ class Planner:
         return replace(plan, panels_per_chunk=-(-panels // groups))
 
     def _together(self, plan: Plan) -> Plan:
-        """The plan with panels that are packed together, if it packs panels; else as it is.
+        """The plan with panels that are packed together, if there are several; else as it is.
 
         A panel is a small part of each of the operand's rows. If those lie far apart, nearly every
         step is on another page of memory, and nothing foresees where. Here a chunk reads some steps
         of many panels, row after row.
         """
         columns, *steps = (x.size for x in (plan.column, *plan.reduction))
-        if not plan.pack or not isinstance(columns, int) or columns <= plan.width:
+        if plan.column.b != 1 or not isinstance(columns, int) or columns <= plan.width:
             return plan
         if not all(isinstance(size, int) and size > 0 for size in steps):
             return plan
@@ -217,10 +230,10 @@ class Planner:
             around=tuple(around),
             reduction=(last,),
             pack_together=True,
-            block=block,
+            block=block if around or block < length else None,
             panels_per_chunk=-(-panels // -(-panels // most)),
         )
-        return _in_chunks(plan, _ROWS_PER_PACKED_CHUNK)
+        return _in_chunks(plan, _ROWS_PER_BLOCKED_CHUNK)
 
     def _block(
         self, row: Axis, reduction: Sequence[Axis], width: int, in_place: bool, scattered: bool

@@ -23,7 +23,7 @@ from graphc.runtime.cpu.contraction import (
     generate,
 )
 from graphc.runtime.cpu.contraction_pack import next_power_of_two
-from graphc.runtime.cpu.contraction_plan import Scope, evaluate
+from graphc.runtime.cpu.contraction_plan import TYPICAL_SIZE, Scope, evaluate
 from graphc.runtime.cpu.contraction_plan import typical as typical_size
 from graphc.runtime.cpu.contraction_ways import ways_of
 from graphc.runtime.cpu.emitter import Emitter, Parameter, Register
@@ -44,6 +44,8 @@ _ENOUGH_CHUNKS = 8
 _LARGE_MATRIX = 1 << 16
 _PARTS_OF_ROWS = 4
 _FEW_ROWS = 64
+#: Where a single sample has so many rows, a model is taken to answer for one at a time.
+_ROWS_OF_AN_IMAGE = 32
 #: Products that take as long as one operation of another kernel.
 _PRODUCTS_AT_ONCE = 4
 #: Contractions of at most so many products, in a batch of usual size, are loop nests, which compile
@@ -306,7 +308,11 @@ class _ContractionKernel:
             else:
                 group = "rows" if letter in first else "columns"
             groups[group].append(self._axis(loop))
+        is_cold = not self.lowering.learns and self.operands[y].buffer.kind == "variable"
+        rows_of_one = math.prod(typical_size(axis.size, 1) for axis in groups["rows"])
         return Contraction(
+            batch=1 if is_cold and rows_of_one >= _ROWS_OF_AN_IMAGE else TYPICAL_SIZE,
+            is_cold=is_cold,
             outer=tuple(groups["outer"]),
             rows=tuple(groups["rows"]),
             columns=tuple(groups["columns"]),

@@ -199,6 +199,19 @@ def write_context(
     places = {frame.layout.symbols[BATCH]: e.sub(end, begin), SCRATCH: scratch, POOL: e.index(0)}
     for place, x in places.items():
         e.store(x, e.offset(context, place, "index"))
+    move_rows(frame, rows, begin, context)
+
+
+def move_rows(frame: Frame, rows: Sequence[Buffer], begin: Register, context: Register) -> None:
+    """Code that points buffers at one of their rows, in a context for some rows of the batch.
+
+    Args:
+        frame: The whole batch's.
+        rows: The buffers; those without rows stay where they are.
+        begin: The row.
+        context: Where their new addresses go.
+    """
+    e = frame.e
     for buffer in rows:
         if buffer.kind == "constant" or not leads(buffer.type.shape):
             continue

@@ -28,6 +28,7 @@ from graphc.runtime.cpu.row_wise import (
     is_row_by_row,
     keeps_rows,
     leads,
+    move_rows,
     row_size,
     scratch_of,
     write_context,
@@ -53,10 +54,13 @@ def in_strips(lowering: Lowering, kernels: Sequence[Kernel]) -> list[Kernel]:
     if BATCH not in lowering.layout.symbols:
         return list(kernels)
     caches = lowering.module.target.caches
+    groups = list(_groups(kernels, caches))
+    outputs = {buffer.index for buffer in lowering.outputs.values()}
     result: list[Kernel] = []
-    for group in _groups(kernels, caches):
+    for group in groups:
         if group.pays:
-            result.append(_write(lowering, group))
+            elsewhere = outputs.union(*(x.touched for x in groups if x is not group))
+            result.append(_write(lowering, group, elsewhere))
         else:
             result += group.kernels
     return result
@@ -74,6 +78,11 @@ class _Group:
         """All that they read and write, each once."""
         used = (x for kernel in self.kernels for x in (*kernel.reads, *kernel.writes))
         return list({buffer.index: buffer for buffer in used}.values())
+
+    @property
+    def touched(self) -> set[int]:
+        """The numbers of the buffers."""
+        return {buffer.index for buffer in self.buffers}
 
     @property
     def passed(self) -> int:
@@ -171,8 +180,17 @@ def _bytes(buffer: Buffer) -> int:
     return size * dtype_size(buffer.type.dtype)
 
 
-def _write(lowering: Lowering, group: _Group) -> Kernel:
-    """The kernel that runs a group; a unit of its work is a strip."""
+def _write(lowering: Lowering, group: _Group, elsewhere: set[int]) -> Kernel:
+    """The kernel that runs a group; a unit of its work is a strip.
+
+    Args:
+        lowering: Where the kernels come from.
+        group: Some of them.
+        elsewhere: Buffers that somebody else reads or writes. The others have the rows of one strip
+            only, those of the first one: there the next strip finds them in the cache.
+    """
+    own = [x for x in group.buffers if x.kind == "arena" and x.index not in elsewhere]
+    others = [x for x in group.buffers if x not in own]
     members, height, batch = group.kernels, group.height, symbol(BATCH)
     reads, writes = (
         list({x.buffer.index: x for kernel in members for x in views(kernel)}.values())
@@ -185,14 +203,16 @@ def _write(lowering: Lowering, group: _Group) -> Kernel:
     work = sum(kernel.work for kernel in members)
     with lowering.kernel("strips", reads, writes, units, work) as k:
         e, body = k.e, f"{lowering.kernels[-1].name}.rows"
+        first = e.mul(k.begin, height)
         with e.loop(k.begin, k.end) as strip:
             begin = e.mul(strip, height)
             end = e.minimum(e.add(begin, height), k.frame.dim(batch))
-            write_context(k.frame, group.buffers, begin, end, k.scratch)
+            write_context(k.frame, others, begin, end, k.scratch)
+            move_rows(k.frame, own, first, k.scratch)
             e.call(body, None, k.scratch)
     kernel = lowering.kernels[-1]
     kernel.members = members
-    kernel.shares = set(_shares(members))
+    kernel.shares = set(_shares(members, {x.index for x in own}))
     kernel.scratch = lambda frame: scratch_of(frame, members)
     kernel.purpose = f"{height} rows at a time | {', '.join(x.name for x in members)}"
     with lowering.module.function(
@@ -214,12 +234,12 @@ def _written(kernel: Kernel) -> list[View]:
     return [view for view in kernel.views if view.buffer.index in known]
 
 
-def _shares(members: Sequence[Kernel]) -> Iterator[tuple[int, int]]:
+def _shares(members: Sequence[Kernel], own: set[int]) -> Iterator[tuple[int, int]]:
     """Pairs that may be the same memory: done with one when the other begins."""
     uses = [{x.index for x in (*kernel.reads, *kernel.writes)} for kernel in members]
     for place, kernel in enumerate(members):
         before = set[int]().union(*uses[:place])
         after = set[int]().union(*uses[place + 1 :])
         for old, new in kernel.shares:
-            if old not in after and new not in before:
+            if old not in after and new not in before and (old in own) == (new in own):
                 yield old, new

@@ -166,7 +166,8 @@ def test_panels_that_are_packed_together(
         np.testing.assert_allclose(y, exact, rtol=1e-4, atol=1e-4)
 
 
-def test_far_weights_of_a_convolution_are_packed_together() -> None:
+def test_far_weights_of_an_image_are_packed_together() -> None:
+    """The last stage of a ResNet-50: 49 places of the image, and weights that come from memory."""
     far = Contraction(
         rows=(
             Axis("batch", a=81 * 512, c=49 * 512),
@@ -175,10 +176,13 @@ def test_far_weights_of_a_convolution_are_packed_together() -> None:
         ),
         columns=(Axis(512, b=1, c=1),),
         reduction=(Axis(3, a=9 * 512, b=3 * 512 * 512), Axis(3 * 512, a=1, b=512)),
+        is_cold=True,
+        batch=1,
     )
     plan = far.plan(Target.x86_64_v3())
     assert plan.pack_together
     assert [axis.size for axis in plan.around] == [3]
+    assert not replace(far, batch=32).plan(Target.x86_64_v3()).pack_together
 
 
 def at_the_end_of_memory(count: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Kernels in strips: the same bits as one after the other, for every batch and number of threads."""
+"""Kernels in strips: the bits of one after the other, for every batch and number of threads."""
 
 from __future__ import annotations
 
