@@ -34,11 +34,11 @@ _FACTOR_SHARE = 1 / 8
 _PACKED_ROWS_SHARE = 3 / 16
 _SUMS_SHARE = 1 / 8
 _NEAR_PANEL_SHARE = 1 / 2
-#: The same for panels that are packed together, in blocks of at most so many steps, where there are
-#: fewer rows than so many: more of them pay for packing one panel after the other as well.
+#: The same for panels that are packed together, in blocks of at most so many steps. From so many
+#: rows on, to pack one panel after the other costs as little, and sums are not interrupted.
 _TOGETHER_SHARE = 3 / 8
 _STEPS_TOGETHER = 512
-_FEW_ROWS = 512
+MANY_ROWS = 512
 #: Tiles as wide as this (in bytes) or narrower ask for much of the first factor in each step. If
 #: their rows are but half of a line of the cache, to pack it pays from so many panels and steps on,
 #: and so many panels share what a chunk packs.
@@ -51,10 +51,8 @@ _ROWS_PER_PACKED_CHUNK = 128
 _ROWS_PER_BLOCKED_CHUNK = 256
 #: Rows from which on copying a panel costs little beside what is computed with it.
 ROWS_WORTH_PACKING = 128
-#: The same where the operand comes from memory: it is not in use otherwise, or so much larger than
-#: the second-level cache.
-_ROWS_WORTH_FETCHING = 32
-_FAR_SHARE = 8
+#: The same where rows of the operand push each other out of a cache, or come from memory.
+ROWS_WORTH_FETCHING = 16
 #: Steps of a block whose rows lie apart, and of one whose rows do not: each page of memory has to
 #: be found anew, and the processor remembers about a hundred of the latest.
 _SCATTERED_BLOCK = 128
@@ -128,12 +126,11 @@ class Planner:
         operand_bytes = total * self._typical(column.size) * self.item_size
         shared = column.b == 1 and column.a == 0  # by all rows, unlike what depthwise ones read
         cold = self.is_cold and shared and not swapped
-        far = cold or (scattered and operand_bytes > _FAR_SHARE * second_bytes)
-        enough = _ROWS_WORTH_FETCHING if far else ROWS_WORTH_PACKING
         many = self._points([*lines, row])
         distance = self._typical(reduction[-1].b) * self.item_size
         # In the first-level cache rows at such distances push each other out.
         apart = scattered or (shared and math.gcd(distance, _PAGE) >= _SCATTERED_BYTES)
+        enough = ROWS_WORTH_FETCHING if apart or cold else ROWS_WORTH_PACKING
         ragged = distance % CACHE_LINE != 0
         pays = row.a != 1 and many >= enough and column.b == 1
         pack = column.b not in (0, 1) or (pays and (apart or ragged or cold))
@@ -165,7 +162,7 @@ class Planner:
             prefetch=not pack and not panels_last and column.b == 1,
         )
         plan = self._first_packed(_in_chunks(plan, chunk))
-        together = pack and (apart or cold) and many < _FEW_ROWS and not plan.pack_first
+        together = pack and (apart or cold) and many < MANY_ROWS and not plan.pack_first
         return self._together(plan) if together else plan
 
     def _first_packed(self, plan: Plan) -> Plan:

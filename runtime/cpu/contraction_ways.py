@@ -13,7 +13,12 @@ from functools import reduce
 
 from graphc.runtime.cpu.contraction_native import Contraction
 from graphc.runtime.cpu.contraction_plan import Axis, Scope, evaluate, typical
-from graphc.runtime.cpu.contraction_planner import ROWS_WORTH_PACKING, STEPS_WORTH_PACKING
+from graphc.runtime.cpu.contraction_planner import (
+    MANY_ROWS,
+    ROWS_WORTH_FETCHING,
+    ROWS_WORTH_PACKING,
+    STEPS_WORTH_PACKING,
+)
 from graphc.runtime.cpu.emitter import Register
 from graphc.runtime.cpu.target import Target
 
@@ -60,7 +65,8 @@ def ways_of(contraction: Contraction, learns: bool, target: Target) -> list[Way]
     """
     others = [_of_long_sums(contraction, target)]
     if not learns:
-        others = [_of_one_row(contraction), _of_many_rows(contraction, target)]
+        few, many = _of_few_rows(contraction, target), _of_many_rows(contraction, target)
+        others = [few, _of_one_row(contraction), many]
     return [Way(contraction), *(way for way in others if way is not None)]
 
 
@@ -87,10 +93,24 @@ def _of_many_rows(contraction: Contraction, target: Target) -> Way | None:
     rows, columns, reduction = contraction.rows, contraction.columns, contraction.reduction
     if contraction.outer or not _is_open(rows) or _size(columns, reduction) < _LARGE_FACTOR:
         return None
-    many = replace(contraction, batch=2 * ROWS_WORTH_PACKING)
-    if many.plan(target).pack == contraction.plan(target).pack:
+    usual = contraction.plan(target)
+    least = MANY_ROWS if usual.pack else ROWS_WORTH_PACKING
+    many = replace(contraction, batch=2 * least)
+    plan = many.plan(target)
+    if (plan.pack, plan.pack_together) == (usual.pack, usual.pack_together):
         return None
-    return Way(many, rows, ROWS_WORTH_PACKING)
+    return Way(many, rows, least)
+
+
+def _of_few_rows(contraction: Contraction, target: Target) -> Way | None:
+    """Few rows do not pay for copying it."""
+    rows, columns, reduction = contraction.rows, contraction.columns, contraction.reduction
+    if contraction.outer or not _is_open(rows) or _size(columns, reduction) < _LARGE_FACTOR:
+        return None
+    few = replace(contraction, batch=ROWS_WORTH_FETCHING // 2)
+    if few.plan(target).pack == contraction.plan(target).pack:
+        return None
+    return Way(few, rows, 0, ROWS_WORTH_FETCHING - 1)
 
 
 def _of_long_sums(contraction: Contraction, target: Target) -> Way | None:
