@@ -1,5 +1,6 @@
 """Shared by all tests."""
 
+import importlib.metadata
 import os
 import sys
 import tempfile
@@ -12,8 +13,12 @@ if "KERAS_HOME" not in os.environ:
     _home = tempfile.TemporaryDirectory(prefix="keras-home-")  # gone when the tests are over
     os.environ["KERAS_HOME"] = _home.name
 
-# JAX, an oracle, runs everything once or twice: what it optimizes is time lost.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# JAX, an oracle, runs everything once or twice: what it optimizes is time lost. Its older way to make
+# code of fused operations takes half the time; a jaxlib that no longer knows the flag would abort.
+_FLAGS = "--xla_backend_optimization_level=0"
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    _FLAGS += " --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", _FLAGS)
 
 
 @pytest.fixture(autouse=True)

@@ -65,7 +65,7 @@ def share_common(graph: Graph, report: Report | None = None) -> Graph:
         for value in known[key]:
             order[value] = len(order)
     result.outputs = {name: values[value] for name, value in graph.outputs.items()}
-    return drop_dead(result)
+    return drop_dead(result, inside=False)
 
 
 def _zero_signs(op: Op) -> tuple[float, ...]:

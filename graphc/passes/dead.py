@@ -26,12 +26,14 @@ from graphc.ir import Graph, Node, Op, Value
 from graphc.passes.report import Report
 
 
-def drop_dead(graph: Graph, report: Report | None = None) -> Graph:
+def drop_dead(graph: Graph, report: Report | None = None, inside: bool = True) -> Graph:
     """The graph without nodes that no output depends on.
 
     Args:
         graph: Any graph; it stays as it is.
         report: Told how many nodes went.
+        inside: Whether to look into the graphs in its ops, too. A pass that has made those has
+            looked already: to do it again at each level takes the longer the deeper they are.
     """
     live = live_nodes(graph)
     if report is not None and len(live) < len(graph.nodes):
@@ -39,7 +41,7 @@ def drop_dead(graph: Graph, report: Report | None = None) -> Graph:
     result = Graph(graph.name)
     values = {value: result.input(value.name, value.type) for value in graph.inputs}
     for node in live:
-        op = node.op.map_bodies(lambda body: drop_dead(body, report))
+        op = node.op.map_bodies(lambda body: drop_dead(body, report)) if inside else node.op
         result.location = node.location
         copy_node(result, op, node, values)
     result.outputs = {name: values[value] for name, value in graph.outputs.items()}

@@ -249,7 +249,7 @@ def rewrite(graph: Graph, rules: tuple[Rule, ...], report: Report | None = None)
             new = values[value]
             result.uses[new] = result.uses.get(new, 0) + counts.get(value, 0)
     result.outputs = {name: values[value] for name, value in graph.outputs.items()}
-    return drop_dead(result)
+    return drop_dead(result, inside=False)
 
 
 # ------------------------------------------------------------------------------ patterns as text
