@@ -122,20 +122,13 @@ class Planner:
         lines = tuple(axis for axis in outer if axis.b == 0)
         outer = tuple(axis for axis in outer if axis.b != 0)
         scattered = column.b == 1 and total > self._rows_that_stay(reduction[-1])
-        second_bytes = self.target.caches.second_bytes
-        operand_bytes = total * self._typical(column.size) * self.item_size
-        shared = column.b == 1 and column.a == 0  # by all rows, unlike what depthwise ones read
-        cold = self.is_cold and shared and not swapped
-        many = self._points([*lines, row])
-        distance = self._typical(reduction[-1].b) * self.item_size
-        # In the first-level cache rows at such distances push each other out.
-        apart = scattered or (shared and math.gcd(distance, _PAGE) >= _SCATTERED_BYTES)
-        enough = ROWS_WORTH_FETCHING if apart or cold else ROWS_WORTH_PACKING
-        ragged = distance % CACHE_LINE != 0
-        pays = row.a != 1 and many >= enough and column.b == 1
-        pack = column.b not in (0, 1) or (pays and (apart or ragged or cold))
+        count = 0 if row.a == 1 else self._points([*lines, row])
+        is_cold = self.is_cold and not swapped
+        pack, together = self._packing(column, reduction[-1], count, scattered, is_cold)
         block = self._block(row, reduction, width, column.b == 1 and not pack, scattered)
-        panels_last = not pack and operand_bytes <= int(_RESIDENT_SHARE * second_bytes)
+        operand_bytes = total * self._typical(column.size) * self.item_size
+        resident = int(_RESIDENT_SHARE * self.target.caches.second_bytes)
+        panels_last = not pack and operand_bytes <= resident
         chunk = _ROWS_PER_PACKED_CHUNK if pack else _ROWS_PER_CHUNK
         chunk = chunk if block is None else _ROWS_PER_BLOCKED_CHUNK
         plan = Plan(
@@ -162,8 +155,32 @@ class Planner:
             prefetch=not pack and not panels_last and column.b == 1,
         )
         plan = self._first_packed(_in_chunks(plan, chunk))
-        together = pack and (apart or cold) and many < MANY_ROWS and not plan.pack_first
-        return self._together(plan) if together else plan
+        return self._together(plan) if together and not plan.pack_first else plan
+
+    def _packing(
+        self, column: Axis, last: Axis, rows: int, scattered: bool, is_cold: bool
+    ) -> tuple[bool, bool]:
+        """Whether the vector operand's panels are packed, and whether several at once.
+
+        Args:
+            column: as in `Plan`.
+            last: the last axis of the reduction.
+            rows: how many share a panel; 0 if they are side by side in memory.
+            scattered: whether rows of the operand push each other out of the second-level cache.
+            is_cold: whether they come from memory.
+        """
+        if column.b != 1:
+            return column.b != 0, False
+        distance = self._typical(last.b) * self.item_size
+        # What rows of a depthwise convolution read is their own: a copy serves one of them.
+        shared = column.a == 0
+        # Rows at such distances push each other out of the first-level cache.
+        crowded = shared and math.gcd(distance, _PAGE) >= _SCATTERED_BYTES
+        far = scattered or crowded or (is_cold and shared)
+        ragged = distance % CACHE_LINE != 0
+        pays = rows >= (ROWS_WORTH_FETCHING if far else ROWS_WORTH_PACKING)
+        pack = pays and (far or ragged)
+        return pack, pack and far and rows < MANY_ROWS
 
     def _first_packed(self, plan: Plan) -> Plan:
         """The plan with packed rows of the first factor, if that pays; else as it is.

@@ -48,9 +48,15 @@ def make_manifest(lowering: Lowering, schedule: Schedule, rows: list[Rows]) -> M
             )
             for x in rows
         ],
-        kernels=[lowering.kernels[number].name for number in schedule.order],
+        kernels=_names(lowering, schedule),
         work=sorted({kernel.work for kernel in lowering.all_kernels if not kernel.serial}, key=str),
     )
+
+
+def _names(lowering: Lowering, schedule: Schedule) -> list[str]:
+    """The kernels in order; behind one that runs others in strips, those."""
+    kernels = [lowering.kernels[number] for number in schedule.order]
+    return [x.name for kernel in kernels for x in (kernel, *kernel.members)]
 
 
 def _arena_buffer(

@@ -122,7 +122,8 @@ class _Group:
     @property
     def pays(self) -> bool:
         """Whether strips save anything: what is passed on would not stay in the cache anyway."""
-        return self.passed * _USUAL_BATCH > self.caches.second_bytes
+        several = len(self.kernels) > 1
+        return several and self.passed * _USUAL_BATCH > self.caches.second_bytes
 
 
 def _groups(kernels: Sequence[Kernel], caches: Caches) -> Iterator[_Group]:

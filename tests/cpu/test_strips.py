@@ -158,3 +158,18 @@ def test_what_comes_between_stays_in_the_cache() -> None:
     assert not strips(CpuExecutable(Program(graph), 1, roomy))
     larger = replace(HOST, caches=Caches(4096, 400_000, 4))
     assert not strips(CpuExecutable(Program(graph), 1, larger))  # all of it fits
+
+
+def test_rows_of_unknown_length_are_in_no_strip() -> None:
+    graph = Graph("open")
+    x = graph.input("x", TensorType((BATCH, symbol("time"), 64), "float32"))
+    w = graph.input("w", TensorType((64, 64), "float32"))
+    y = x
+    for _ in range(3):
+        y = Relu()(Einsum("bti,io->bto")(y, w))
+    graph.outputs = {"y": y}
+    executable = CpuExecutable(Program(graph), 1, SMALL)
+    assert not strips(executable)
+    data, _ = inputs_for(Program(graph), {"batch": 3, "time": 5})
+    expected, _ = run_reference(Program(graph), data, {})
+    assert_equal(executable.run(data, {}), expected)
