@@ -13,8 +13,8 @@ if "KERAS_HOME" not in os.environ:
     _home = tempfile.TemporaryDirectory(prefix="keras-home-")  # gone when the tests are over
     os.environ["KERAS_HOME"] = _home.name
 
-# JAX, an oracle, runs everything once or twice: what it optimizes is time lost. Its older way to make
-# code of fused operations takes half the time; a jaxlib that no longer knows the flag would abort.
+# JAX, an oracle, runs everything once or twice: what it optimizes is time lost. Its older way to
+# make code of fused operations takes half the time; a jaxlib that does not know the flag aborts.
 _FLAGS = "--xla_backend_optimization_level=0"
 if importlib.metadata.version("jaxlib").startswith("0.10."):
     _FLAGS += " --xla_cpu_use_fusion_emitters=false"

@@ -94,15 +94,18 @@ def test_rows_of_every_size_are_gathered(dtype: str, shape: tuple[int, ...]) -> 
     np.testing.assert_array_equal(y, x[order])
 
 
+@pytest.mark.parametrize("sizes", [(200, 333), (700, 512)])
 @pytest.mark.parametrize("bias", [False, True])
-def test_a_row_alone_gets_the_bits_that_it_gets_among_others(bias: bool) -> None:
-    # One row, and many rows, have kernels of their own where the matrix is large.
+def test_a_row_alone_gets_the_bits_that_it_gets_among_others(
+    bias: bool, sizes: tuple[int, int]
+) -> None:
+    # One row, few and many rows have kernels of their own where the matrix is large.
     graph = Graph("predict")
-    x = graph.input("x", TensorType((BATCH, 200), "float32"))
-    kernel = graph.input("kernel", TensorType((200, 333), "float32"))
+    x = graph.input("x", TensorType((BATCH, sizes[0]), "float32"))
+    kernel = graph.input("kernel", TensorType(sizes, "float32"))
     y = Einsum("bi,io->bo")(x, kernel)
     if bias:
-        y = Relu()(y + graph.input("bias", TensorType((333,), "float32")))
+        y = Relu()(y + graph.input("bias", TensorType(sizes[1:], "float32")))
     graph.outputs = {"y": y}
     names = ["kernel", "bias"] if bias else ["kernel"]
     program = Program(graph, [Variable(name) for name in names])
@@ -110,8 +113,9 @@ def test_a_row_alone_gets_the_bits_that_it_gets_among_others(bias: bool) -> None
     data, state = inputs_for(program, {"batch": 9})
     executable = CpuExecutable(program, 1)
     whole = executable.run(data, state)["y"]
-    many = executable.run({"x": np.tile(data["x"], (15, 1))}, state)["y"]
-    np.testing.assert_array_equal(many, np.tile(whole, (15, 1)))
+    for times in (2, 15, 60):
+        many = executable.run({"x": np.tile(data["x"], (times, 1))}, state)["y"]
+        np.testing.assert_array_equal(many, np.tile(whole, (times, 1)))
     np.testing.assert_allclose(
         whole, run_reference(program, data, state)[0]["y"], rtol=2e-5, atol=1e-4
     )
