@@ -38,7 +38,7 @@ _NEAR_PANEL_SHARE = 1 / 2
 #: rows on, to pack one panel after the other costs as little, and sums are not interrupted.
 _TOGETHER_SHARE = 3 / 8
 _STEPS_TOGETHER = 512
-MANY_ROWS = 512
+_MANY_ROWS = 512
 #: Tiles as wide as this (in bytes) or narrower ask for much of the first factor in each step. If
 #: their rows are but half of a line of the cache, to pack it pays from so many panels and steps on,
 #: and so many panels share what a chunk packs.
@@ -53,6 +53,9 @@ _ROWS_PER_BLOCKED_CHUNK = 256
 ROWS_WORTH_PACKING = 128
 #: The same where rows of the operand push each other out of a cache, or come from memory.
 ROWS_WORTH_FETCHING = 16
+#: Bytes of an operand that leave little room in the first-level cache, and may be gone from the
+#: second-level one.
+_LARGE_OPERAND = 1 << 16
 #: Steps of a block whose rows lie apart, and of one whose rows do not: each page of memory has to
 #: be found anew, and the processor remembers about a hundred of the latest.
 _SCATTERED_BLOCK = 128
@@ -123,10 +126,14 @@ class Planner:
         outer = tuple(axis for axis in outer if axis.b != 0)
         scattered = column.b == 1 and total > self._rows_that_stay(reduction[-1])
         count = 0 if row.a == 1 else self._points([*lines, row])
-        is_cold = self.is_cold and not swapped
-        pack, together = self._packing(column, reduction[-1], count, scattered, is_cold)
-        block = self._block(row, reduction, width, column.b == 1 and not pack, scattered)
         operand_bytes = total * self._typical(column.size) * self.item_size
+        # What rows of a depthwise convolution read is their own: a copy serves one of them.
+        is_large = operand_bytes >= _LARGE_OPERAND and column.a == 0
+        is_cold = is_large and self.is_cold and not swapped
+        crowds = is_large and math.gcd(self._bytes_apart(reduction), _PAGE) >= _SCATTERED_BYTES
+        far = scattered or is_cold or crowds
+        pack, together = self._packing(column, self._bytes_apart(reduction), count, far)
+        block = self._block(row, reduction, width, column.b == 1 and not pack, scattered)
         resident = int(_RESIDENT_SHARE * self.target.caches.second_bytes)
         panels_last = not pack and operand_bytes <= resident
         chunk = _ROWS_PER_PACKED_CHUNK if pack else _ROWS_PER_CHUNK
@@ -157,30 +164,25 @@ class Planner:
         plan = self._first_packed(_in_chunks(plan, chunk))
         return self._together(plan) if together and not plan.pack_first else plan
 
-    def _packing(
-        self, column: Axis, last: Axis, rows: int, scattered: bool, is_cold: bool
-    ) -> tuple[bool, bool]:
+    def _packing(self, column: Axis, distance: int, rows: int, far: bool) -> tuple[bool, bool]:
         """Whether the vector operand's panels are packed, and whether several at once.
 
         Args:
             column: as in `Plan`.
-            last: the last axis of the reduction.
-            rows: how many share a panel; 0 if they are side by side in memory.
-            scattered: whether rows of the operand push each other out of the second-level cache.
-            is_cold: whether they come from memory.
+            distance: bytes from one of the operand's rows to the next.
+            rows: how many of the first factor share a panel; 0 if they are side by side in memory.
+            far: whether rows of the operand push each other out of a cache, or come from memory.
         """
         if column.b != 1:
             return column.b != 0, False
-        distance = self._typical(last.b) * self.item_size
-        # What rows of a depthwise convolution read is their own: a copy serves one of them.
-        shared = column.a == 0
-        # Rows at such distances push each other out of the first-level cache.
-        crowded = shared and math.gcd(distance, _PAGE) >= _SCATTERED_BYTES
-        far = scattered or crowded or (is_cold and shared)
         ragged = distance % CACHE_LINE != 0
         pays = rows >= (ROWS_WORTH_FETCHING if far else ROWS_WORTH_PACKING)
         pack = pays and (far or ragged)
-        return pack, pack and far and rows < MANY_ROWS
+        return pack, pack and far and rows < _MANY_ROWS
+
+    def _bytes_apart(self, reduction: Sequence[Axis]) -> int:
+        """From one of the vector operand's rows to the next."""
+        return self._typical(reduction[-1].b) * self.item_size
 
     def _first_packed(self, plan: Plan) -> Plan:
         """The plan with packed rows of the first factor, if that pays; else as it is.
@@ -266,7 +268,7 @@ class Planner:
         longest = int(_PANEL_SHARE * second_bytes) // (width * self.item_size)
         blocked = (scattered and in_place) or total > longest * 5 // 4
         if in_place and blocked:
-            near = self._typical(reduction[-1].b) * self.item_size < _SCATTERED_BYTES
+            near = self._bytes_apart(reduction) < _SCATTERED_BYTES
             longest = min(longest, _NEAR_BLOCK if near else _SCATTERED_BLOCK)
         if row.a == 1 and len(reduction) == 1:
             # Each line of the first factor serves several tiles of rows: they have to find it

@@ -14,7 +14,6 @@ from functools import reduce
 from graphc.runtime.cpu.contraction_native import Contraction
 from graphc.runtime.cpu.contraction_plan import Axis, Scope, evaluate, typical
 from graphc.runtime.cpu.contraction_planner import (
-    MANY_ROWS,
     ROWS_WORTH_FETCHING,
     ROWS_WORTH_PACKING,
     STEPS_WORTH_PACKING,
@@ -93,13 +92,10 @@ def _of_many_rows(contraction: Contraction, target: Target) -> Way | None:
     rows, columns, reduction = contraction.rows, contraction.columns, contraction.reduction
     if contraction.outer or not _is_open(rows) or _size(columns, reduction) < _LARGE_FACTOR:
         return None
-    usual = contraction.plan(target)
-    least = MANY_ROWS if usual.pack else ROWS_WORTH_PACKING
-    many = replace(contraction, batch=2 * least)
-    plan = many.plan(target)
-    if (plan.pack, plan.pack_together) == (usual.pack, usual.pack_together):
+    many = replace(contraction, batch=2 * ROWS_WORTH_PACKING)
+    if many.plan(target).pack == contraction.plan(target).pack:
         return None
-    return Way(many, rows, least)
+    return Way(many, rows, ROWS_WORTH_PACKING)
 
 
 def _of_few_rows(contraction: Contraction, target: Target) -> Way | None:
