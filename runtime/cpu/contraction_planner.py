@@ -63,6 +63,8 @@ _NEAR_BLOCK = 256
 _SCATTERED_BYTES = 2048
 #: Addresses so far apart fall into the same set of the first-level cache.
 _PAGE = 4096
+#: Tiles of whose rows a step reads a part of a line, which comes from far for each tile again.
+_SIDE_BY_SIDE_AND_FAR = 1.1
 #: Lanes along a run-time size may be mostly empty: a batch of one.
 _UNKNOWN_LANES = 1.25
 
@@ -124,15 +126,15 @@ class Planner:
         total = self._points(reduction)
         lines = tuple(axis for axis in outer if axis.b == 0)
         outer = tuple(axis for axis in outer if axis.b != 0)
-        scattered = column.b == 1 and total > self._rows_that_stay(reduction[-1])
+        stride = reduction[-1].b
+        scattered = column.b == 1 and total > self._rows_that_stay(stride)
         count = 0 if row.a == 1 else self._points([*lines, row])
         operand_bytes = total * self._typical(column.size) * self.item_size
+        is_cold = self.is_cold and not swapped and operand_bytes >= _LARGE_OPERAND
         # What rows of a depthwise convolution read is their own: a copy serves one of them.
-        is_large = operand_bytes >= _LARGE_OPERAND and column.a == 0
-        is_cold = is_large and self.is_cold and not swapped
-        crowds = is_large and math.gcd(self._bytes_apart(reduction), _PAGE) >= _SCATTERED_BYTES
-        far = scattered or is_cold or crowds
-        pack, together = self._packing(column, self._bytes_apart(reduction), count, far)
+        shared = column.a == 0
+        far = scattered or (shared and (is_cold or self._crowds(stride, operand_bytes)))
+        pack, together = self._packing(column, self._bytes_apart(stride), count, far)
         block = self._block(row, reduction, width, column.b == 1 and not pack, scattered)
         resident = int(_RESIDENT_SHARE * self.target.caches.second_bytes)
         panels_last = not pack and operand_bytes <= resident
@@ -180,9 +182,14 @@ class Planner:
         pack = pays and (far or ragged)
         return pack, pack and far and rows < _MANY_ROWS
 
-    def _bytes_apart(self, reduction: Sequence[Axis]) -> int:
-        """From one of the vector operand's rows to the next."""
-        return self._typical(reduction[-1].b) * self.item_size
+    def _bytes_apart(self, stride: Size) -> int:
+        """Of an operand's rows, for the stride from one to the next."""
+        return self._typical(stride) * self.item_size
+
+    def _crowds(self, stride: Size, operand_bytes: int) -> bool:
+        """Whether rows of an operand push each other out of the first-level cache."""
+        apart = math.gcd(self._bytes_apart(stride), _PAGE)
+        return operand_bytes >= _LARGE_OPERAND and apart >= _SCATTERED_BYTES
 
     def _first_packed(self, plan: Plan) -> Plan:
         """The plan with packed rows of the first factor, if that pays; else as it is.
@@ -268,7 +275,7 @@ class Planner:
         longest = int(_PANEL_SHARE * second_bytes) // (width * self.item_size)
         blocked = (scattered and in_place) or total > longest * 5 // 4
         if in_place and blocked:
-            near = self._bytes_apart(reduction) < _SCATTERED_BYTES
+            near = self._bytes_apart(reduction[-1].b) < _SCATTERED_BYTES
             longest = min(longest, _NEAR_BLOCK if near else _SCATTERED_BLOCK)
         if row.a == 1 and len(reduction) == 1:
             # Each line of the first factor serves several tiles of rows: they have to find it
@@ -280,14 +287,14 @@ class Planner:
             longest = min(longest, shorter)
         return max(1, longest // max(inner, 1)) if blocked else None
 
-    def _rows_that_stay(self, axis: Axis) -> int:
-        """How many rows of the vector operand half of the second-level cache can hold together.
+    def _rows_that_stay(self, stride: Size) -> int:
+        """How many of an operand's rows half of the second-level cache can hold together.
 
         Rows whose distance is a large power of two compete for a few of its sets.
         """
         caches = self.target.caches
         span = caches.second_bytes // caches.second_ways
-        return caches.second_bytes // 2 // math.gcd(self._typical(axis.b) * self.item_size, span)
+        return caches.second_bytes // 2 // math.gcd(self._bytes_apart(stride), span)
 
     def _rows_side_by_side(self, row: Axis) -> int:
         """How many rows of the first factor half of the first-level cache can hold together."""
@@ -337,15 +344,22 @@ class Planner:
     def _cost(self, plan: Plan) -> float:
         """Vector instructions of a whole contraction, roughly: to compare the orientations."""
         rows, columns = self._typical(plan.row.size), self._typical(plan.column.size)
-        total = self._points(plan.reduction)
+        total = self._points([*plan.around, *plan.reduction])
         vectors = -(-columns // plan.lanes)
         arithmetic = rows * vectors * total * 1.0
         if isinstance(plan.column.size, str) and isinstance(plan.row.size, int):
             arithmetic *= _UNKNOWN_LANES
         if not plan.transpose and plan.column.c != 1:
             arithmetic += rows * columns  # stored element by element
+        stride = plan.reduction[-1].a
+        far = total > self._rows_that_stay(stride)
+        far = far or self._crowds(stride, rows * total * self.item_size)
+        if plan.row.a == 1 and far and not plan.pack_first:
+            arithmetic *= _SIDE_BY_SIDE_AND_FAR
         copied = 1.5 if plan.column.b == 1 else 4.0  # or turned on the way
         copies = copied * columns * total / plan.lanes if plan.pack else 0.0
+        if plan.pack_first:
+            copies += 1.5 * rows * total / plan.lanes
         turned = 3.0 * rows * columns / plan.lanes if plan.transpose else 0.0
         around = self._points([*plan.outer, *plan.lines])
         # A packed panel serves all lines.
