@@ -81,6 +81,8 @@ class Contraction:
             sums = (*plan.around, *plan.reduction)
             block = _ENDLESS if plan.around or plan.block is None else plan.block
             plan = replace(plan, around=(), reduction=sums, block=block)
+            if plan.pack_together:  # as many panels as fit for shorter blocks
+                plan = replace(plan, pack_together=False, panels_per_chunk=1)
         return plan
 
 

@@ -104,7 +104,7 @@ def _of_few_rows(contraction: Contraction, target: Target) -> Way | None:
     if contraction.outer or not _is_open(rows) or _size(columns, reduction) < _LARGE_FACTOR:
         return None
     few = replace(contraction, batch=ROWS_WORTH_FETCHING // 2)
-    if few.plan(target).pack == contraction.plan(target).pack:
+    if few.plan(target).pack or not contraction.plan(target).pack:
         return None
     return Way(few, rows, 0, ROWS_WORTH_FETCHING - 1)
 

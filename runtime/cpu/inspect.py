@@ -124,7 +124,8 @@ class Sizes:
     """What a compiled program consists of.
 
     Attributes:
-        kernels: Their names, in the order in which they run.
+        kernels: Their names, in the order in which they run; behind one that runs others in strips
+            (``k12.strips``), those.
         arena_bytes: Memory of intermediate results.
     """
 

@@ -68,7 +68,8 @@ class Manifest:
         data: Slots that hold the address of a data input.
         results: Slots that hold the address of a result.
         rows: The tensors of which each step sees some rows.
-        kernels: Names of the kernels in the order in which they run.
+        kernels: Names of the kernels in the order in which they run; behind one that runs others
+            in strips, those.
         work: How many elementary operations the kernels are that threads may share, each number
             once.
     """

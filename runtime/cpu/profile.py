@@ -8,8 +8,10 @@ needed, at the latest when the process ends, a table of them goes to standard er
 
 The best call of each kernel counts for its share: noise of the machine only ever adds time. Where
 the mean is far above it, calls also wait for memory, or were interrupted. Kernels inside a loop
-that several threads run at once, each with some rows, may lose a count now and then. Operations are
-what the cost model takes the kernel for: of a contraction its multiply-adds.
+that several threads run at once, each with some rows, may lose a count now and then. Kernels that
+run in strips count each strip as a call; the best one may be the last, which may be shorter, and
+then their share is too small. Operations are what the cost model takes the kernel for: of a
+contraction its multiply-adds.
 """
 
 from __future__ import annotations

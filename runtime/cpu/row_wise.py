@@ -1,9 +1,9 @@
-"""Loops whose rows have nothing to do with each other: recurrent layers over a batch.
+"""Kernels whose rows have nothing to do with each other, and loops of such kernels.
 
-Each thread can then take some rows through all steps, instead of meeting the others after every
-kernel of every step. To the kernels of the body a few rows are a smaller batch: they get a copy of
-the context in which the batch's size, and the addresses of what has a row for each sample, are
-those of the rows.
+In a recurrent layer each thread can then take some rows through all steps, instead of meeting the
+others after every kernel of every step. To the kernels of the body a few rows are a smaller batch:
+they get a copy of the context in which the batch's size, and the addresses of what has a row for
+each sample, are those of the rows. So do kernels that run in strips (`strips.py`).
 """
 
 from __future__ import annotations
@@ -64,7 +64,11 @@ def _mentions_batch(shape: Sequence[Dim]) -> bool:
 
 
 def keeps_rows(node: Node) -> bool:
-    """Whether each row of what a node computes depends on the same row of what it reads."""
+    """Whether each row of what a node computes depends on the same row of what it reads.
+
+    If, that is, the batch is the first dimension or none of all that it reads and makes: whoever
+    asks has to see to that (`is_row_by_row`, `leads`).
+    """
     if isinstance(node.op, Fused):
         return is_row_wise(node.op.body)
     if node.op.elementwise:
