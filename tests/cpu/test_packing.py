@@ -183,6 +183,8 @@ def test_far_weights_of_an_image_are_packed_together() -> None:
     assert plan.pack_together
     assert [axis.size for axis in plan.around] == [3]
     assert not replace(far, batch=32).plan(Target.x86_64_v3()).pack_together
+    in_parts = replace(far, parts=3, part_stride=49 * 512).plan(Target.x86_64_v3())
+    assert not in_parts.pack_together and not in_parts.around  # parts are of the first axis
 
 
 def at_the_end_of_memory(count: int) -> np.ndarray:
@@ -207,6 +209,30 @@ def test_nothing_is_read_behind_the_factors(target: Target) -> None:
         z = np.full((size, size), np.nan, np.float32)
         compiled(x, y, [z], {"k": 3, "n": size, "r": size, "s": size})
         np.testing.assert_array_equal(z, x.T @ y)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pages are guarded as Linux does it")
+@pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
+@pytest.mark.parametrize("columns", [32, 50, 96, 100])
+def test_nothing_is_read_behind_panels_that_are_packed_together(
+    target: Target, columns: int
+) -> None:
+    contraction = Contraction(
+        rows=(Axis("m", a=6, c=columns),),
+        columns=(Axis(columns, b=1, c=1),),
+        reduction=(Axis(6, a=1, b=columns),),
+    )
+    choices = {"pack": True, "pack_tail": True, "pack_together": True, "panels_last": False}
+    together = planned(
+        contraction, target, **choices, tile_vectors=1, panels_per_chunk=9, prefetch=False
+    )
+    assert not contraction.plan(target).swapped
+    x = (np.arange(5 * 6, dtype=np.float32) % 5).reshape(5, 6)
+    w = at_the_end_of_memory(6 * columns).reshape(6, columns)
+    w[...] = np.arange(w.size).reshape(w.shape) % 7
+    y = np.full((5, columns), np.nan, np.float32)
+    Compiled(together, target)(x, w, [y], {"m": 5})
+    np.testing.assert_array_equal(y, x @ w)
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))

@@ -13,8 +13,9 @@ from graphc.ir import Graph, TensorType, Value, symbol
 from graphc.ops.conv import Conv
 from graphc.ops.elementwise import Relu, Sigmoid
 from graphc.ops.linalg import Einsum
-from graphc.ops.movement import Reshape, Reverse, Transpose
-from graphc.ops.pool import MaxPool
+from graphc.ops.movement import Iota, Reshape, Reverse, Size, Transpose
+from graphc.ops.pool import MaxPool, MaxPoolGradient
+from graphc.ops.random import Dropout
 from graphc.ops.reduce import ReduceMean, ReduceSum
 from graphc.program import Program, Variable, run_reference
 from graphc.runtime.cpu.program import CpuExecutable
@@ -116,8 +117,19 @@ def similar(x: Value) -> Value:
     return Einsum("be,eci->bci")(Einsum("bci,eci->be")(x, x), x)
 
 
-#: Of what these make a row needs other rows.
+def numbered(x: Value) -> Value:
+    return x + x.graph.apply(Iota(x.shape, 0, "float32"))
+
+
+def dropped(x: Value) -> Value:
+    return Dropout(0.5)(x, x.graph.constant(np.array([1, 2], np.uint32)))
+
+
+#: Of what these make a row needs other rows, its own number, or how many there are.
 MIXING: dict[str, Builder] = {
+    "numbered": numbered,
+    "dropped": dropped,
+    "shared out": lambda x: x / Size((0,))(x),
     "reversed": Reverse((0,)),
     "centred": lambda x: x - ReduceMean((0,), True)(x),
     "similar": similar,
@@ -142,6 +154,24 @@ def test_rows_that_need_other_rows(name: str) -> None:
         found, wanted = executable.run(data, {}), usual.run(data, {})
         assert_equal(found, expected, 1e-4)
         assert found["y"].tobytes() == wanted["y"].tobytes()
+
+
+def test_what_has_all_rows_takes_no_memory_of_one_strip() -> None:
+    """A gradient that dies where it is read, by an operation whose result others read later."""
+    graph = Graph("sharing")
+    x = graph.input("x", TensorType((BATCH, 8, 64), "float32"))
+    pool = MaxPool(window=(2,), strides=(2,), padding=((0, 0),))
+    y = pool(x)
+    dx = graph.apply(pool.relative(MaxPoolGradient), x, y, y * 0.5)
+    z = Sigmoid()(dx)
+    graph.outputs = {"similar": similar(z)}
+    program = Program(graph)
+    executable, usual = CpuExecutable(program, 1, SMALL), CpuExecutable(program, 1, LARGE)
+    assert strips(executable)
+    data, _ = inputs_for(program, {"batch": 33})
+    found, wanted = executable.run(data, {}), usual.run(data, {})
+    for name, array in found.items():
+        assert array.tobytes() == wanted[name].tobytes(), name
 
 
 def test_what_comes_between_stays_in_the_cache() -> None:

@@ -15,8 +15,10 @@ import graphc.passes.dead
 import graphc.passes.decompose
 import graphc.passes.fold
 import graphc.passes.simplify  # noqa: F401
-from graphc.ir import Graph, as_text, parse
+from graphc.ir import Graph, TensorType, as_text, parse
 from graphc.ir.verify import verify
+from graphc.ops.control import Scan
+from graphc.ops.elementwise import Exp
 from graphc.passes import Decompose, Report, drop_dead, fold, share_common, simplify
 from graphc.reference import evaluate
 
@@ -114,6 +116,21 @@ def test_dead_nodes_are_counted() -> None:
     report = Report()
     drop_dead(body("input %x : float32[2] %a = Exp(%x) %b = Exp(%a) output x = %x"), report)
     assert report.applied == ["drop 2 dead nodes"]
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_dead_nodes_of_a_body(inside: bool) -> None:
+    step = Graph("step")
+    h, x = (step.input(name, TensorType((2,), "float32")) for name in "hx")
+    Exp()(x)
+    step.outputs = {"h": h + x}
+    graph = Graph("loop")
+    first = graph.input("h", TensorType((2,), "float32"))
+    steps = graph.input("x", TensorType((3, 2), "float32"))
+    (graph.outputs["y"],) = graph.apply(Scan(step, 1, 1), first, steps)
+    (loop,) = drop_dead(graph, inside=inside).nodes
+    names = [node.op.name for node in loop.op.body.nodes]
+    assert names == (["Add"] if inside else ["Exp", "Add"])
 
 
 # ------------------------------------------------------------------------------------------- fold
