@@ -140,7 +140,7 @@ class Variable(Elements):
         return tensor
 
     def restore(self, array: np.ndarray) -> None:
-        """Give it a value that it had: the same as `assign`, in a tenth of the time.
+        """Give it a value that it had: the same as `assign`, which has to look at what it gets.
 
         Args:
             array: A copy of the value, so of its shape and dtype.

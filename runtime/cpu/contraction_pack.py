@@ -81,9 +81,8 @@ class PackWriter:
             counts = [Parameter("panels", "index"), Parameter("size", "index")]
             parameters = [*self._signature(), *counts]
             with self.module.function(name, parameters, internal=True, noinline=True) as e:
-                pack = _Pack(self, e, vectors, e.index(self.plan.width))
-                pack.panels, pack.size = e.arguments[-2:]
-                pack.write()
+                panels, size = e.arguments[-2:]
+                _Pack(self, e, vectors, e.index(self.plan.width), panels, size).write()
         return name
 
     def rows(self, rows: int) -> str:
@@ -160,18 +159,26 @@ class PackWriter:
 class _Pack:
     """One packing function of a contraction while it is written.
 
-    Columns that do not exist are copied from the last one that does: nobody looks at them.
+    Columns that do not exist are copied from the last one that does: nobody looks at them. With
+    `panels`, so many full ones are packed, `size` elements from one to the next.
     """
 
-    def __init__(self, writer: PackWriter, e: Emitter, vectors: int, count: Register) -> None:
+    def __init__(
+        self,
+        writer: PackWriter,
+        e: Emitter,
+        vectors: int,
+        count: Register,
+        panels: Register | None = None,
+        size: Register | None = None,
+    ) -> None:
         self.e, self.plan, self.dtype, self.writer = e, writer.plan, writer.dtype, writer
         self.vectors, self.count = vectors, count
         self.source, self.panel, self.begin, self.end = e.arguments[:4]
         names = writer.plan.names
         sizes = e.arguments[5 : 5 + len(names)]
         self.scope = Scope(e, dict(zip(names, sizes, strict=True)))
-        # How many panels are packed together, and the elements of each.
-        self.panels, self.size = e.index(1), e.index(0)
+        self.panels, self.size = panels, size
 
     def write(self) -> None:
         plan, e, lanes = self.plan, self.e, self.plan.lanes
@@ -214,23 +221,31 @@ class _Pack:
 
     def _copy(self, offset: Register, place: Register, steps: Register) -> None:
         """A run of steps of all vectors."""
-        e, lanes = self.e, self.plan.lanes
-        complete = self.count.number == self.vectors * lanes
+        e, width = self.e, self.plan.width
         with e.loop(0, steps) as step:
             here = e.add(offset, e.mul(step, self.strides[-1]))
-            there = e.add(place, e.mul(step, self.plan.width))
-            with e.loop(0, self.panels) as number:
-                first = e.add(here, e.mul(number, self.plan.width))
-                source = e.offset(self.source, first, self.dtype)
-                panel = e.offset(self.panel, e.add(there, e.mul(number, self.size)), self.dtype)
-                for v in range(self.vectors):
-                    if self.column_stride.number == 1 and complete:
-                        x = e.load(e.offset(source, v * lanes, self.dtype), self.dtype, lanes)
-                    else:
-                        columns = e.add(e.iota("index", lanes), v * lanes)
-                        columns = e.minimum(columns, self.last_column)
-                        x = e.gather(source, e.mul(columns, self.column_stride), self.dtype)
-                    e.store(x, e.offset(panel, v * lanes, self.dtype))
+            there = e.add(place, e.mul(step, width))
+            if self.panels is None or self.size is None:
+                self._copy_step(here, there)
+                return
+            with e.loop(0, self.panels) as panel:
+                first = e.add(here, e.mul(panel, width))
+                self._copy_step(first, e.add(there, e.mul(panel, self.size)))
+
+    def _copy_step(self, here: Register, there: Register) -> None:
+        """One step of all vectors of a panel."""
+        e, lanes = self.e, self.plan.lanes
+        complete = self.count.number == self.vectors * lanes
+        source = e.offset(self.source, here, self.dtype)
+        panel = e.offset(self.panel, there, self.dtype)
+        for v in range(self.vectors):
+            if self.column_stride.number == 1 and complete:
+                x = e.load(e.offset(source, v * lanes, self.dtype), self.dtype, lanes)
+            else:
+                columns = e.add(e.iota("index", lanes), v * lanes)
+                columns = e.minimum(columns, self.last_column)
+                x = e.gather(source, e.mul(columns, self.column_stride), self.dtype)
+            e.store(x, e.offset(panel, v * lanes, self.dtype))
 
 
 def _write_turned(e: Emitter, dtype: str, lanes: int) -> None:

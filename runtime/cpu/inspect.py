@@ -125,7 +125,7 @@ class Sizes:
 
     Attributes:
         kernels: Their names, in the order in which they run; behind one that runs others in strips
-            (``k12.strips``), those.
+            (``k12.strips4``: four at a time), those.
         arena_bytes: Memory of intermediate results.
     """
 

@@ -15,7 +15,8 @@ it would be in the whole batch: to the kernels a strip is a smaller batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.ir import dtype_size
@@ -55,12 +56,12 @@ def in_strips(lowering: Lowering, kernels: Sequence[Kernel]) -> list[Kernel]:
         return list(kernels)
     caches = lowering.module.target.caches
     groups = list(_groups(kernels, caches))
-    outputs = {buffer.index for buffer in lowering.outputs.values()}
+    users = Counter(buffer.index for group in groups for buffer in group.buffers)
+    users.update(buffer.index for buffer in lowering.outputs.values())
     result: list[Kernel] = []
     for group in groups:
         if group.pays:
-            elsewhere = outputs.union(*(x.touched for x in groups if x is not group))
-            result.append(_write(lowering, group, elsewhere))
+            result.append(_write(lowering, group, users))
         else:
             result += group.kernels
     return result
@@ -78,11 +79,6 @@ class _Group:
         """All that they read and write, each once."""
         used = (x for kernel in self.kernels for x in (*kernel.reads, *kernel.writes))
         return list({buffer.index: buffer for buffer in used}.values())
-
-    @property
-    def touched(self) -> set[int]:
-        """The numbers of the buffers."""
-        return {buffer.index for buffer in self.buffers}
 
     @property
     def passed(self) -> int:
@@ -181,28 +177,27 @@ def _bytes(buffer: Buffer) -> int:
     return size * dtype_size(buffer.type.dtype)
 
 
-def _write(lowering: Lowering, group: _Group, elsewhere: set[int]) -> Kernel:
+def _write(lowering: Lowering, group: _Group, users: Mapping[int, int]) -> Kernel:
     """The kernel that runs a group; a unit of its work is a strip.
 
     Args:
         lowering: Where the kernels come from.
         group: Some of them.
-        elsewhere: Buffers that somebody else reads or writes. The others have the rows of one strip
-            only, those of the first one: there the next strip finds them in the cache.
+        users: How many groups use a buffer, by its number. Those that no other one does have the
+            rows of one strip only, those of the first one: there the next strip finds them in the
+            cache.
     """
-    own = [x for x in group.buffers if x.kind == "arena" and x.index not in elsewhere]
+    own = [x for x in group.buffers if x.kind == "arena" and users[x.index] == 1]
     others = [x for x in group.buffers if x not in own]
     members, height, batch = group.kernels, group.height, symbol(BATCH)
-    reads, writes = (
-        list({x.buffer.index: x for kernel in members for x in views(kernel)}.values())
-        for views in (_read, _written)
-    )
+    reads = _views(members, lambda kernel: kernel.reads)
+    writes = _views(members, lambda kernel: kernel.writes)
 
     def units(frame: Frame) -> Register:
         return frame.e.div(frame.e.add(frame.dim(batch), height - 1), height)
 
     work = sum(kernel.work for kernel in members)
-    with lowering.kernel("strips", reads, writes, units, work) as k:
+    with lowering.kernel(f"strips{height}", reads, writes, units, work) as k:
         e, body = k.e, f"{lowering.kernels[-1].name}.rows"
         first = e.mul(k.begin, height)
         with e.loop(k.begin, k.end) as strip:
@@ -215,7 +210,6 @@ def _write(lowering: Lowering, group: _Group, elsewhere: set[int]) -> Kernel:
     kernel.members = members
     kernel.shares = set(_shares(members, {x.index for x in own}))
     kernel.scratch = lambda frame: scratch_of(frame, members)
-    kernel.purpose = f"{height} rows at a time | {', '.join(x.name for x in members)}"
     with lowering.module.function(
         body, [("context", "pointer")], internal=True, noinline=True
     ) as e:
@@ -225,14 +219,13 @@ def _write(lowering: Lowering, group: _Group, elsewhere: set[int]) -> Kernel:
     return kernel
 
 
-def _read(kernel: Kernel) -> list[View]:
-    known = {x.index for x in kernel.reads}
-    return [view for view in kernel.views if view.buffer.index in known]
-
-
-def _written(kernel: Kernel) -> list[View]:
-    known = {x.index for x in kernel.writes}
-    return [view for view in kernel.views if view.buffer.index in known]
+def _views(members: Sequence[Kernel], of: Callable[[Kernel], list[Buffer]]) -> list[View]:
+    """What the kernels see of some of their buffers, one view of each."""
+    found = {}
+    for kernel in members:
+        wanted = {x.index for x in of(kernel)}
+        found |= {x.buffer.index: x for x in kernel.views if x.buffer.index in wanted}
+    return list(found.values())
 
 
 def _shares(members: Sequence[Kernel], own: set[int]) -> Iterator[tuple[int, int]]:
