@@ -221,7 +221,7 @@ def _write(lowering: Lowering, group: _Group, users: Mapping[int, int]) -> Kerne
 
 def _views(members: Sequence[Kernel], of: Callable[[Kernel], list[Buffer]]) -> list[View]:
     """What the kernels see of some of their buffers, one view of each."""
-    found = {}
+    found: dict[int, View] = {}
     for kernel in members:
         wanted = {x.index for x in of(kernel)}
         found |= {x.buffer.index: x for x in kernel.views if x.buffer.index in wanted}
