@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from graphc.runtime.cpu.contraction_kernel import Epilogue, KernelWriter, Shape
-from graphc.runtime.cpu.contraction_native import Counts, Native, quotient
+from graphc.runtime.cpu.contraction_native import Counts, Native
 from graphc.runtime.cpu.contraction_pack import PackWriter
-from graphc.runtime.cpu.contraction_plan import Axis, Scope, row_tiles
+from graphc.runtime.cpu.contraction_plan import Axis, Scope, quotient, row_tiles
 from graphc.runtime.cpu.emitter import Module, Parameter, Register
 
 
@@ -402,12 +402,15 @@ class Driver:
         if plan.pack_first:
             arguments = [self._slivers(run, block)]
         else:
-            arguments = [e.offset(self.a, offsets[0], dtype)]
+            place = chunk.offsets[0] if plan.fold else offsets[0]
+            arguments = [e.offset(self.a, place, dtype)]
         if kind.packed:
             arguments += [self._place_of(kind, block)]
         else:
             arguments += [e.offset(self.b, offsets[1], dtype)]
         arguments += [block.begin, block.end, kind.columns, run.tiles]
+        if plan.fold:
+            arguments += [run.row]
         if plan.block is not None:
             place = run.place
             if kind.number is not None:

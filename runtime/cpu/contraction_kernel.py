@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from graphc.runtime.cpu.contraction_pack import next_power_of_two, transpose
-from graphc.runtime.cpu.contraction_plan import Plan, Scope
+from graphc.runtime.cpu.contraction_plan import Fold, Plan, Scope, quotient
 from graphc.runtime.cpu.emitter import Emitter, Module, Parameter, Register
 from graphc.runtime.cpu.registers import HALVES
 from graphc.runtime.cpu.target import CACHE_LINE, ITEM_SIZES
@@ -121,6 +121,8 @@ class KernelWriter:
             Parameter("columns", "index"),
             Parameter("tiles", "index"),
         ]
+        if self.plan.fold:
+            shared += [Parameter("row", "index")]
         if self.plan.block:
             shared += [
                 Parameter("partial", "pointer"),
@@ -175,6 +177,9 @@ class _Kernel:
             place = e.mul(row, e.add(self._steps(), plan.margin))
         else:
             place = e.mul(row, self.scope.of(plan.row.a))
+        self.row_steps = [e.mul(self.scope.of(plan.row.a), r) for r in range(self.shape.rows)]
+        if plan.fold:
+            place, self.row_steps = self._unfolded(plan.fold, e.add(given["row"], row))
         self.a = e.offset(given["a"], place, writer.dtype)
         strides = [self.scope.of(x) for x in plan.row.outputs]
         self.offsets = [
@@ -189,6 +194,21 @@ class _Kernel:
             line = e.offset(given["ahead"], e.mul(turn, items), writer.dtype)
             self.ahead = e.select(asks, line, given["b"])
 
+    def _unfolded(self, fold: Fold, first: Register) -> tuple[Register, list[Register]]:
+        """Where a row of the first factor is, and how much further each row of its tile."""
+        e, stride = self.e, self.scope.of(self.plan.row.a)
+        line = quotient(e, first, e.index(fold.rows))
+        place = e.add(e.mul(first, stride), e.mul(line, fold.jump))
+        left = e.sub(e.mul(e.add(line, 1), fold.rows), first)
+        steps = []
+        for row in range(self.shape.rows):
+            step = e.mul(stride, row)
+            for folds in range((row + fold.rows - 1) // fold.rows):
+                is_behind = e.compare("le", e.add(left, folds * fold.rows), row)
+                step = e.add(step, e.select(is_behind, e.index(fold.jump), e.index(0)))
+            steps.append(step)
+        return place, steps
+
     def _steps(self) -> Register:
         """Of the whole reduction, in the range that the kernel is given."""
         steps = self.e.sub(self.arguments["end"], self.arguments["begin"])
@@ -200,7 +220,6 @@ class _Kernel:
         """Sums, then the epilogue (or, between blocks, the partial sums to memory)."""
         plan, e = self.plan, self.e
         # Before the loops: run-time strides are multiplied once.
-        self.row_steps = [e.mul(self.scope.of(plan.row.a), r) for r in range(self.shape.rows)]
         self.strides = [(self.scope.of(x.a), self.scope.of(x.b)) for x in plan.reduction]
         self.masks = self._masks()
         steps = self.scope.of(plan.reduction[0].size)

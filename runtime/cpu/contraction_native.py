@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from graphc.runtime.cpu.contraction_plan import TYPICAL_SIZE, Axis, Plan, Scope, evaluate
+from graphc.runtime.cpu.contraction_plan import TYPICAL_SIZE, Axis, Plan, Scope, evaluate, quotient
 from graphc.runtime.cpu.contraction_planner import Planner
 from graphc.runtime.cpu.emitter import Emitter, Parameter, Register
 from graphc.runtime.cpu.registers import HALVES
@@ -206,12 +206,3 @@ class Counts:
 
 def ceiling(e: Emitter, x: Register, step: int) -> Register:
     return quotient(e, e.add(x, step - 1), e.index(step))
-
-
-def quotient(e: Emitter, x: Register, y: Register) -> Register:
-    """Of numbers that are not negative, by one that is not zero."""
-    if x.number is not None and y.number is not None:
-        return e.index(int(x.number) // int(y.number))
-    if y.number == 1:
-        return x
-    return e.emit(f"udiv i64 {x.text}, {y.text}", "index")

@@ -48,6 +48,20 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """Where rows go on in the first factor's next line, which lies elsewhere.
+
+    Attributes:
+        rows: of a line.
+        jump: elements that the first row of a line is further away from the last one of the line
+            before than rows of a line are from each other.
+    """
+
+    rows: int
+    jump: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """Every decision about a contraction; `swapped` says that `a` and `b` changed places.
 
@@ -56,6 +70,8 @@ class Plan:
         lines: axes that are looped over, for each point of which there is a line of rows; one panel
             of the vector operand serves all.
         row: the axis along which a tile has scalars of the first factor.
+        fold: where the row axis is two axes, which all operands but the first factor walk through
+            as one: so tiles go on where a short line ends.
         column: the axis along which the vector lanes run. If the first factor has it too, as in
             depthwise convolutions, the tile has vectors of that as well.
         around: the first of the axes that are summed over, if blocks are cut from one behind them.
@@ -82,6 +98,7 @@ class Plan:
     outer: tuple[Axis, ...]
     lines: tuple[Axis, ...]
     row: Axis
+    fold: Fold | None
     column: Axis
     around: tuple[Axis, ...]
     reduction: tuple[Axis, ...]
@@ -150,6 +167,20 @@ def merge(axes: Sequence[Axis]) -> list[Axis]:
     return merged
 
 
+def folded(line: Axis, row: Axis) -> tuple[Axis, Fold] | None:
+    """Two axes of rows as one that is folded, if that is possible.
+
+    Example:
+        >>> folded(Axis(7, a=90, c=70), Axis(7, a=10, c=10))
+        (Axis(size=49, a=10, b=0, c=10, extra=()), Fold(rows=7, jump=20))
+    """
+    known = all(isinstance(x, int) for x in (line.size, line.a, row.size, row.a))
+    if not known or merge([replace(line, a=times(row.size, row.a)), row])[1:]:
+        return None
+    size, jump = times(line.size, row.size), line.a - row.size * row.a  # type: ignore[operator]
+    return replace(row, size=size), Fold(row.size, jump)  # type: ignore[arg-type]
+
+
 def factors(x: Size) -> tuple[int, tuple[str, ...]]:
     """A size as a number and the sorted names it is multiplied by."""
     if isinstance(x, int):
@@ -213,3 +244,12 @@ class Scope:
         for name in names:
             result = self.e.mul(result, self.values[name])
         return result
+
+
+def quotient(e: Emitter, x: Register, y: Register) -> Register:
+    """Of numbers that are not negative, by one that is not zero."""
+    if x.number is not None and y.number is not None:
+        return e.index(int(x.number) // int(y.number))
+    if y.number == 1:
+        return x
+    return e.emit(f"udiv i64 {x.text}, {y.text}", "index")

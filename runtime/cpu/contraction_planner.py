@@ -20,7 +20,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from graphc.runtime.cpu.contraction_plan import Axis, Plan, Size, merge, row_tiles, typical
+from graphc.runtime.cpu.contraction_plan import (
+    Axis,
+    Fold,
+    Plan,
+    Size,
+    folded,
+    merge,
+    row_tiles,
+    typical,
+)
 from graphc.runtime.cpu.target import CACHE_LINE, Target
 
 #: What may stay in the second-level cache while all else goes through, as shares of it: the vector
@@ -63,10 +72,24 @@ _NEAR_BLOCK = 256
 _SCATTERED_BYTES = 2048
 #: Addresses so far apart fall into the same set of the first-level cache.
 _PAGE = 4096
+#: Each row of a tile across a fold has an address of its own, in a register for numbers, which
+#: takes some cycles before a tile's first step.
+_MOST_FOLDED_ROWS = 8
+_STEPS_WORTH_FOLDING = 64
+_FOLDED = 1.02
 #: Tiles of whose rows a step reads a part of a line, which comes from far for each tile again.
 _SIDE_BY_SIDE_AND_FAR = 1.1
 #: Lanes along a run-time size may be mostly empty: a batch of one.
 _UNKNOWN_LANES = 1.25
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A register tile, and what a step of the reduction costs for all rows and columns."""
+
+    rows: int
+    vectors: int
+    cost: float
 
 
 @dataclass(frozen=True)
@@ -95,18 +118,14 @@ class Planner:
         reduction = reduction or [single]
         plans = []
         for swapped in (False, True):
-            tall, wide = (columns, rows) if swapped else (rows, columns)
-            for outer_axes, wide_axes in _ways(outer, tall, wide):
-                tall_index = len(tall) - 1
-                wide_index = _vector_axis(wide_axes, swapped)
-                row = tall[tall_index] if tall else single
-                column = wide_axes[wide_index] if wide_axes else single
-                rest = [x for i, x in enumerate(tall) if i != tall_index]
-                rest += [x for i, x in enumerate(wide_axes) if i != wide_index]
-                axes = [[*outer_axes, *rest], [row], [column], reduction]
-                if swapped:
-                    axes = [[replace(x, a=x.b, b=x.a) for x in group] for group in axes]
-                plan = self._tiled(axes, swapped)
+            if swapped:
+                groups = (outer, columns, rows, reduction)
+                outer, rows, columns, reduction = (
+                    [replace(x, a=x.b, b=x.a) for x in group] for group in groups
+                )
+            for around, wide in _ways(outer, rows, columns):
+                column = wide.pop(_vector_axis(wide)) if wide else single
+                plan = self._tiled(around, rows or [single], wide, column, reduction, swapped)
                 plans.append((self._cost(plan), swapped, plan))
         return min(plans, key=lambda choice: choice[:2])[2]
 
@@ -117,13 +136,29 @@ class Planner:
         """Of all axes together."""
         return math.prod(self._typical(axis.size) for axis in axes)
 
-    def _tiled(self, axes: Sequence[Sequence[Axis]], swapped: bool) -> Plan:
-        """The plan for one orientation."""
-        outer, (row,), (column,), reduction = axes
-        transpose = column.c != 1 and row.c == 1 and row.size != 1 and column.size != 1
-        rows, vectors = self._choose_tile(row, column, transpose)
-        width = vectors * self.lanes
+    def _tiled(
+        self,
+        around: Sequence[Axis],
+        rows: Sequence[Axis],
+        wide: Sequence[Axis],
+        column: Axis,
+        reduction: Sequence[Axis],
+        swapped: bool,
+    ) -> Plan:
+        """The plan for one orientation.
+
+        Args:
+            around: axes that all operands have.
+            rows: those of the first factor's rows.
+            wide: those of the second factor's columns but `column`.
+            column: as in `Plan`.
+            reduction: axes that are summed over.
+            swapped: as in `Plan`.
+        """
         total = self._points(reduction)
+        above, row, fold, tile = self._folded(rows, column, total)
+        outer = (*around, *above, *wide)
+        width = tile.vectors * self.lanes
         lines = tuple(axis for axis in outer if axis.b == 0)
         outer = tuple(axis for axis in outer if axis.b != 0)
         stride = reduction[-1].b
@@ -144,18 +179,19 @@ class Planner:
             outer=outer,
             lines=lines,
             row=row,
+            fold=fold,
             column=column,
             around=(),
             reduction=tuple(reduction),
             swapped=swapped,
             lanes=self.lanes,
-            tile_rows=rows,
-            tile_vectors=vectors,
+            tile_rows=tile.rows,
+            tile_vectors=tile.vectors,
             pack_first=False,
             pack=pack,
             pack_together=False,
             pack_tail=pack or (column.b == 1 and self.target.vector_bits < 256),
-            transpose=transpose,
+            transpose=_is_turned(row, column),
             block=block,
             tiles_per_chunk=1,
             panels_per_chunk=1,
@@ -205,7 +241,7 @@ class Planner:
         panels = -(-self._typical(column.size) // plan.width)
         few = panels < _PANELS_WORTH_PACKING or total < STEPS_WORTH_PACKING
         narrow = width_bytes <= _NARROW_TILE and plan.tile_rows * self.item_size <= CACHE_LINE // 2
-        if row.a != 1 or column.a or not narrow or few:
+        if row.a != 1 or plan.fold or column.a or not narrow or few:
             return plan
         near = int(_NEAR_PANEL_SHARE * caches.first_bytes) // width_bytes
         block = max(1, near // max(inner, 1)) if total > near * 5 // 4 else None
@@ -303,9 +339,26 @@ class Planner:
         half = self.target.caches.first_bytes // 2
         return max(1, half // math.gcd(row.a * self.item_size, _PAGE))
 
-    def _choose_tile(self, row: Axis, column: Axis, transpose: bool) -> tuple[int, int]:
-        """Rows and vectors of the register tile."""
-        target, most = self.target, self._rows_side_by_side(row)
+    def _folded(
+        self, rows: Sequence[Axis], column: Axis, total: int
+    ) -> tuple[Sequence[Axis], Axis, Fold | None, _Tile]:
+        """The axes above the one that tiles go along, that one, its fold, and the tile.
+
+        Short lines leave tiles incomplete: 7 rows are 4 and 3. Folded, they are filled.
+        """
+        *above, row = rows
+        tile = self._choose_tile(row, column, _PAGE)
+        whole = folded(above[-1], row) if above and total >= _STEPS_WORTH_FOLDING else None
+        if whole is not None:
+            other = self._choose_tile(whole[0], column, _MOST_FOLDED_ROWS)
+            if _FOLDED * other.cost < self._typical(above[-1].size) * tile.cost:
+                return above[:-1], *whole, other
+        return above, row, None, tile
+
+    def _choose_tile(self, row: Axis, column: Axis, most: int) -> _Tile:
+        """The register tile, with so many rows at most."""
+        target, transpose = self.target, _is_turned(row, column)
+        most = min(most, self._rows_side_by_side(row))
         registers = target.vector_registers - (1 if target.has_fma else 2)
         needed = max(1, -(-self._typical(column.size) // self.lanes))
         widest = 4 if registers > 16 else 3
@@ -313,7 +366,7 @@ class Planner:
             # The vector operand is read once: the longer the runs of memory, the better.
             if column.b == 1:
                 panels = -(-needed // (registers - 2))
-                return 1, -(-needed // panels)
+                return _Tile(1, -(-needed // panels), needed)
             widest = registers * 2 // 3
         best: tuple[float, int, int] | None = None
         for vectors in range(1, min(needed, widest) + 1):
@@ -328,7 +381,7 @@ class Planner:
                 cost *= 1 + 0.015 * kernels  # each takes milliseconds to compile
                 choice = (cost, -tall * vectors, tall)
                 if best is None or choice < best:
-                    best, chosen = choice, (tall, vectors)
+                    best, chosen = choice, _Tile(tall, vectors, cost)
         return chosen
 
     def _heights(self, rows: Size, tall: int) -> list[tuple[int, int]]:
@@ -366,6 +419,11 @@ class Planner:
         return (arithmetic + turned) * around + copies * self._points(plan.outer)
 
 
+def _is_turned(row: Axis, column: Axis) -> bool:
+    """Whether tiles are transposed: the result is contiguous along the rows."""
+    return column.c != 1 and row.c == 1 and row.size != 1 and column.size != 1
+
+
 def _in_chunks(plan: Plan, rows: int) -> Plan:
     """The plan with about so many rows in a unit of work."""
     size = plan.row.size
@@ -384,7 +442,7 @@ def _ways(
 
     Where nothing would run along the lanes, an axis that everything has can: depthwise.
     """
-    ways = [(outer, wide)]
+    ways = [(outer, [*wide])]
     if not wide:
         for i, axis in enumerate(outer):
             if axis.a == axis.b == 1:
@@ -392,9 +450,9 @@ def _ways(
     return ways
 
 
-def _vector_axis(axes: Sequence[Axis], swapped: bool) -> int:
+def _vector_axis(axes: Sequence[Axis]) -> int:
     """The axis for the lanes: one that the vector operand or the result walks in unit steps."""
-    for unit in (lambda x: x.a if swapped else x.b, lambda x: x.c):
+    for unit in (lambda x: x.b, lambda x: x.c):
         for index in reversed(range(len(axes))):
             if unit(axes[index]) == 1:
                 return index
