@@ -125,17 +125,12 @@ class Driver:
         self.partial = self.arguments["scratch"]
         self.panel = self.slivers = e.offset(self.partial, native.partial_bytes, "int8")
         if plan.pack_first and native.panel_step_bytes:
-            steps = self.scope.of(plan.reduction[0].size)
-            if plan.block is not None:
-                steps = e.minimum(steps, plan.block)
-            size = e.mul(self._in_all(steps), native.panel_step_bytes)
+            size = e.mul(native.block_steps(self.scope), native.panel_step_bytes)
             self.slivers = e.offset(self.panel, size, "int8")
 
     def _in_all(self, steps: Register) -> Register:
         """Steps of the whole reduction in so many of its first axis."""
-        for axis in self.plan.reduction[1:]:
-            steps = self.e.mul(steps, self.scope.of(axis.size))
-        return steps
+        return self.e.mul(steps, self.scope.points(self.plan.reduction[1:]))
 
     def _range(self, part: Register) -> tuple[Register, Register]:
         """Where a part of the first reduction axis begins and ends."""

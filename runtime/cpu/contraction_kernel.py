@@ -212,9 +212,7 @@ class _Kernel:
     def _steps(self) -> Register:
         """Of the whole reduction, in the range that the kernel is given."""
         steps = self.e.sub(self.arguments["end"], self.arguments["begin"])
-        for axis in self.plan.reduction[1:]:
-            steps = self.e.mul(steps, self.scope.of(axis.size))
-        return steps
+        return self.e.mul(steps, self.scope.points(self.plan.reduction[1:]))
 
     def _tile(self) -> None:
         """Sums, then the epilogue (or, between blocks, the partial sums to memory)."""
@@ -222,10 +220,7 @@ class _Kernel:
         # Before the loops: run-time strides are multiplied once.
         self.strides = [(self.scope.of(x.a), self.scope.of(x.b)) for x in plan.reduction]
         self.masks = self._masks()
-        steps = self.scope.of(plan.reduction[0].size)
-        for axis in plan.reduction[1:]:
-            steps = e.mul(steps, self.scope.of(axis.size))
-        with e.if_(e.compare("ge", steps, _LONG_SUM)):
+        with e.if_(e.compare("ge", self.scope.points(plan.reduction), _LONG_SUM)):
             self._prefetch()
         zero = e.index(0)
         if plan.pack_first:

@@ -135,13 +135,16 @@ class Native:
 
     def emit_scratch_bytes(self, e: Emitter, sizes: Mapping[str, Register]) -> Register:
         """Code for `scratch_bytes`."""
-        plan, scope = self.plan, Scope(e, sizes)
-        steps = scope.of(plan.reduction[0].size)
-        if plan.block is not None:
-            steps = e.minimum(steps, plan.block)
-        for axis in plan.reduction[1:]:
-            steps = e.mul(steps, scope.of(axis.size))
+        steps = self.block_steps(Scope(e, sizes))
         return e.add(e.mul(steps, self._step_bytes), self.partial_bytes + self._margin_bytes)
+
+    def block_steps(self, scope: Scope) -> Register:
+        """Code for how many steps of the whole reduction there are in a full block."""
+        first, *others = self.plan.reduction
+        steps = scope.of(first.size)
+        if self.plan.block is not None:
+            steps = scope.e.minimum(steps, self.plan.block)
+        return scope.e.mul(steps, scope.points(others))
 
     @property
     def partial_bytes(self) -> int:
@@ -189,9 +192,7 @@ class Counts:
         self.groups = ceiling(e, self.panels, plan.panels_per_chunk)
         self.outer = [scope.of(axis.size) for axis in plan.outer]
         self.lines = [scope.of(axis.size) for axis in plan.lines]
-        self.line_count = e.index(1)
-        for size in self.lines:
-            self.line_count = e.mul(self.line_count, size)
+        self.line_count = scope.points(plan.lines)
         if plan.lines_per_chunk is None:
             self.row_blocks = ceiling(e, self.tiles, plan.tiles_per_chunk)
             self.blocks = e.mul(self.line_count, self.row_blocks)
@@ -199,9 +200,7 @@ class Counts:
             self.row_blocks = e.minimum(self.tiles, 1)
             line_blocks = ceiling(e, self.line_count, plan.lines_per_chunk)
             self.blocks = e.mul(line_blocks, self.row_blocks)
-        self.chunks = e.mul(self.blocks, self.groups)
-        for size in self.outer:
-            self.chunks = e.mul(self.chunks, size)
+        self.chunks = e.mul(e.mul(self.blocks, self.groups), scope.points(plan.outer))
 
 
 def ceiling(e: Emitter, x: Register, step: int) -> Register:

@@ -245,6 +245,13 @@ class Scope:
             result = self.e.mul(result, self.values[name])
         return result
 
+    def points(self, axes: Sequence[Axis]) -> Register:
+        """Of some axes together."""
+        result = self.e.index(1)
+        for axis in axes:
+            result = self.e.mul(result, self.of(axis.size))
+        return result
+
 
 def quotient(e: Emitter, x: Register, y: Register) -> Register:
     """Of numbers that are not negative, by one that is not zero."""

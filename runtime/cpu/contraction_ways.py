@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 
 from graphc.runtime.cpu.contraction_native import Contraction
 from graphc.runtime.cpu.contraction_plan import Axis, Scope, evaluate, typical
@@ -46,7 +45,7 @@ class Way:
     def holds(self, scope: Scope) -> Register:
         """Code that says whether it is taken."""
         e = scope.e
-        points = reduce(e.mul, (scope.of(axis.size) for axis in self.axes), e.index(1))
+        points = scope.points(self.axes)
         enough = e.compare("ge", points, self.least)
         if self.most is None:
             return enough
