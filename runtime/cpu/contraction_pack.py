@@ -100,32 +100,27 @@ class PackWriter:
         source, slivers, begin, end, tiles, size, *sizes = e.arguments
         plan, dtype = self.plan, self.dtype
         scope = Scope(e, dict(zip(plan.names, sizes, strict=True)))
+        strides = [scope.of(axis.a) for axis in plan.reduction]
 
         def copy(tile: Register, offset: Register, place: Register, count: int) -> None:
             x = e.load(e.offset(source, e.add(offset, e.mul(tile, rows)), dtype), dtype, count)
             e.store(x, e.offset(slivers, e.add(place, e.mul(tile, size)), dtype))
 
-        def walk(depth: int, offset: Register, place: Register) -> Register:
-            """The loops over the reduction axes from `depth` on; gives where a sliver goes on."""
-            if depth == len(plan.reduction):
-                # Whole vectors are copied faster. What is too much is written over by the next
-                # step, or lies in the margin between slivers. But nothing is read behind the last
-                # tile, where memory may end: so many tiles have fewer than a vector's rows left.
-                short = -(-plan.lanes // rows) - 1
-                whole = e.maximum(e.sub(tiles, short), 0)
+        def run(offset: Register, place: Register, steps: Register) -> None:
+            # Whole vectors are copied faster. What is too much is written over by the next step, or
+            # lies in the margin between slivers. But nothing is read behind the last tile, where
+            # memory may end: so many tiles have fewer than a vector's rows left.
+            short = -(-plan.lanes // rows) - 1
+            whole = e.maximum(e.sub(tiles, short), 0)
+            with e.loop(0, steps) as step:
+                here = e.add(offset, e.mul(step, strides[-1]))
+                there = e.add(place, e.mul(step, rows))
                 with e.loop(0, whole) as tile:
-                    copy(tile, offset, place, max(rows, plan.lanes))
+                    copy(tile, here, there, max(rows, plan.lanes))
                 with e.loop(whole, tiles) as tile:
-                    copy(tile, offset, place, rows)
-                return e.add(place, rows)
-            axis = plan.reduction[depth]
-            first, last = (begin, end) if depth == 0 else (e.index(0), scope.of(axis.size))
-            with e.carry(first, last, 1, [place]) as loop:
-                here = e.add(offset, e.mul(loop.index, scope.of(axis.a)))
-                loop.values = [walk(depth + 1, here, loop.values[0])]
-            return loop.results[0]
+                    copy(tile, here, there, rows)
 
-        walk(0, e.index(0), e.index(0))
+        _Walk(scope, plan, strides, rows, run).write(begin, end, e.index(0), e.index(0))
 
     def _slivers(self) -> list[Parameter]:
         """Source, slivers, the range of the first reduction axis, tiles, a sliver's elements."""
@@ -154,6 +149,40 @@ class PackWriter:
             Parameter("columns", "index"),
             *(Parameter(f"size.{name}", "index") for name in self.plan.names),
         ]
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """The loops over the axes of a reduction.
+
+    Attributes:
+        scope: The run-time sizes.
+        plan: The contraction's.
+        strides: Of the source, along each axis.
+        step: Elements of what is packed, from a step to the next.
+        run: Code for the last axis.
+    """
+
+    scope: Scope
+    plan: Plan
+    strides: Sequence[Register]
+    step: int
+    run: _Run
+
+    def write(
+        self, begin: Register, end: Register, offset: Register, place: Register, depth: int = 0
+    ) -> Register:
+        """Those from `depth` on; gives where the packed copy goes on."""
+        e = self.scope.e
+        if depth + 1 == len(self.strides):
+            steps = e.sub(end, begin)
+            self.run(e.add(offset, e.mul(begin, self.strides[depth])), place, steps)
+            return e.add(place, e.mul(steps, self.step))
+        size = self.scope.of(self.plan.reduction[depth + 1].size)
+        with e.carry(begin, end, 1, [place]) as loop:
+            here = e.add(offset, e.mul(loop.index, self.strides[depth]))
+            loop.values = [self.write(e.index(0), size, here, loop.values[0], depth + 1)]
+        return loop.results[0]
 
 
 class _Pack:
@@ -188,27 +217,16 @@ class _Pack:
         size = plan.reduction[-1].size
         few = isinstance(size, int) and size < lanes
         if self.strides[-1].number != 1 or self.column_stride.number == 1 or few:
-            self._nest(0, e.index(0), e.index(0), self._copy)
+            self._walk(e.index(0), e.index(0), self._copy)
             return
         with e.loop(0, self.vectors) as v:
             self.first = e.mul(v, lanes)
             start = e.mul(self.first, self.column_stride)
-            self._nest(0, start, self.first, self._turn)
+            self._walk(start, self.first, self._turn)
 
-    def _nest(self, depth: int, offset: Register, place: Register, run: _Run) -> Register:
-        """The loops over the reduction axes from `depth` on; gives where the panel goes on."""
-        e = self.e
-        begin, end = self.begin, self.end
-        if depth:
-            begin, end = e.index(0), self.scope.of(self.plan.reduction[depth].size)
-        if depth + 1 == len(self.plan.reduction):
-            steps = e.sub(end, begin)
-            run(e.add(offset, e.mul(begin, self.strides[depth])), place, steps)
-            return e.add(place, e.mul(steps, self.plan.width))
-        with e.carry(begin, end, 1, [place]) as loop:
-            here = e.add(offset, e.mul(loop.index, self.strides[depth]))
-            loop.values = [self._nest(depth + 1, here, loop.values[0], run)]
-        return loop.results[0]
+    def _walk(self, offset: Register, place: Register, run: _Run) -> None:
+        walk = _Walk(self.scope, self.plan, self.strides, self.plan.width, run)
+        walk.write(self.begin, self.end, offset, place)
 
     def _turn(self, offset: Register, place: Register, steps: Register) -> None:
         """A run of steps of one vector."""
