@@ -8,6 +8,7 @@ Backends:
 
 from __future__ import annotations
 
+from graphc.garbage import rarely_collecting
 from graphc.ir import has_complex
 from graphc.program import Program
 from graphc.runtime.executable import Executable
@@ -16,6 +17,7 @@ from graphc.runtime.reference import ReferenceExecutable
 BACKENDS = ("cpu", "onnxruntime", "reference")
 
 
+@rarely_collecting
 def compile(program: Program, backend: str = "cpu", threads: int | None = None) -> Executable:
     """Make a program runnable.
 

@@ -24,7 +24,7 @@ LONGEST = 600
 
 #: From the bottom up. A module may import what stands on its own line or below.
 LAYERS = [
-    ["graphc", "graphc.errors", "graphc.config", "graphc.shuffle"],
+    ["graphc", "graphc.errors", "graphc.config", "graphc.garbage", "graphc.shuffle"],
     ["graphc.ir"],
     ["graphc.ops"],
     ["graphc.reference"],

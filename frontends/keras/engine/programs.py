@@ -17,6 +17,7 @@ from graphc.eager.tensor import Tensor
 from graphc.eager.trace import Trace, unify
 from graphc.eager.variable import Variable
 from graphc.errors import DimensionMismatchError
+from graphc.garbage import rarely_collecting
 from graphc.ir import TensorType, dims, numpy_dtype
 from graphc.keras import tree
 from graphc.keras.engine.keras_tensor import KerasTensor
@@ -107,6 +108,7 @@ class CompiledProgram:
         return values
 
 
+@rarely_collecting
 def trace_program(
     name: str, types: Types, step: Callable[[Any], Mapping[str, Tensor]]
 ) -> tuple[Program, dict[str, Variable]]:
