@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from graphc.ir import Node, Value
 from graphc.ir.dims import Dim, product
@@ -47,12 +48,12 @@ class Space:
     axes: dict[Value, Axes]
     reductions: dict[Node, frozenset[int]]
 
-    @property
+    @cached_property
     def reduced(self) -> frozenset[int]:
         """The loops that some node reduces."""
         return frozenset().union(*self.reductions.values())
 
-    @property
+    @cached_property
     def kept(self) -> frozenset[int]:
         """The loops that are not reduced."""
         return frozenset(range(len(self.dims))) - self.reduced
@@ -63,7 +64,7 @@ class Space:
 
     def is_outer(self, value: Value) -> bool:
         """Whether a value depends on kept loops only."""
-        return not self.loops(value) & self.reduced
+        return self.reduced.isdisjoint(self.axes[value])
 
 
 def is_squeeze(node: Node) -> bool:
@@ -146,15 +147,16 @@ def check(nodes: Sequence[Node], sources: frozenset[Node]) -> Space:
 def _check_loops(space: Space, node: Node) -> None:
     """Every value is computed once for each point of the kept loops."""
     for value in node.outputs:
-        loops = space.loops(value)
-        if not space.kept <= loops:
+        if not space.kept.issubset(space.axes[value]):
             raise NoSpaceError(f"{node.op.name} has fewer elements than the loops around it")
-        if space.reductions.get(node) and loops & space.reduced:
+        if space.reductions.get(node) and not space.is_outer(value):
             raise NoSpaceError("what one of them reduces is an axis of what the other one gives")
 
 
 def _passes(space: Space, work: Sequence[Node]) -> int:
     """How many times the reduced loops are run one after the other."""
+    if not space.reduced:
+        return 1
     depth: dict[Value, int] = {}
     passes = 1
     for node in work:
@@ -194,6 +196,17 @@ class _Classes:
         if known is None:
             known = self.axes[value] = self.new_axes(value)
         return known
+
+    def axes_like(
+        self, value: Value, others: Sequence[Value], axes: Sequence[list[int | None]]
+    ) -> list[int | None]:
+        """`axes_of` a value; if it is new, those of another one of its shape."""
+        if value not in self.axes:
+            for other, known in zip(others, axes, strict=False):
+                if other.shape == value.shape:
+                    self.axes[value] = known
+                    return known
+        return self.axes_of(value)
 
     def new_axes(self, value: Value) -> list[int | None]:
         """Loops of their own for the axes of a value."""
@@ -251,10 +264,11 @@ def _unify(classes: _Classes, node: Node) -> None:
         ]
     else:
         for value in node.outputs:
-            results = classes.axes_of(value)
+            results = classes.axes_like(value, node.inputs, operands)
             for axes in operands:
-                for a, b in zip(reversed(results), reversed(axes), strict=False):
-                    classes.join(a, b)
+                if axes is not results:
+                    for a, b in zip(reversed(results), reversed(axes), strict=False):
+                        classes.join(a, b)
 
 
 def _space(classes: _Classes, nodes: Sequence[Node]) -> Space:
