@@ -269,11 +269,11 @@ class Graph:
             op: The node's op, or one that replaces it.
             inputs: The operands in this graph.
         """
-        if op is not node.op or any(
-            new.type is not old.type and new.type != old.type
-            for new, old in zip(inputs, node.inputs, strict=True)
-        ):
+        if op is not node.op:
             return Graph.apply(self, op, *inputs)
+        for new, old in zip(inputs, node.inputs, strict=True):
+            if new.type is not old.type and new.type != old.type:
+                return Graph.apply(self, op, *inputs)
         outputs = self._append(op, inputs, [value.type for value in node.outputs])
         return outputs[0] if len(outputs) == 1 else outputs
 
@@ -281,7 +281,7 @@ class Graph:
         self, op: Op, inputs: tuple[Value, ...], types: Sequence[TensorType]
     ) -> tuple[Value, ...]:
         node = Node(op, inputs, self.location)
-        node.outputs = tuple(Value(self, type, node, i, "") for i, type in enumerate(types))
+        node.outputs = tuple([Value(self, type, node, i, "") for i, type in enumerate(types)])
         self.nodes.append(node)
         return node.outputs
 
@@ -295,9 +295,14 @@ class Graph:
         if not isinstance(value, Literal):
             array = np.asarray(value)
             value = Literal(array.astype(numpy_dtype(dtype)) if dtype else array)
-        if value not in self._constants:
-            self._constants[value] = self.apply(Op.registry["Constant"](value))  # type: ignore
-        return self._constants[value]
+        return self.shared(Op.registry["Constant"](value))  # type: ignore[call-arg]
+
+    def shared(self, constant: Any) -> Value:
+        """The value of a `Constant`; asked for an equal one again, it is the same node."""
+        value = self._constants.get(constant.value)
+        if value is None:
+            value = self._constants[constant.value] = self.apply(constant)
+        return value
 
     @contextmanager
     def at(self, location: Location) -> Iterator[None]:

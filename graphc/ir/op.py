@@ -155,8 +155,13 @@ class Op:
         return tuple(getattr(self, field) for field in self.body_fields)
 
     def map_bodies(self, change: Callable[[Graph], Graph]) -> Op:
-        """The op with each of its `bodies` replaced by ``change`` of it."""
-        changes = {field: change(getattr(self, field)) for field in self.body_fields}
+        """The op with ``change`` of each of its `bodies`; itself if that changes none."""
+        changes = {}
+        for field in self.body_fields:
+            body = getattr(self, field)
+            changed = change(body)
+            if changed is not body:
+                changes[field] = changed
         return dataclasses.replace(self, **changes) if changes else self
 
     @property

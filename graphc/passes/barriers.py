@@ -27,8 +27,8 @@ What is computed anew stays in its place: nodes keep their order.
 from __future__ import annotations
 
 from graphc.ir import Graph
-from graphc.passes.dead import copy_node
 from graphc.passes.report import Report
+from graphc.passes.successor import Successor
 
 
 def drop_barriers(graph: Graph, report: Report | None = None) -> Graph:
@@ -38,17 +38,12 @@ def drop_barriers(graph: Graph, report: Report | None = None) -> Graph:
         graph: Any graph; it stays as it is.
         report: Told what was dropped.
     """
-    result = Graph(graph.name)
-    values = {value: result.input(value.name, value.type) for value in graph.inputs}
+    result = Successor(graph)
     for node in graph.nodes:
         if node.op.name == "After":
-            values[node.output] = values[node.inputs[0]]
+            result.put(node, result.of(node.inputs[:1]))
             if report is not None:
                 report.apply("drop After", node.location)
             continue
-        result.location = node.location
-        copy_node(
-            result, node.op.map_bodies(lambda body: drop_barriers(body, report)), node, values
-        )
-    result.outputs = {name: values[value] for name, value in graph.outputs.items()}
-    return result
+        result.repeat(node, node.op.map_bodies(lambda body: drop_barriers(body, report)))
+    return result.finish()

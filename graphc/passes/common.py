@@ -31,9 +31,10 @@ import math
 from typing import Any
 
 from graphc.ir import Graph, Op, Value
-from graphc.passes.dead import copy_node, drop_dead
+from graphc.passes.dead import drop_dead
 from graphc.passes.report import Report
 from graphc.passes.rules_arithmetic import COMMUTATIVE
+from graphc.passes.successor import Successor
 
 
 def share_common(graph: Graph, report: Report | None = None) -> Graph:
@@ -43,8 +44,8 @@ def share_common(graph: Graph, report: Report | None = None) -> Graph:
         graph: Any graph; it stays as it is.
         report: Told what was shared.
     """
-    result = Graph(graph.name)
-    values = {value: result.input(value.name, value.type) for value in graph.inputs}
+    result = Successor(graph)
+    values = result.values
     order = {value: number for number, value in enumerate(values.values())}
     known: dict[Any, tuple[Value, ...]] = {}
     for node in graph.nodes:
@@ -55,17 +56,15 @@ def share_common(graph: Graph, report: Report | None = None) -> Graph:
         key = (op, _zero_signs(op), *operands)
         found = known.get(key)
         if found is not None:
-            values.update(zip(node.outputs, found, strict=True))
+            result.put(node, found)
             if report is not None:
                 report.apply(f"share {op.name}", node.location)
             continue
-        result.location = node.location
-        copy_node(result, op, node, values)
+        result.repeat(node, op)
         known[key] = tuple(values[value] for value in node.outputs)
         for value in known[key]:
             order[value] = len(order)
-    result.outputs = {name: values[value] for name, value in graph.outputs.items()}
-    return drop_dead(result, inside=False)
+    return drop_dead(result.finish(), inside=False)
 
 
 def _zero_signs(op: Op) -> tuple[float, ...]:

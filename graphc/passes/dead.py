@@ -22,8 +22,9 @@ Inputs stay, used or not: they are what a caller hands in.
 
 from __future__ import annotations
 
-from graphc.ir import Graph, Node, Op, Value
+from graphc.ir import Graph, Node
 from graphc.passes.report import Report
+from graphc.passes.successor import Successor
 
 
 def drop_dead(graph: Graph, report: Report | None = None, inside: bool = True) -> Graph:
@@ -38,33 +39,16 @@ def drop_dead(graph: Graph, report: Report | None = None, inside: bool = True) -
     live = live_nodes(graph)
     if report is not None and len(live) < len(graph.nodes):
         report.apply(f"drop {len(graph.nodes) - len(live)} dead nodes")
-    result = Graph(graph.name)
-    values = {value: result.input(value.name, value.type) for value in graph.inputs}
-    for node in live:
-        op = node.op.map_bodies(lambda body: drop_dead(body, report)) if inside else node.op
-        result.location = node.location
-        copy_node(result, op, node, values)
-    result.outputs = {name: values[value] for name, value in graph.outputs.items()}
-    return result
-
-
-def copy_node(result: Graph, op: Op, node: Node, values: dict[Value, Value]) -> None:
-    """Apply an op in another graph in the place of a node.
-
-    Args:
-        result: The graph to add to.
-        op: The node's op, or one that replaces it.
-        node: The node of the old graph.
-        values: Old values to new ones; the node's results are added.
-    """
-    if op.name == "Constant":
-        values[node.output] = result.constant(op.value)  # type: ignore[attr-defined]
-        return
-    outputs = result.repeat(node, op, tuple([values[value] for value in node.inputs]))
-    if isinstance(outputs, tuple):
-        values.update(zip(node.outputs, outputs, strict=True))
-    else:
-        values[node.output] = outputs
+    ops = [node.op for node in live]
+    if inside:
+        ops = [op.map_bodies(lambda body: drop_dead(body, report)) for op in ops]
+    is_plain = graph.__class__ is Graph
+    if is_plain and ops == [node.op for node in graph.nodes]:
+        return graph
+    result = Successor(graph)
+    for node, op in zip(live, ops, strict=True):
+        result.repeat(node, op)
+    return result.finish()
 
 
 def live_nodes(graph: Graph) -> list[Node]:

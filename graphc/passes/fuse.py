@@ -35,12 +35,13 @@ from graphc.errors import ShapeError
 from graphc.ir import Graph, Node, Op, TensorType, Value
 from graphc.ir.dims import Dim, product
 from graphc.ops.linalg import Einsum
-from graphc.passes.dead import copy_node, drop_dead
+from graphc.passes.dead import drop_dead
 from graphc.passes.order import GroupOrder
 from graphc.passes.recompute import recompute
 from graphc.passes.report import Report
 from graphc.passes.sources import separate_sources, source_closure
 from graphc.passes.space import NoSpaceError, check, is_loop_node
+from graphc.passes.successor import Successor
 
 #: Nodes in one body at most: beyond it registers spill and compile time grows.
 LARGEST_GROUP = 120
@@ -115,21 +116,19 @@ def _with_plain_sizes(graph: Graph) -> Graph:
     """`Size` nodes replaced by sources that do not keep the tensor alive."""
     if not any(node.op.reads_types_only for node in graph.nodes):
         return graph
-    result = Graph(graph.name)
-    copies = {value: result.input(value.name, value.type) for value in graph.inputs}
+    result = Successor(graph)
     for node in graph.nodes:
-        with result.at(node.location):
-            if node.op.name == "Size":
-                (x,) = node.inputs
-                size = product(x.shape[axis] for axis in node.op.axes)
-                if isinstance(size, int):
-                    copies[node.output] = result.constant(size, node.op.dtype)
-                else:
-                    copies[node.output] = result.apply(SizeOf(size, node.op.dtype))
-                continue
-            copy_node(result, node.op, node, copies)
-    result.outputs = {name: copies[value] for name, value in graph.outputs.items()}
-    return result
+        if node.op.name != "Size":
+            result.repeat(node)
+            continue
+        (x,) = node.inputs
+        size = product(x.shape[axis] for axis in node.op.axes)
+        with result.graph.at(node.location):
+            if isinstance(size, int):
+                result.put(node, result.graph.constant(size, node.op.dtype))
+            else:
+                result.put(node, result.graph.apply(SizeOf(size, node.op.dtype)))
+    return result.finish()
 
 
 class Groups:
@@ -303,16 +302,16 @@ class Groups:
 
 def _rebuild(graph: Graph, groups: Groups) -> Graph:
     """The graph with every group of loop nodes as one `Fused` node."""
-    result = Graph(graph.name)
-    copies = {value: result.input(value.name, value.type) for value in graph.inputs}
+    successor = Successor(graph)
+    result, copies = successor.graph, successor.values
     for first in _group_order(groups):
         members = groups.members[first]
         location = members[-1].location
         if members[0] not in groups.loops or _is_view(members, groups):
+            (node,) = members
             with result.at(location):
-                (node,) = members
                 _materialise(result, node.inputs, groups, copies)
-                copy_node(result, node.op, node, copies)
+            successor.repeat(node)
             continue
         nodes = groups.with_sources(members)
         for node in members:
@@ -328,8 +327,7 @@ def _rebuild(graph: Graph, groups: Groups) -> Graph:
         with result.at(location):
             _apply_body(result, f"fused{first}", nodes, kept, copies)
     _materialise(result, list(graph.outputs.values()), groups, copies)
-    result.outputs = {name: copies[value] for name, value in graph.outputs.items()}
-    return result
+    return successor.finish()
 
 
 def _is_view(members: Sequence[Node], groups: Groups) -> bool:

@@ -23,8 +23,8 @@ from graphc.ir import Graph, Node, Value, extract
 from graphc.ops.control import Scan
 from graphc.ops.linalg import Einsum
 from graphc.ops.movement import Constant, Reshape, Slice, Transpose
-from graphc.passes.dead import copy_node
 from graphc.passes.report import Report
+from graphc.passes.successor import Successor
 
 #: What kernels read in place.
 _VIEWS = (Constant, Reshape, Slice)
@@ -37,42 +37,38 @@ def hoist(graph: Graph, report: Report | None = None) -> Graph:
         graph: Any graph; it stays as it is.
         report: Told what was moved.
     """
-    result = Graph(graph.name)
-    values = {value: result.input(value.name, value.type) for value in graph.inputs}
+    result = Successor(graph)
     for node in graph.nodes:
         op = node.op.map_bodies(lambda body: hoist(body, report))
-        result.location = node.location
         if not isinstance(op, Scan):
-            copy_node(result, op, node, values)
+            result.repeat(node, op)
             continue
         first = op.carries + op.sequences
         body = _turned(op.body, first)
         moved = _moved(body, first)
-        operands = [values[value] for value in node.inputs]
+        operands = result.of(node.inputs)
         constants = {value.name: value for value in body.inputs[first:]}
         before = extract(body, body.name, constants, {f"y{i}": x for i, x in enumerate(moved)})
-        operands += result.inline(before, operands[first:]).values()
-        shorter = dataclasses.replace(op, body=_shortened(body, moved))
-        values.update(zip(node.outputs, result.apply(shorter, *operands), strict=True))
+        with result.graph.at(node.location):
+            operands += result.graph.inline(before, operands[first:]).values()
+            shorter = dataclasses.replace(op, body=_shortened(body, moved))
+            result.put(node, result.graph.apply(shorter, *operands))
         if report is not None:
             for value in moved:
                 report.apply(f"hoist {value.op.name}", node.location)  # type: ignore[union-attr]
-    result.outputs = {name: values[value] for name, value in graph.outputs.items()}
-    return result
+    return result.finish()
 
 
 def _turned(body: Graph, first: int) -> Graph:
     """The body with constant factors whose summed axes do not come first transposed."""
-    result = Graph(body.name)
-    values = {value: result.input(value.name, value.type) for value in body.inputs}
+    result = Successor(body)
     constants = set(body.inputs[first:])
     for node in body.nodes:
-        result.location = node.location
         if not isinstance(node.op, Einsum) or constants.isdisjoint(node.inputs):
-            copy_node(result, node.op, node, values)
+            result.repeat(node)
             continue
         *terms, out = node.op.terms
-        factors = [values[value] for value in node.inputs]
+        factors = result.of(node.inputs)
         for place, value in enumerate(node.inputs):
             letters = terms[place]
             summed = "".join(letter for letter in letters if letter not in out)
@@ -80,11 +76,12 @@ def _turned(body: Graph, first: int) -> Graph:
             is_matrix = out[-1:] in letters and letters[-1:] in summed
             if value in constants and summed and kept and is_matrix:
                 order = [letters.index(letter) for letter in summed + kept]
-                factors[place] = Transpose(tuple(order))(factors[place])
+                with result.graph.at(node.location):
+                    factors[place] = Transpose(tuple(order))(factors[place])
                 terms[place] = summed + kept
-        values[node.output] = Einsum(f"{','.join(terms)}->{out}")(*factors)
-    result.outputs = {name: values[value] for name, value in body.outputs.items()}
-    return result
+        with result.graph.at(node.location):
+            result.put(node, Einsum(f"{','.join(terms)}->{out}")(*factors))
+    return result.finish()
 
 
 def _moved(body: Graph, first: int) -> list[Value]:

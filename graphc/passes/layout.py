@@ -58,9 +58,10 @@ from graphc.ops.movement import (
 from graphc.ops.nn import BatchNormalization, _Softmax
 from graphc.ops.reduce import ArgMax, Reduction
 from graphc.ops.window import Windowed
-from graphc.passes.dead import copy_node, drop_dead
+from graphc.passes.dead import drop_dead
 from graphc.passes.forms import Flattened, Form, Forms, Permuted, canonical
 from graphc.passes.report import Report
+from graphc.passes.successor import copy_node
 
 #: What a rule returns: the op to apply, its operands, and the form of the results.
 Plan = tuple[Op, list[Value], Form]

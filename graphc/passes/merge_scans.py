@@ -23,8 +23,8 @@ from typing import Any
 
 from graphc.ir import Graph, Node, Value, extract
 from graphc.ops.control import Scan
-from graphc.passes.dead import copy_node
 from graphc.passes.report import Report
+from graphc.passes.successor import Successor, copy_node
 
 
 def merge_scans(graph: Graph, report: Report | None = None) -> Graph:
@@ -36,26 +36,20 @@ def merge_scans(graph: Graph, report: Report | None = None) -> Graph:
     """
     ops = {node: node.op.map_bodies(lambda body: merge_scans(body, report)) for node in graph.nodes}
     families = _families(graph, ops)
-    result = Graph(graph.name)
-    values = {value: result.input(value.name, value.type) for value in graph.inputs}
+    result = Successor(graph)
     for node in graph.nodes:
-        result.location = node.location
         family = families.get(node)
         if family is None or len(family.members) == 1:
-            copy_node(result, ops[node], node, values)
+            result.repeat(node, ops[node])
             continue
         if node is family.first:
-            operands = [values[value] for value in node.inputs]
-            family.results = result.apply(family.merged(), *operands)
+            with result.graph.at(node.location):
+                merged = family.merged()
+                family.results = result.graph.apply(merged, *result.of(node.inputs))
         elif report is not None:
             report.apply("merge scans", node.location)
-        places = family.members[node]
-        values.update(
-            (value, family.results[place])
-            for value, place in zip(node.outputs, places, strict=True)
-        )
-    result.outputs = {name: values[value] for name, value in graph.outputs.items()}
-    return result
+        result.put(node, [family.results[place] for place in family.members[node]])
+    return result.finish()
 
 
 class _Family:

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 
 from graphc.ir import Graph, Node, Value, ancestors, extract
 from graphc.ops.control import Scan
-from graphc.passes.dead import copy_node
 from graphc.passes.report import Report
+from graphc.passes.successor import Successor
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class _Pruned:
     op: Scan
     inputs: list[int]
     outputs: list[int]
+
+    def is_all_of(self, node: Node) -> bool:
+        """Whether nothing was pruned."""
+        return len(self.inputs) == len(node.inputs) and len(self.outputs) == len(node.outputs)
 
 
 def prune_scans(graph: Graph, report: Report | None = None) -> Graph:
@@ -59,22 +63,21 @@ def prune_scans(graph: Graph, report: Report | None = None) -> Graph:
             pruned[node] = _prune(node, live)
             operands = tuple(operands[i] for i in pruned[node].inputs)
         live.update(operands)
-    result = Graph(graph.name)
-    values = {value: result.input(value.name, value.type) for value in graph.inputs}
+    result = Successor(graph)
     for node in reversed(kept):
-        result.location = node.location
         smaller = pruned.get(node)
-        if smaller is None:
-            op = node.op.map_bodies(lambda body: prune_scans(body, report))
-            copy_node(result, op, node, values)
+        if smaller is None or smaller.is_all_of(node):
+            result.repeat(node, node.op.map_bodies(lambda body: prune_scans(body, report)))
             continue
         op = smaller.op.map_bodies(lambda body: prune_scans(body, report))
-        results = result.apply(op, *[values[node.inputs[i]] for i in smaller.inputs])
-        values.update((node.outputs[i], y) for i, y in zip(smaller.outputs, results, strict=True))
+        operands = result.of(node.inputs[i] for i in smaller.inputs)
+        with result.graph.at(node.location):
+            results = result.graph.apply(op, *operands)
+        outputs = [node.outputs[i] for i in smaller.outputs]
+        result.values.update(zip(outputs, results, strict=True))
         if report is not None and len(smaller.outputs) < len(node.outputs):
             report.apply("prune a scan", node.location)
-    result.outputs = {name: values[value] for name, value in graph.outputs.items()}
-    return result
+    return result.finish()
 
 
 def _prune(node: Node, live: set[Value]) -> _Pruned:

@@ -32,8 +32,9 @@ from typing import Any
 
 from graphc.errors import GraphError
 from graphc.ir import Graph, Node, Op, TensorType, Value
-from graphc.passes.dead import copy_node, drop_dead, live_nodes
+from graphc.passes.dead import drop_dead, live_nodes
 from graphc.passes.report import Report
+from graphc.passes.successor import Successor
 
 Bindings = dict[str, Value]
 Matcher = Callable[[Value, Bindings], bool]
@@ -235,21 +236,19 @@ def rewrite(graph: Graph, rules: tuple[Rule, ...], report: Report | None = None)
         report: Told what was applied and refused.
     """
     report = Report() if report is None else report
-    result = RewrittenGraph(graph.name, rules, report)
-    values = {value: result.input(value.name, value.type) for value in graph.inputs}
+    rewritten = RewrittenGraph(graph.name, rules, report)
+    result = Successor(graph, rewritten)
     counts: dict[Value, int] = dict.fromkeys(graph.outputs.values(), 1)
     nodes = live_nodes(graph)
     for node in nodes:
         for value in node.inputs:
             counts[value] = counts.get(value, 0) + 1
     for node in nodes:
-        result.location = node.location
-        copy_node(result, node.op, node, values)
+        result.repeat(node)
         for value in node.outputs:
-            new = values[value]
-            result.uses[new] = result.uses.get(new, 0) + counts.get(value, 0)
-    result.outputs = {name: values[value] for name, value in graph.outputs.items()}
-    return drop_dead(result, inside=False)
+            new = result.values[value]
+            rewritten.uses[new] = rewritten.uses.get(new, 0) + counts.get(value, 0)
+    return drop_dead(result.finish(), inside=False)
 
 
 # ------------------------------------------------------------------------------ patterns as text

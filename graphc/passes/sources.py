@@ -13,8 +13,9 @@ after: ``%0`` and ``%1`` have an ``Iota`` each.
 from __future__ import annotations
 
 from graphc.ir import Graph, Node, Value
-from graphc.passes.dead import copy_node, drop_dead
+from graphc.passes.dead import drop_dead
 from graphc.passes.space import NoSpaceError, analyse, is_loop_node, is_source, is_squeeze
+from graphc.passes.successor import Successor
 
 #: What is repeated in every kernel that needs it if it is made of sources alone.
 _CHEAP = frozenset(
@@ -41,31 +42,27 @@ def separate_sources(graph: Graph) -> Graph:
     Args:
         graph: Without composite ops; it stays as it is.
     """
-    result = Graph(graph.name)
-    values = {value: result.input(value.name, value.type) for value in graph.inputs}
+    result = Successor(graph)
+    values = result.values
     sources: dict[Node, None] = {}
     #: The nodes that each value of a source is made of.
     parts: dict[Value, dict[Node, None]] = {}
     for node in graph.nodes:
-        result.location = node.location
-        copy_node(result, node.op, node, values)
+        result.repeat(node)
         made = values[node.outputs[0]].node
         if made is None:
             continue
         if is_loop_node(node) and _crosses(made, parts):
-            operands = [_repeated(result, x, parts) for x in made.inputs]
-            outputs = result.repeat(node, node.op, tuple(operands))
-            outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-            values.update(zip(node.outputs, outputs, strict=True))
-            made = outputs[0].node
+            operands = [_repeated(result.graph, x, parts) for x in made.inputs]
+            result.put(node, result.graph.repeat(node, node.op, tuple(operands)))
+            made = values[node.outputs[0]].node
         if _is_made_of(made, sources):
             sources[made] = None
             if made.op.name == "Constant":
                 continue  # one element lies in no loop
             below = [part for value in made.inputs for part in parts.get(value, ())]
             parts[made.output] = dict.fromkeys([*below, made])
-    result.outputs = {name: values[value] for name, value in graph.outputs.items()}
-    return drop_dead(result)
+    return drop_dead(result.finish())
 
 
 def _is_made_of(node: Node, sources: dict[Node, None]) -> bool:

@@ -36,9 +36,9 @@ from graphc.ops.movement import Concat, Iota, Pad, Reshape, Slice, insert_axis
 from graphc.ops.pool import AveragePool, AveragePoolGradient, MaxPool
 from graphc.ops.reduce import ReduceMax, ReduceSum
 from graphc.ops.window import Windowed
-from graphc.passes.dead import copy_node
 from graphc.passes.fuse import SizeOf
 from graphc.passes.report import Report
+from graphc.passes.successor import Successor
 
 _COUNTS = "pqr"
 _POSITIONS = "klm"
@@ -95,21 +95,17 @@ def expose_windows(graph: Graph, report: Report | None = None) -> Graph:
         graph: It stays as it is.
         report: Told what was replaced.
     """
-    result = Graph(graph.name)
-    copies = {value: result.input(value.name, value.type) for value in graph.inputs}
+    result = Successor(graph)
     for node in graph.nodes:
-        operands = [copies[value] for value in node.inputs]
-        with result.at(node.location):
-            rule = _RULES.get(type(node.op))
-            if rule is not None:
-                copies[node.output] = rule(node.op, *operands)
-                if report is not None:
-                    report.apply("expose windows", node.location)
-            else:
-                op = node.op.map_bodies(lambda body: expose_windows(body, report))
-                copy_node(result, op, node, copies)
-    result.outputs = {name: copies[value] for name, value in graph.outputs.items()}
-    return result
+        rule = _RULES.get(type(node.op))
+        if rule is None:
+            result.repeat(node, node.op.map_bodies(lambda body: expose_windows(body, report)))
+            continue
+        with result.graph.at(node.location):
+            result.put(node, rule(node.op, *result.of(node.inputs)))
+        if report is not None:
+            report.apply("expose windows", node.location)
+    return result.finish()
 
 
 # ------------------------------------------------------------------------------------ the windows
