@@ -70,9 +70,9 @@ def prune_scans(graph: Graph, report: Report | None = None) -> Graph:
             result.repeat(node, node.op.map_bodies(lambda body: prune_scans(body, report)))
             continue
         op = smaller.op.map_bodies(lambda body: prune_scans(body, report))
-        operands = result.of(node.inputs[i] for i in smaller.inputs)
         with result.graph.at(node.location):
-            results = result.graph.apply(op, *operands)
+            read = result.of(node.inputs[i] for i in smaller.inputs)
+            results = result.graph.apply(op, *read)
         outputs = [node.outputs[i] for i in smaller.outputs]
         result.values.update(zip(outputs, results, strict=True))
         if report is not None and len(smaller.outputs) < len(node.outputs):
