@@ -16,58 +16,18 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.processes import Peer
 from benchmarks.worker import MODULES
 from benchmarks.workloads import BY_NAME, PREDICTION, TRAINING, Prediction
 
 #: Where a row of results keeps graphc's share of the processor's peak.
 SHARE = "of peak"
-
-
-class Peer:
-    """A worker process."""
-
-    def __init__(self, name: str, workload: str, threads: int):
-        self.name = name
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
-        # Old settings for NumPy's BLAS would slow it down without need.
-        for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
-            environment.pop(variable, None)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", name, workload, str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
-        self.error = self._read().get("error")
-        self.seconds: list[float] = []
-        self.last: dict[str, Any] = {}
-
-    def measure(self) -> None:
-        """One run."""
-        assert self.process.stdin is not None
-        self.process.stdin.write("run\n")
-        self.process.stdin.flush()
-        self.last = self._read()
-        self.seconds.append(self.last["seconds"])
-
-    def close(self) -> None:
-        """End the process."""
-        self.process.kill()
-        self.process.wait()
-
-    def _read(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        return json.loads(line) if line else {"error": "the process ended", "seconds": float("nan")}
 
 
 def compare(name: str, peers: list[str], threads: int, rounds: int) -> dict[str, Any]:
