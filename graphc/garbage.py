@@ -8,15 +8,18 @@ of the time in which a large graph is transformed and lowered.
 from __future__ import annotations
 
 import gc
-from contextlib import ContextDecorator
+from collections.abc import Callable
+from functools import wraps
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar, cast
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: So many new objects take some ten megabytes.
 _NEW_OBJECTS = 50_000
 
 
-class _RarelyCollecting(ContextDecorator):
+class _RarelyCollecting:
     """Inside, in any thread, the collector waits for `_NEW_OBJECTS`, or as long as it did anyway.
 
     Blocks may be nested, and overlap in several threads: the last one to end puts back what was.
@@ -42,6 +45,17 @@ class _RarelyCollecting(ContextDecorator):
             self._blocks -= 1
             if not self._blocks:
                 gc.set_threshold(*self._usual)
+
+    def __call__(self, function: Function) -> Function:
+        """The function, with such a block around its calls."""
+
+        # Not what contextlib has for that: errors would name its line as the user's.
+        @wraps(function)
+        def inside(*arguments: Any, **keywords: Any) -> Any:
+            with self:
+                return function(*arguments, **keywords)
+
+        return cast(Function, inside)
 
 
 #: For ``with`` blocks, or above functions.

@@ -19,8 +19,8 @@ takes over the last chunks of others: what a core wrote in one region it mostly 
 cache in the next.
 
 Where other programs keep the cores busy, a worker may lose its core in the middle of a chunk, and
-the others then wait for milliseconds. A region that ends that late makes the next ones run on one
-thread: the more of them, the more often it happens.
+the others then wait for milliseconds. Where that costs more than the threads have gained since it
+last happened, the next regions run on one thread: the longer, the more often it happens.
 """
 
 from __future__ import annotations
@@ -47,13 +47,15 @@ DONE = 1 * LINE  # how many chunks of the region have been computed
 FUNCTION = 2 * LINE
 CONTEXT = FUNCTION + 8
 CHUNKS = FUNCTION + 16
-ACTIVE = FUNCTION + 24  # 1 while a region is open
-SLEEPERS = FUNCTION + 32  # how many workers sleep until there is a new ticket
-ALONE = FUNCTION + 40  # how many regions the main thread still runs by itself
-RETREAT = FUNCTION + 48  # for how many it last decided to
-THREADS = FUNCTION + 56  # how many threads the pool has
-RUN = 3 * LINE  # the number of the run, 0 between runs
-BYTES = 4 * LINE
+SLEEPERS = FUNCTION + 24  # how many workers sleep until there is a new ticket
+THREADS = FUNCTION + 32  # how many threads the pool has
+ACTIVE = 3 * LINE  # 1 while a region is open; this and the next ones are the main thread's own
+ALONE = ACTIVE + 8  # for how many ticks of regions it still works by itself
+RETREAT = ACTIVE + 16  # for how many it last decided to
+TOGETHER = ACTIVE + 24  # ticks of shared regions since one was late
+WAITED = ACTIVE + 32  # for how many of them it waited
+RUN = 4 * LINE  # the number of the run, 0 between runs
+BYTES = 5 * LINE
 
 WORKER = "graphc_worker"
 

@@ -18,6 +18,8 @@ from graphc.runtime.cpu.pool import (
     SLEEPERS,
     THREADS,
     TICKET,
+    TOGETHER,
+    WAITED,
     WORKER,
 )
 
@@ -43,11 +45,16 @@ _NAP = 2_000_000
 _FUTEX = {"x86_64": 202, "aarch64": 98}
 _FUTEX_WAIT, _FUTEX_WAKE = 128, 129  # within this process
 
-#: A region is late if its end takes so many ticks of the clock (a millisecond) longer than all that
-#: the main thread had to do in it.
+#: A region is late if the main thread waits for its end for longer than it worked, and for so many
+#: ticks of the clock: a millisecond.
 _LATE = 3_000_000
-#: For how many regions the main thread stays alone after the first late one, and at most.
-_FIRST_RETREAT, _LONGEST_RETREAT = 64, 4096
+#: If it waited then for more than a third of the time in regions since the last one was late, it is
+#: as fast alone: where other programs want the cores, one thread gets more of one than two of each.
+_PATIENT = 3
+#: It then stays alone for so many times what it waited, or for twice as long as the last time, and
+#: at most for so many ticks: a third of a second.
+_TIMES_WAITED = 4
+_LONGEST_RETREAT = 1_000_000_000
 #: Processors whose clock any program may read.
 _CLOCKS = ("x86_64",)
 
@@ -93,11 +100,10 @@ def _emit_parallel(module: Module) -> None:
     with module.function(_PARALLEL, parameters, internal=True, noinline=True) as e:
         pool, function, context, chunks = e.arguments
         usable = e.bitwise_and(e.compare("ne", pool, 0), e.compare("gt", chunks, 1))
-        (shared,) = e.choose(
-            usable, lambda: [_is_free(e, pool)], lambda: [e.constant(False, "bool")]
-        )
+        no = e.constant(False, "bool")
+        shared, alone = e.choose(usable, lambda: _who_works(e, pool), lambda: [no, no])
+        begun = _clock(e)
         with e.if_(shared):
-            begun = _clock(e)
             _publish(e, pool, function, context, chunks)
             _drain(e, pool, e.index(0))
             worked = _clock(e)
@@ -109,30 +115,37 @@ def _emit_parallel(module: Module) -> None:
             e.store(e.index(0), _field(e, pool, ACTIVE))
         with e.if_(e.bitwise_not(shared)), e.loop(0, chunks) as chunk:
             e.call(function, None, context, chunk)
+        with e.if_(alone):
+            place = _field(e, pool, ALONE)
+            e.store(e.sub(e.load(place, "index"), e.sub(_clock(e), begun)), place)
 
 
-def _is_free(e: Emitter, pool: Register) -> Register:
-    """Whether the threads can take a region: none is open, and they were not late of late."""
-    alone = _field(e, pool, ALONE)
-    left = e.load(alone, "index")
-    e.store(e.maximum(e.sub(left, 1), e.index(0)), alone)
+def _who_works(e: Emitter, pool: Register) -> list[Register]:
+    """Whether the threads can take a region, and whether they could, had they not been late.
+
+    They can take none inside another one.
+    """
     closed = e.compare("eq", e.load(_field(e, pool, ACTIVE), "index"), 0)
-    return e.logical_and(closed, e.compare("eq", left, 0))
+    late = e.compare("gt", e.load(_field(e, pool, ALONE), "index"), 0)
+    return [e.logical_and(closed, e.bitwise_not(late)), e.logical_and(closed, late)]
 
 
 def _notice_delay(e: Emitter, pool: Register, begun: Register, worked: Register) -> None:
-    """Decides for how many regions the main thread had better be alone."""
-    place = _field(e, pool, RETREAT)
-    last = e.load(place, "index")
-    limit = e.add(e.sub(worked, begun), _LATE)
-    late = e.compare("gt", e.sub(_clock(e), worked), limit)
+    """Decides for how long the main thread had better be alone."""
+    now, none = _clock(e), e.index(0)
+    waited = e.sub(now, worked)
+    late = e.compare("gt", waited, e.maximum(e.sub(worked, begun), e.index(_LATE)))
+    sums = []
+    for ticks, place in ((e.sub(now, begun), TOGETHER), (waited, WAITED)):
+        sums.append(e.add(e.load(_field(e, pool, place), "index"), ticks))
+        e.store(e.select(late, none, sums[-1]), _field(e, pool, place))
     with e.if_(late):
-        longer = e.maximum(e.mul(last, 2), e.index(_FIRST_RETREAT))
+        last = e.load(_field(e, pool, RETREAT), "index")
+        longer = e.maximum(e.mul(last, 2), e.mul(sums[1], _TIMES_WAITED))
         longer = e.minimum(longer, e.index(_LONGEST_RETREAT))
-        e.store(longer, place)
-        e.store(longer, _field(e, pool, ALONE))
-    with e.if_(e.bitwise_not(late)):
-        e.store(e.maximum(e.sub(last, 1), e.index(0)), place)
+        is_worth = e.compare("le", e.mul(sums[1], _PATIENT), sums[0])
+        e.store(e.select(is_worth, none, longer), _field(e, pool, ALONE))
+        e.store(e.select(is_worth, e.shift_right(last, 1), longer), _field(e, pool, RETREAT))
 
 
 def _clock(e: Emitter) -> Register:
@@ -159,8 +172,9 @@ def emit_worker(module: Module) -> None:
             with e.if_(idle):
                 _wait(e, spins)
                 with e.if_(e.compare("ge", e.load(spins, "index"), _PATIENCE)):
-                    _sleep(e, pool)
-                    e.store(e.index(0), spins)
+                    woken = _sleep(e, pool)
+                    # After a nap that nobody ended there was nothing to do, and hardly is now.
+                    e.store(e.select(woken, e.index(0), e.index(_PATIENCE - 1)), spins)
             with e.if_(e.bitwise_not(idle)):
                 _drain(e, pool, number)
                 e.store(e.index(0), spins)
@@ -185,22 +199,30 @@ def _publish(
         _call_futex(e, pool, _FUTEX_WAKE, (1 << 31) - 1, e.constant(0, "pointer"))
 
 
-def _sleep(e: Emitter, pool: Register) -> None:
-    """Sleeps until there is a ticket with unclaimed chunks, or for `_NAP` nanoseconds."""
+def _sleep(e: Emitter, pool: Register) -> Register:
+    """Sleeps until there is a ticket with unclaimed chunks, or for `_NAP` nanoseconds.
+
+    Returns:
+        Whether somebody ended the sleep; true where nobody can sleep.
+    """
     if _futex(e) is None:
-        return
+        return e.constant(True, "bool")
     limit = e.stack("index", 2)  # seconds, nanoseconds
     e.store(e.index(0), limit)
     e.store(e.index(_NAP), e.offset(limit, 1, "index"))
     e.fetch_add(_field(e, pool, SLEEPERS), e.index(1), "seq_cst")
     # The kernel looks at the ticket's lower half, the unclaimed chunks, and returns if it is not 0.
-    _call_futex(e, pool, _FUTEX_WAIT, 0, limit)
+    result = _call_futex(e, pool, _FUTEX_WAIT, 0, limit)
     e.fetch_add(_field(e, pool, SLEEPERS), e.index(-1), "seq_cst")
+    return e.compare("eq", result, 0)
 
 
-def _call_futex(e: Emitter, pool: Register, what: int, number: int, limit: Register) -> None:
+def _call_futex(e: Emitter, pool: Register, what: int, number: int, limit: Register) -> Register:
     call, operation, value = (e.index(x) for x in (_futex(e) or 0, what, number))
-    e.call("syscall", "index", call, _field(e, pool, TICKET), operation, value, limit)
+    ticket = _field(e, pool, TICKET)
+    result = e.call("syscall", "index", call, ticket, operation, value, limit)
+    assert result is not None
+    return result
 
 
 def _futex(e: Emitter) -> int | None:
