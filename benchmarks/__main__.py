@@ -50,8 +50,12 @@ def compare(name: str, peers: list[str], threads: int, rounds: int) -> dict[str,
         else:
             workers.append(worker)
     for _ in range(rounds):
-        for worker in workers:
-            worker.measure()
+        for worker in list(workers):
+            try:
+                worker.measure()
+            except RuntimeError as error:
+                result[worker.name] = str(error)
+                workers.remove(worker)
     for worker in workers:
         seconds = statistics.median(worker.seconds) / count
         result[worker.name] = seconds * 1e6

@@ -28,9 +28,11 @@ def measure(name: str, other: Path, threads: int, rounds: int) -> tuple[list[flo
     Raises:
         RuntimeError: One of them cannot run the workload.
     """
-    peers = [Peer("graphc", name, threads, checkout) for checkout in (other, None)]
+    peers: list[Peer] = []
     try:
-        for peer in peers:
+        for checkout in (other, None):
+            peer = Peer("graphc", name, threads, checkout)
+            peers.append(peer)
             if peer.error:
                 raise RuntimeError(f"{name}: {peer.error}")
         for _ in range(rounds):

@@ -47,6 +47,8 @@ class Peer:
         self.process.stdin.write("run\n")
         self.process.stdin.flush()
         self.last = self._read()
+        if "error" in self.last:
+            raise RuntimeError(f"{self.name}: {self.last['error']}")
         self.seconds.append(self.last["seconds"])
 
     def close(self) -> None:
@@ -57,4 +59,4 @@ class Peer:
     def _read(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        return json.loads(line) if line else {"error": "the process ended", "seconds": float("nan")}
+        return json.loads(line) if line else {"error": "the process ended"}

@@ -8,9 +8,10 @@ of the time in which a large graph is transformed and lowered.
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable
 from functools import wraps
-from threading import Lock
+from threading import RLock
 from typing import Any, TypeVar, cast
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -22,13 +23,25 @@ _NEW_OBJECTS = 50_000
 class _RarelyCollecting:
     """Inside, in any thread, the collector waits for `_NEW_OBJECTS`, or as long as it did anyway.
 
-    Blocks may be nested, and overlap in several threads: the last one to end puts back what was.
+    Blocks may be nested, and overlap in several threads: the last one to end puts back what was
+    there when the first one began. A forked child, which has none of its parent's other threads,
+    puts it back at once.
     """
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._blocks = 0
         self._usual = gc.get_threshold()
+        self._start()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forked)
+
+    def _start(self) -> None:
+        self._lock = RLock()  # what the collector calls may itself compile
+        self._blocks = 0
+
+    def _forked(self) -> None:
+        if self._blocks:
+            gc.set_threshold(*self._usual)
+        self._start()
 
     def __enter__(self) -> None:
         with self._lock:
@@ -42,7 +55,7 @@ class _RarelyCollecting:
 
     def __exit__(self, *error: Any) -> None:
         with self._lock:
-            self._blocks -= 1
+            self._blocks = max(self._blocks - 1, 0)
             if not self._blocks:
                 gc.set_threshold(*self._usual)
 

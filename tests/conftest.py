@@ -24,7 +24,7 @@ with suppress(PackageNotFoundError):
 os.environ.setdefault("XLA_FLAGS", _FLAGS)
 
 
-# The collector would go through all that JAX has made again and again: a fifth of the tests' time.
+# The collector would go through all that JAX has made again and again.
 gc.set_threshold(50_000, 20, 50)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -57,3 +58,15 @@ def test_compiling_leaves_the_collector_as_it_was(monkeypatch: pytest.MonkeyPatc
     graph.outputs["y"] = graph.input("x", TensorType((2,), "float32"))
     runtime.compile(Program(graph), "reference")
     assert seen[0] > 10_000 and gc.get_threshold() == (700, 11, 12)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_collects_as_usual() -> None:
+    with rarely_collecting:
+        child = os.fork()
+        if not child:
+            os._exit(0 if gc.get_threshold() == (700, 11, 12) else 1)
+        _, status = os.waitpid(child, 0)
+        assert gc.get_threshold()[0] > 10_000
+    assert status == 0

@@ -18,6 +18,7 @@ from graphc.eager.tensor import Tensor, as_tensor, public_shape
 from graphc.eager.trace import Trace, unify
 from graphc.eager.variable import Variable
 from graphc.errors import DimensionMismatchError, ShapeError
+from graphc.garbage import rarely_collecting
 from graphc.ir import Graph, TensorType, dims, extract
 from graphc.ops.call import Call
 from graphc.program import Program
@@ -197,6 +198,7 @@ def _described(spec: TensorSpec) -> str:
     return f"{spec.dtype} Tensor, shape={spec.shape}"
 
 
+@rarely_collecting
 def trace_function(
     function: Callable[..., Any],
     name: str,

@@ -392,7 +392,7 @@ class Graph:
         self, node: Node, copies: dict[Value, Value], bindings: Mapping[str, dims.Dim]
     ) -> None:
         if node.op.name == "Constant":
-            copies[node.output] = self.constant(node.op.value)
+            copies[node.output] = self.shared(node.op)
             return
         with self.at(node.location):
             operands = [copies[value] for value in node.inputs]

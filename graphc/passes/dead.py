@@ -42,8 +42,8 @@ def drop_dead(graph: Graph, report: Report | None = None, inside: bool = True) -
     ops = [node.op for node in live]
     if inside:
         ops = [op.map_bodies(lambda body: drop_dead(body, report)) for op in ops]
-    is_plain = graph.__class__ is Graph
-    if is_plain and ops == [node.op for node in graph.nodes]:
+    complete = len(live) == len(graph.nodes) and graph.__class__ is Graph
+    if complete and all(node.op is op for node, op in zip(live, ops, strict=True)):
         return graph
     result = Successor(graph)
     for node, op in zip(live, ops, strict=True):

@@ -379,7 +379,8 @@ def _materialise(
             copies[value] = result.constant(node.op.value)
         else:
             nodes = groups.with_sources([node])
-            _apply_body(result, f"fused{groups.order[node]}", nodes, [value], copies)
+            with result.at(node.location):
+                _apply_body(result, f"fused{groups.order[node]}", nodes, [value], copies)
 
 
 def _apply_body(

@@ -397,8 +397,9 @@ class Driver:
         if plan.pack_first:
             arguments = [self._slivers(run, block)]
         else:
-            place = chunk.offsets[0] if plan.fold else offsets[0]
-            arguments = [e.offset(self.a, place, dtype)]
+            # Across folds the kernel itself finds its rows.
+            line = chunk.offsets[0] if plan.fold else offsets[0]
+            arguments = [e.offset(self.a, line, dtype)]
         if kind.packed:
             arguments += [self._place_of(kind, block)]
         else:

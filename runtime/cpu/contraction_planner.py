@@ -6,6 +6,7 @@ The decisions, in order:
 2. **Orient**: the vector lanes run along the columns, or, after swapping both operands, along the
    rows; whichever needs less packing, transposing and padding.
 3. **Tile**: as many rows by vectors as the registers hold without spilling, fitted to the sizes.
+   Short lines of rows are **folded** into one where that fills tiles.
 4. **Block**: how far a run along the reduction goes before it is interrupted, so that the vector
    operand's panel stays in the cache. Where its rows lie so far apart that few of them do, begin
    in the middle of lines, or come from memory, many rows of the first factor pay for packing it;
@@ -72,8 +73,9 @@ _NEAR_BLOCK = 256
 _SCATTERED_BYTES = 2048
 #: Addresses so far apart fall into the same set of the first-level cache.
 _PAGE = 4096
-#: Each row of a tile across a fold has an address of its own, in a register for numbers, which
-#: takes some cycles before a tile's first step.
+#: Each row of a tile across a fold has an address of its own, in a register for numbers. To compute
+#: those takes some cycles before a tile's first step, so there have to be so many steps; and all in
+#: all it costs a little.
 _MOST_FOLDED_ROWS = 8
 _STEPS_WORTH_FOLDING = 64
 _FOLDED = 1.02

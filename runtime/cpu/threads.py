@@ -15,11 +15,11 @@ from graphc.runtime.cpu.pool import (
     FUNCTION,
     RETREAT,
     RUN,
+    SAVED,
     SLEEPERS,
     THREADS,
     TICKET,
     TOGETHER,
-    WAITED,
     WORKER,
 )
 
@@ -48,9 +48,10 @@ _FUTEX_WAIT, _FUTEX_WAKE = 128, 129  # within this process
 #: A region is late if the main thread waits for its end for longer than it worked, and for so many
 #: ticks of the clock: a millisecond.
 _LATE = 3_000_000
-#: If it waited then for more than a third of the time in regions since the last one was late, it is
-#: as fast alone: where other programs want the cores, one thread gets more of one than two of each.
-_PATIENT = 3
+#: If regions since the last late one were less than so many times as fast as the main thread would
+#: have been by itself, it had better be: where other programs want the cores, one thread gets more
+#: of one than each of several. (A fraction: over three.)
+_WORTH_SHARING = 4
 #: It then stays alone for so many times what it waited, or for twice as long as the last time, and
 #: at most for so many ticks: a third of a second.
 _TIMES_WAITED = 4
@@ -100,8 +101,8 @@ def _emit_parallel(module: Module) -> None:
     with module.function(_PARALLEL, parameters, internal=True, noinline=True) as e:
         pool, function, context, chunks = e.arguments
         usable = e.bitwise_and(e.compare("ne", pool, 0), e.compare("gt", chunks, 1))
-        no = e.constant(False, "bool")
-        shared, alone = e.choose(usable, lambda: _who_works(e, pool), lambda: [no, no])
+        no, none = e.constant(False, "bool"), e.index(0)
+        shared, alone, left = e.choose(usable, lambda: _who_works(e, pool), lambda: [no, no, none])
         begun = _clock(e)
         with e.if_(shared):
             _publish(e, pool, function, context, chunks)
@@ -111,39 +112,46 @@ def _emit_parallel(module: Module) -> None:
             e.store(e.index(0), spins)
             with e.while_(lambda: e.compare("lt", _read(e, pool, DONE), chunks)):
                 _wait(e, spins)
-            _notice_delay(e, pool, begun, worked)
+            _notice_delay(e, pool, begun, worked, chunks)
             e.store(e.index(0), _field(e, pool, ACTIVE))
         with e.if_(e.bitwise_not(shared)), e.loop(0, chunks) as chunk:
             e.call(function, None, context, chunk)
         with e.if_(alone):
             place = _field(e, pool, ALONE)
-            e.store(e.sub(e.load(place, "index"), e.sub(_clock(e), begun)), place)
+            # Clocks may jump back where a machine is moved, and regions inside counted already.
+            passed = e.maximum(e.sub(_clock(e), begun), e.index(0))
+            e.store(e.minimum(e.sub(left, passed), e.load(place, "index")), place)
 
 
 def _who_works(e: Emitter, pool: Register) -> list[Register]:
-    """Whether the threads can take a region, and whether they could, had they not been late.
+    """Whether the threads can take a region; whether they could, had they not been late; and for
+    how long that still counts.
 
-    They can take none inside another one.
+    They can take none inside a region that they share.
     """
     closed = e.compare("eq", e.load(_field(e, pool, ACTIVE), "index"), 0)
-    late = e.compare("gt", e.load(_field(e, pool, ALONE), "index"), 0)
-    return [e.logical_and(closed, e.bitwise_not(late)), e.logical_and(closed, late)]
+    left = e.load(_field(e, pool, ALONE), "index")
+    late = e.compare("gt", left, 0)
+    return [e.logical_and(closed, e.bitwise_not(late)), e.logical_and(closed, late), left]
 
 
-def _notice_delay(e: Emitter, pool: Register, begun: Register, worked: Register) -> None:
+def _notice_delay(
+    e: Emitter, pool: Register, begun: Register, worked: Register, chunks: Register
+) -> None:
     """Decides for how long the main thread had better be alone."""
     now, none = _clock(e), e.index(0)
-    waited = e.sub(now, worked)
-    late = e.compare("gt", waited, e.maximum(e.sub(worked, begun), e.index(_LATE)))
+    own, waited = e.sub(worked, begun), e.sub(now, worked)
+    late = e.compare("gt", waited, e.maximum(own, e.index(_LATE)))
+    helpers = e.minimum(e.load(_field(e, pool, THREADS), "index"), chunks)
     sums = []
-    for ticks, place in ((e.sub(now, begun), TOGETHER), (waited, WAITED)):
+    for ticks, place in ((e.sub(now, begun), TOGETHER), (e.mul(own, helpers), SAVED)):
         sums.append(e.add(e.load(_field(e, pool, place), "index"), ticks))
         e.store(e.select(late, none, sums[-1]), _field(e, pool, place))
     with e.if_(late):
         last = e.load(_field(e, pool, RETREAT), "index")
-        longer = e.maximum(e.mul(last, 2), e.mul(sums[1], _TIMES_WAITED))
+        longer = e.maximum(e.mul(last, 2), e.mul(waited, _TIMES_WAITED))
         longer = e.minimum(longer, e.index(_LONGEST_RETREAT))
-        is_worth = e.compare("le", e.mul(sums[1], _PATIENT), sums[0])
+        is_worth = e.compare("ge", e.mul(sums[1], 3), e.mul(sums[0], _WORTH_SHARING))
         e.store(e.select(is_worth, none, longer), _field(e, pool, ALONE))
         e.store(e.select(is_worth, e.shift_right(last, 1), longer), _field(e, pool, RETREAT))
 
@@ -173,7 +181,7 @@ def emit_worker(module: Module) -> None:
                 _wait(e, spins)
                 with e.if_(e.compare("ge", e.load(spins, "index"), _PATIENCE)):
                     woken = _sleep(e, pool)
-                    # After a nap that nobody ended there was nothing to do, and hardly is now.
+                    # After a nap that nobody ended there mostly is nothing to do.
                     e.store(e.select(woken, e.index(0), e.index(_PATIENCE - 1)), spins)
             with e.if_(e.bitwise_not(idle)):
                 _drain(e, pool, number)

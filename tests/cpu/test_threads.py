@@ -17,7 +17,7 @@ import pytest
 
 from graphc.runtime.cpu import jit
 from graphc.runtime.cpu.emitter import Module
-from graphc.runtime.cpu.pool import ThreadPool
+from graphc.runtime.cpu.pool import ALONE, RETREAT, SAVED, TOGETHER, ThreadPool
 from graphc.runtime.cpu.registers import Register
 from graphc.runtime.cpu.target import Target
 from graphc.runtime.cpu.threads import CHUNK_PARAMETERS, emit_worker, parallel
@@ -379,6 +379,44 @@ def test_workers_that_are_late_are_left_out_for_a_while() -> None:
     assert 1 <= sum(shared[:100]) <= 6  # each time twice as long a retreat follows
     first = shared.index(True)
     assert not any(shared[first + 1 : first + 65])
+
+
+@pytest.mark.skipif(not HOST.triple.startswith("x86_64"), reason="no clock to tell")
+@pytest.mark.parametrize("before", [0, 1 << 40])
+def test_a_late_region_counts_against_what_sharing_has_gained(before: int) -> None:
+    module = Module(HOST)
+    with module.function("chunk", CHUNK_PARAMETERS, internal=True) as e:
+        context, _ = e.arguments
+        is_main = e.compare("eq", e.call("pthread_self", "index"), e.load(context, "index"))
+        arrived = e.offset(context, 1, "index")
+        with e.if_(e.bitwise_not(is_main)):
+            e.fetch_add(arrived, e.index(1))
+            with e.loop(0, 2_000_000):
+                e.spin_hint()
+        with e.if_(is_main), e.while_(lambda: e.compare("eq", e.atomic_load(arrived, "index"), 0)):
+            e.spin_hint()
+    with module.function("main", [("context", "pointer"), ("pool", "pointer")]) as e:
+        context, address = e.arguments
+        e.store(e.call("pthread_self", "index"), context)
+        parallel(e, address, module.address_of("chunk"), context, 2)
+    function = load(module, 1)
+    pool = ThreadPool(2)
+
+    def main(address: int) -> tuple[int, int, int]:
+        fields = [ctypes.c_int64.from_address(address + x) for x in (TOGETHER, SAVED, RETREAT)]
+        for field, value in zip(fields, (before, 2 * before, 1000), strict=True):
+            field.value = value
+        context = np.zeros(2, np.int64)
+        function(pointer(context), address)
+        return (ctypes.c_int64.from_address(address + ALONE).value, *(x.value for x in fields))
+
+    alone, together, saved, retreat = pool.run(main)
+    pool.close()
+    assert together == saved == 0
+    if before:  # one late region among a great many that were not
+        assert (alone, retreat) == (0, 500)
+    else:
+        assert alone == retreat > 3_000_000
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from graphc import runtime
 from graphc.errors import ShapeError
-from graphc.ir import Graph, TensorType, parse
+from graphc.ir import Graph, Location, TensorType, parse
 from graphc.ir.verify import verify
+from graphc.ops.cumulative import CumSum
+from graphc.ops.movement import Iota
 from graphc.passes import Decompose, Report
 from graphc.passes.fuse import Fused, fuse
 from graphc.passes.space import NoSpaceError, analyse
@@ -351,3 +353,14 @@ def test_one_source_along_two_loops() -> None:
         found = executable.run({"x": x}, {})
         np.testing.assert_array_equal(found["mask"], mask)
         np.testing.assert_array_equal(found["y"], mask * x + line)
+
+
+def test_a_source_that_is_an_output_comes_from_its_own_place() -> None:
+    graph = Graph("g")
+    x = graph.input("x", TensorType((3,), "float32"))
+    with graph.at(Location("positions")):
+        graph.outputs["positions"] = graph.apply(Iota((3,)))
+    with graph.at(Location("running_sum")):
+        graph.outputs["sum"] = graph.apply(CumSum(0), x)
+    layers = {node.op.name: node.location.layer for node in fuse(graph).nodes}
+    assert layers == {"Fused": "positions", "CumSum": "running_sum"}
