@@ -53,7 +53,7 @@ ACTIVE = 3 * LINE  # 1 while a region is open; this and the next ones are the ma
 ALONE = ACTIVE + 8  # for how many ticks of regions it still works by itself
 RETREAT = ACTIVE + 16  # for how many it last decided to
 TOGETHER = ACTIVE + 24  # ticks of shared regions since one was late
-SAVED = ACTIVE + 32  # ticks that it would have taken for them by itself
+SEQUENTIAL = ACTIVE + 32  # ticks that they would have taken one thread, all in all
 RUN = 4 * LINE  # the number of the run, 0 between runs
 BYTES = 5 * LINE
 

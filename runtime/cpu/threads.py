@@ -15,7 +15,7 @@ from graphc.runtime.cpu.pool import (
     FUNCTION,
     RETREAT,
     RUN,
-    SAVED,
+    SEQUENTIAL,
     SLEEPERS,
     THREADS,
     TICKET,
@@ -48,11 +48,11 @@ _FUTEX_WAIT, _FUTEX_WAKE = 128, 129  # within this process
 #: A region is late if the main thread waits for its end for longer than it worked, and for so many
 #: ticks of the clock: a millisecond.
 _LATE = 3_000_000
-#: If regions since the last late one were less than so many times as fast as the main thread would
-#: have been by itself, it had better be: where other programs want the cores, one thread gets more
-#: of one than each of several. (A fraction: over three.)
-_WORTH_SHARING = 4
-#: It then stays alone for so many times what it waited, or for twice as long as the last time, and
+#: Threads are worth it if, from one late region to the next, they were so many times as fast as the
+#: main thread alone would have been (a fraction). Just as fast is not enough: where other programs
+#: want the cores, one thread gets more of one than each of several.
+_WORTH_SHARING = (4, 3)
+#: If not, it is alone for so many times what it waited, or for twice as long as the last time, and
 #: at most for so many ticks: a third of a second.
 _TIMES_WAITED = 4
 _LONGEST_RETREAT = 1_000_000_000
@@ -144,14 +144,15 @@ def _notice_delay(
     late = e.compare("gt", waited, e.maximum(own, e.index(_LATE)))
     helpers = e.minimum(e.load(_field(e, pool, THREADS), "index"), chunks)
     sums = []
-    for ticks, place in ((e.sub(now, begun), TOGETHER), (e.mul(own, helpers), SAVED)):
+    for ticks, place in ((e.sub(now, begun), TOGETHER), (e.mul(own, helpers), SEQUENTIAL)):
         sums.append(e.add(e.load(_field(e, pool, place), "index"), ticks))
         e.store(e.select(late, none, sums[-1]), _field(e, pool, place))
     with e.if_(late):
         last = e.load(_field(e, pool, RETREAT), "index")
         longer = e.maximum(e.mul(last, 2), e.mul(waited, _TIMES_WAITED))
         longer = e.minimum(longer, e.index(_LONGEST_RETREAT))
-        is_worth = e.compare("ge", e.mul(sums[1], 3), e.mul(sums[0], _WORTH_SHARING))
+        times, over = _WORTH_SHARING
+        is_worth = e.compare("ge", e.mul(sums[1], over), e.mul(sums[0], times))
         e.store(e.select(is_worth, none, longer), _field(e, pool, ALONE))
         e.store(e.select(is_worth, e.shift_right(last, 1), longer), _field(e, pool, RETREAT))
 

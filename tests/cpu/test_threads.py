@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import itertools
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 
 from graphc.runtime.cpu import jit
 from graphc.runtime.cpu.emitter import Module
-from graphc.runtime.cpu.pool import ALONE, RETREAT, SAVED, TOGETHER, ThreadPool
+from graphc.runtime.cpu.pool import ALONE, RETREAT, SEQUENTIAL, TOGETHER, ThreadPool
 from graphc.runtime.cpu.registers import Register
 from graphc.runtime.cpu.target import Target
 from graphc.runtime.cpu.threads import CHUNK_PARAMETERS, emit_worker, parallel
@@ -347,7 +348,26 @@ def test_regions_wake_workers_that_sleep() -> None:
     pool.close()
 
 
-@pytest.mark.skipif(not HOST.triple.startswith("x86_64"), reason="no clock to tell")
+needs_clock = pytest.mark.skipif(
+    not HOST.triple.startswith("x86_64"), reason="no clock says who is late"
+)
+
+
+def load_region(module: Module, chunk: str, chunks: int) -> Callable[..., None]:
+    """A function of a context and a pool: one region. The context begins with the main thread."""
+    with module.function("main", [("context", "pointer"), ("pool", "pointer")]) as e:
+        context, address = e.arguments
+        e.store(e.call("pthread_self", "index"), context)
+        parallel(e, address, module.address_of(chunk), context, chunks)
+    return load(module, 1)
+
+
+def field(address: int, place: int) -> ctypes.c_int64:
+    """A number in the memory of a pool."""
+    return ctypes.c_int64.from_address(address + place)
+
+
+@needs_clock
 def test_workers_that_are_late_are_left_out_for_a_while() -> None:
     module = Module(HOST)
     with module.function("chunk", CHUNK_PARAMETERS, internal=True) as e:
@@ -359,31 +379,26 @@ def test_workers_that_are_late_are_left_out_for_a_while() -> None:
             e.spin_hint()
         with e.if_(e.compare("eq", me, e.load(context, "index"))), e.loop(0, 2000):
             e.spin_hint()
-    with module.function("main", [("context", "pointer"), ("pool", "pointer")]) as e:
-        context, address = e.arguments
-        e.store(e.call("pthread_self", "index"), context)
-        parallel(e, address, module.address_of("chunk"), context, 8)
-    function = load(module, 1)
+    function = load_region(module, "chunk", 8)
     pool = ThreadPool(2)
     shared = []
 
     def main(address: int) -> None:
-        for number in range(400):
+        for _ in range(100):
             context = np.zeros(10, np.int64)
-            context[1] = 10_000_000 if number < 100 else 0
+            context[1] = 10_000_000
             function(pointer(context), address)
             shared.append(len(set(context[2:].tolist())) > 1)
 
     pool.run(main)
     pool.close()
-    assert 1 <= sum(shared[:100]) <= 6  # each time twice as long a retreat follows
+    assert 1 <= sum(shared) <= 6  # ever longer retreats follow
     first = shared.index(True)
     assert not any(shared[first + 1 : first + 65])
 
 
-@pytest.mark.skipif(not HOST.triple.startswith("x86_64"), reason="no clock to tell")
-@pytest.mark.parametrize("before", [0, 1 << 40])
-def test_a_late_region_counts_against_what_sharing_has_gained(before: int) -> None:
+def load_wait(pauses: int) -> Callable[..., None]:
+    """A region in which the main thread waits until the worker comes, which then pauses."""
     module = Module(HOST)
     with module.function("chunk", CHUNK_PARAMETERS, internal=True) as e:
         context, _ = e.arguments
@@ -391,32 +406,102 @@ def test_a_late_region_counts_against_what_sharing_has_gained(before: int) -> No
         arrived = e.offset(context, 1, "index")
         with e.if_(e.bitwise_not(is_main)):
             e.fetch_add(arrived, e.index(1))
-            with e.loop(0, 2_000_000):
+            with e.loop(0, pauses):
                 e.spin_hint()
         with e.if_(is_main), e.while_(lambda: e.compare("eq", e.atomic_load(arrived, "index"), 0)):
             e.spin_hint()
-    with module.function("main", [("context", "pointer"), ("pool", "pointer")]) as e:
-        context, address = e.arguments
-        e.store(e.call("pthread_self", "index"), context)
-        parallel(e, address, module.address_of("chunk"), context, 2)
-    function = load(module, 1)
+    return load_region(module, "chunk", 2)
+
+
+@needs_clock
+@pytest.mark.parametrize("before", [0, 1 << 40])
+def test_a_late_region_counts_against_what_sharing_has_gained(before: int) -> None:
+    function = load_wait(2_000_000)
     pool = ThreadPool(2)
 
-    def main(address: int) -> tuple[int, int, int]:
-        fields = [ctypes.c_int64.from_address(address + x) for x in (TOGETHER, SAVED, RETREAT)]
-        for field, value in zip(fields, (before, 2 * before, 1000), strict=True):
-            field.value = value
-        context = np.zeros(2, np.int64)
-        function(pointer(context), address)
-        return (ctypes.c_int64.from_address(address + ALONE).value, *(x.value for x in fields))
+    def main(address: int) -> list[int]:
+        places = {ALONE: 0, RETREAT: 1000, TOGETHER: before, SEQUENTIAL: 2 * before}
+        for place, value in places.items():
+            field(address, place).value = value
+        function(pointer(np.zeros(2, np.int64)), address)
+        return [field(address, place).value for place in places]
 
-    alone, together, saved, retreat = pool.run(main)
+    alone, retreat, together, sequential = pool.run(main)
     pool.close()
-    assert together == saved == 0
+    assert together == sequential == 0
     if before:  # one late region among a great many that were not
         assert (alone, retreat) == (0, 500)
     else:
         assert alone == retreat > 3_000_000
+
+
+@needs_clock
+def test_short_waits_are_not_late() -> None:
+    function = load_wait(2_000)
+    pool = ThreadPool(2)
+
+    def main(address: int) -> int:
+        longest = 0
+        for _ in range(20):
+            field(address, ALONE).value = 0
+            function(pointer(np.zeros(2, np.int64)), address)
+            longest = max(longest, field(address, TOGETHER).value)
+        return longest
+
+    assert pool.run(main) > 0
+    pool.close()
+
+
+@needs_clock
+def test_a_retreat_ends() -> None:
+    module = Module(HOST)
+    with module.function("chunk", CHUNK_PARAMETERS, internal=True) as e, e.loop(0, 1000):
+        e.spin_hint()
+    function = load_region(module, "chunk", 4)
+    pool = ThreadPool(2)
+
+    def main(address: int) -> list[int]:
+        alone, together = field(address, ALONE), field(address, TOGETHER)
+        alone.value = 5_000_000
+        left = [alone.value]
+        while left[-1] > 0 and len(left) < 100_000:
+            function(pointer(np.zeros(1, np.int64)), address)
+            left.append(alone.value)
+            assert together.value == 0
+        for _ in range(20):  # the first one, unless it is late
+            function(pointer(np.zeros(1, np.int64)), address)
+            if together.value:
+                break
+            alone.value = 0
+        assert together.value > 0
+        return left
+
+    left = pool.run(main)
+    pool.close()
+    assert all(later < earlier for earlier, later in itertools.pairwise(left))
+
+
+@needs_clock
+@pytest.mark.parametrize(("threads", "chunks", "helpers"), [(3, 8, 3), (7, 5, 5)])
+def test_what_regions_would_take_alone(threads: int, chunks: int, helpers: int) -> None:
+    """As often what the main thread worked as there were threads with something to do."""
+    module = Module(HOST)
+    with module.function("chunk", CHUNK_PARAMETERS, internal=True):
+        pass
+    function = load_region(module, "chunk", chunks)
+    pool = ThreadPool(threads)
+
+    def main(address: int) -> list[int]:
+        found = []
+        for _ in range(20):
+            field(address, ALONE).value = field(address, SEQUENTIAL).value = 0
+            function(pointer(np.zeros(1, np.int64)), address)
+            found.append(field(address, SEQUENTIAL).value)
+        return found
+
+    found = pool.run(main)
+    pool.close()
+    assert any(found) and all(ticks % helpers == 0 for ticks in found)
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
