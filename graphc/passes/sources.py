@@ -52,8 +52,9 @@ def separate_sources(graph: Graph) -> Graph:
         made = values[node.outputs[0]].node
         assert made is not None
         if is_loop_node(node) and _crosses(made, parts):
-            operands = [_repeated(result.graph, x, parts) for x in made.inputs]
-            result.put(node, result.graph.repeat(node, node.op, tuple(operands)))
+            with result.graph.at(node.location):
+                operands = [_repeated(result.graph, x, parts) for x in made.inputs]
+                result.put(node, result.graph.repeat(node, node.op, tuple(operands)))
             made = values[node.outputs[0]].node
             assert made is not None
         if _is_made_of(made, sources):

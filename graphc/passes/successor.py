@@ -42,8 +42,8 @@ class Successor:
             node: The node.
             op: What takes the place of its op, if that is another one.
         """
-        self.graph.location = node.location
-        copy_node(self.graph, node.op if op is None else op, node, self.values)
+        with self.graph.at(node.location):
+            copy_node(self.graph, node.op if op is None else op, node, self.values)
 
     def put(self, node: Node, outputs: Value | Iterable[Value]) -> None:
         """Say what takes the place of a node: a value of the new graph for each of its results."""

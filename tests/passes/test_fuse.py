@@ -12,9 +12,11 @@ from graphc.errors import ShapeError
 from graphc.ir import Graph, Location, TensorType, parse
 from graphc.ir.verify import verify
 from graphc.ops.cumulative import CumSum
-from graphc.ops.movement import Iota
+from graphc.ops.logic import LessOrEqual
+from graphc.ops.movement import Iota, Reshape
 from graphc.passes import Decompose, Report
 from graphc.passes.fuse import Fused, fuse
+from graphc.passes.sources import separate_sources
 from graphc.passes.space import NoSpaceError, analyse
 from graphc.program import Program
 from graphc.reference import evaluate
@@ -364,3 +366,14 @@ def test_a_source_that_is_an_output_comes_from_its_own_place() -> None:
         graph.outputs["sum"] = graph.apply(CumSum(0), x)
     layers = {node.op.name: node.location.layer for node in fuse(graph).nodes}
     assert layers == {"Fused": "positions", "CumSum": "running_sum"}
+
+
+def test_repeated_sources_come_from_where_they_are_read() -> None:
+    graph = Graph("g")
+    with graph.at(Location("count")):
+        counted = graph.apply(Iota((3,)))
+    with graph.at(Location("mask")):
+        graph.outputs["mask"] = graph.apply(LessOrEqual(), Reshape((3, 1))(counted), counted)
+    nodes = separate_sources(graph).nodes
+    assert sorted(node.op.name for node in nodes) == ["Iota", "Iota", "LessOrEqual", "Reshape"]
+    assert {node.location.layer for node in nodes} == {"mask"}

@@ -105,3 +105,10 @@ def test_a_special_graph_is_left_behind() -> None:
     graph.outputs = {"y": Exp()(graph.input("x", _TYPE))}
     assert type(copied(graph).finish()) is Graph
     assert type(drop_dead(graph)) is Graph
+
+
+def test_a_node_that_is_repeated_leaves_no_location_behind() -> None:
+    graph = settled()
+    result = copied(graph)
+    assert [node.location for node in result.graph.nodes] == [x.location for x in graph.nodes]
+    assert result.graph.location == Location()
