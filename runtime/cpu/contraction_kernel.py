@@ -173,13 +173,13 @@ class _Kernel:
         """Where everything of a tile is."""
         e, plan, writer, given = self.e, self.plan, self.writer, self.arguments
         row = e.mul(tile, self.shape.rows)
-        if plan.pack_first:
-            place = e.mul(row, e.add(self._steps(), plan.margin))
-        else:
-            place = e.mul(row, self.scope.of(plan.row.a))
-        self.row_steps = [e.mul(self.scope.of(plan.row.a), r) for r in range(self.shape.rows)]
         if plan.fold:
             place, self.row_steps = self._unfolded(plan.fold, e.add(given["row"], row))
+        else:
+            stride = self.scope.of(plan.row.a)
+            step = e.add(self._steps(), plan.margin) if plan.pack_first else stride
+            place = e.mul(row, step)
+            self.row_steps = [e.mul(stride, r) for r in range(self.shape.rows)]
         self.a = e.offset(given["a"], place, writer.dtype)
         strides = [self.scope.of(x) for x in plan.row.outputs]
         self.offsets = [
@@ -199,7 +199,7 @@ class _Kernel:
         e, stride = self.e, self.scope.of(self.plan.row.a)
         line = quotient(e, first, e.index(fold.rows))
         place = e.add(e.mul(first, stride), e.mul(line, fold.jump))
-        left = e.sub(e.mul(e.add(line, 1), fold.rows), first)
+        left = e.sub(e.mul(e.add(line, 1), fold.rows), first)  # rows of this line
         steps = []
         for row in range(self.shape.rows):
             step = e.mul(stride, row)

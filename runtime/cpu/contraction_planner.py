@@ -158,7 +158,7 @@ class Planner:
             swapped: as in `Plan`.
         """
         total = self._points(reduction)
-        above, row, fold, tile = self._folded(rows, column, total)
+        above, row, fold, tile = self._choose_rows(rows, column, total)
         outer = (*around, *above, *wide)
         width = tile.vectors * self.lanes
         lines = tuple(axis for axis in outer if axis.b == 0)
@@ -341,7 +341,7 @@ class Planner:
         half = self.target.caches.first_bytes // 2
         return max(1, half // math.gcd(row.a * self.item_size, _PAGE))
 
-    def _folded(
+    def _choose_rows(
         self, rows: Sequence[Axis], column: Axis, total: int
     ) -> tuple[Sequence[Axis], Axis, Fold | None, _Tile]:
         """The axes above the one that tiles go along, that one, its fold, and the tile.

@@ -11,7 +11,7 @@ from graphc.runtime.cpu.contraction import Axis, Contraction, Position
 from graphc.runtime.cpu.contraction_plan import Fold, Size, folded
 from graphc.runtime.cpu.emitter import Emitter, Register
 from graphc.runtime.cpu.target import Target
-from tests.cpu.test_contraction import TARGETS, Compiled
+from tests.cpu.test_contraction import HOST, TARGETS, Compiled, numpy_dtype, store_cast
 from tests.cpu.test_packing import at_the_end_of_memory, planned
 
 UNITS = 20
@@ -106,6 +106,37 @@ def test_no_bit_depends_on_folds(target: Target) -> None:
         Compiled(folds, target, add_residual)(x, w, [results[-1], residual])
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
+
+
+def exchanged(contraction: Contraction) -> Contraction:
+    """The same with the factors in the other order."""
+    rows, columns, reduction = (
+        tuple(replace(axis, a=axis.b, b=axis.a) for axis in axes)
+        for axes in (contraction.columns, contraction.rows, contraction.reduction)
+    )
+    return Contraction(rows=rows, columns=columns, reduction=reduction)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int32"])
+@pytest.mark.parametrize("is_exchanged", [False, True])
+def test_what_the_planner_folds(dtype: str, is_exchanged: bool) -> None:
+    target = Target.x86_64_v3() if HOST.triple.startswith("x86_64") else HOST
+    contraction = replace(convolution(2, 7, 7, 8, units=64), dtype=dtype)
+    if is_exchanged:
+        contraction = replace(exchanged(contraction), dtype=dtype)
+    compiled = Compiled(contraction, target, store_cast(dtype))
+    plan = compiled.native.plan
+    assert plan.swapped == is_exchanged
+    assert plan.fold is not None or target is HOST
+    random = np.random.default_rng(1)
+    x = random.integers(-2, 3, (2, 9, 9, 8)).astype(numpy_dtype(dtype))
+    w = random.integers(-2, 3, (3, 3, 8, 64)).astype(numpy_dtype(dtype))
+    y = np.zeros((2, 7, 7, 64), numpy_dtype(dtype))
+    factors = (w, x) if is_exchanged else (x, w)
+    compiled(*factors, [y, y], split=1)
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), (1, 2))
+    expected = np.einsum("nyxcij,ijco->nyxo", windows.astype("float64"), w.astype("float64"))
+    np.testing.assert_array_equal(y, expected.astype(numpy_dtype(dtype)))
 
 
 def test_short_lines_are_folded_where_that_fills_tiles() -> None:
