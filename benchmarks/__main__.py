@@ -55,6 +55,7 @@ def compare(name: str, peers: list[str], threads: int, rounds: int) -> dict[str,
                 worker.measure()
             except RuntimeError as error:
                 result[worker.name] = str(error)
+                worker.close()
                 workers.remove(worker)
     for worker in workers:
         seconds = statistics.median(worker.seconds) / count

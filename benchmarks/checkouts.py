@@ -34,7 +34,7 @@ def measure(name: str, other: Path, threads: int, rounds: int) -> tuple[list[flo
             peer = Peer("graphc", name, threads, checkout)
             peers.append(peer)
             if peer.error:
-                raise RuntimeError(f"{name}: {peer.error}")
+                raise RuntimeError(peer.error)
         for _ in range(rounds):
             for peer in peers:
                 peer.measure()
@@ -67,7 +67,10 @@ def main() -> None:
     for column in ("workload", "other", "this", "times as fast", "round by round"):
         table.add_column(column, justify="left" if column == "workload" else "right")
     for name in arguments.workloads:
-        before, after = measure(name, other, arguments.threads, arguments.rounds)
+        try:
+            before, after = measure(name, other, arguments.threads, arguments.rounds)
+        except RuntimeError as error:
+            raise SystemExit(f"{name}: {error}") from None
         rows = [summary(before), summary(after)]
         cells = ["  ".join(f"{1e3 * x:.2f}" for x in row) for row in rows]
         gains = "  ".join(f"{x / y:.2f}" for x, y in zip(*rows, strict=True))

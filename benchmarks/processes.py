@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ class Peer:
             environment.pop(variable, None)
         if checkout is not None:
             environment["PYTHONPATH"] = str(checkout)
+        self.command = ["python", "-m", "benchmarks.worker", name, workload, str(threads)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", name, workload, str(threads)],
+            [sys.executable, *self.command[1:]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -42,13 +44,18 @@ class Peer:
         self.last: dict[str, Any] = {}
 
     def measure(self) -> None:
-        """One run."""
+        """One run.
+
+        Raises:
+            RuntimeError: The process has ended.
+        """
         assert self.process.stdin is not None
-        self.process.stdin.write("run\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # then there is no answer either
+            self.process.stdin.write("run\n")
+            self.process.stdin.flush()
         self.last = self._read()
         if "error" in self.last:
-            raise RuntimeError(f"{self.name}: {self.last['error']}")
+            raise RuntimeError(self.last["error"])
         self.seconds.append(self.last["seconds"])
 
     def close(self) -> None:
@@ -59,4 +66,6 @@ class Peer:
     def _read(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        return json.loads(line) if line else {"error": "the process ended"}
+        if line:
+            return json.loads(line)
+        return {"error": f"the process ended; `{' '.join(self.command)}` says why"}
