@@ -148,6 +148,33 @@ def test_short_lines_are_folded_where_that_fills_tiles() -> None:
     assert convolution("n", 7, 7, 64, units=64, gap=8).plan(target).fold is None  # lines are apart
 
 
+@pytest.mark.parametrize("units", [64, 100])
+@pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
+def test_a_weight_gradient_is_folded_or_copied_but_not_both(target: Target, units: int) -> None:
+    """That of windows of 2x7 numbers, which lie side by side in lines of 11."""
+    windows = 150
+    contraction = Contraction(
+        rows=(Axis(2, a=11, c=7 * units), Axis(7, a=1, c=units)),
+        columns=(Axis(units, b=1, c=1),),
+        reduction=(Axis(windows, a=22, b=units),),
+    )
+    compiled = Compiled(contraction, target, store_cast("float32"))
+    plan = compiled.native.plan
+    assert not (plan.fold and plan.pack_first)
+    random = np.random.default_rng(2)
+    x = random.integers(-4, 5, (windows, 2, 11)).astype("float32")
+    gradient = random.integers(-4, 5, (windows, units)).astype("float32")
+    result = np.full((2, 7, units), np.nan, np.float32)
+    compiled(x, gradient, [result], split=1)
+    np.testing.assert_array_equal(result, np.einsum("nyx,no->yxo", x[..., :7], gradient))
+
+
+def test_rows_of_a_folded_tile_have_a_register_each_for_their_address() -> None:
+    target = replace(Target.x86_64_v3(), vector_bits=512, vector_registers=32)
+    plan = convolution("n", 7, 3, 64, units=16).plan(target)
+    assert plan.fold is not None and plan.tile_rows <= 8
+
+
 def test_only_known_lines_that_all_else_walks_through_are_folded() -> None:
     line, row = Axis(5, a=70, c=40, extra=(40,)), Axis(4, a=10, c=10, extra=(10,))
     assert folded(line, row) == (Axis(20, a=10, c=10, extra=(10,)), Fold(4, 30))
