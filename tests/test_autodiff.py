@@ -1,7 +1,5 @@
 """The reverse sweep: paths, broadcasts, shared operands, several outputs, second derivatives."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 
@@ -38,7 +36,6 @@ def case():
     return Case()
 
 
-@dataclass(frozen=True)
 class _Product(Op):
     """A composite op without a gradient of its own."""
 

@@ -295,7 +295,7 @@ class Graph:
         if not isinstance(value, Literal):
             array = np.asarray(value)
             value = Literal(array.astype(numpy_dtype(dtype)) if dtype else array)
-        return self.shared(Op.registry["Constant"](value))  # type: ignore[call-arg]
+        return self.shared(Op.registry["Constant"](value))
 
     def shared(self, constant: Any) -> Value:
         """The value of a `Constant`; asked for an equal one again, it is the same node."""
@@ -476,4 +476,4 @@ def filled(graph: Graph, type: TensorType, number: float) -> Value:
     scalar = graph.constant(number if is_float(type.dtype) else int(number), type.dtype)
     if not type.shape:
         return scalar
-    return graph.apply(Op.registry["Expand"](type.shape), scalar)  # type: ignore[call-arg]
+    return graph.apply(Op.registry["Expand"](type.shape), scalar)

@@ -1,10 +1,8 @@
 """The protocol of operations: one frozen dataclass per op, its rules as methods.
 
 The fields of an op are its attributes, so that equality, hashing (common subexpressions), printing
-and parsing come with the dataclass. An op without attributes of its own inherits all that, and is
-not decorated: generating the methods again for a hundred classes costs a third of the import. Its
-methods are everything graphc knows about it. A missing rule is not an error until somebody needs
-it; `tests/test_ops.py` says what a complete op has.
+and parsing come with the dataclass. Its methods are everything graphc knows about it. A missing
+rule is not an error until somebody needs it; `tests/test_ops.py` says what a complete op has.
 """
 
 from __future__ import annotations
@@ -12,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from threading import Lock
+from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
 import numpy as np
 
@@ -44,15 +43,32 @@ class Sample:
     portable: bool = True
 
 
+@dataclass_transform(frozen_default=True)
 @dataclass(frozen=True)
 class Op:
     """Base class of all operations.
 
     An instance is callable: ``Exp()(x)`` adds a node to the graph that ``x`` belongs to and returns
     its output (a tuple where the op has several).
+
+    A class of an op is a frozen dataclass without a decorator: its methods are generated when it is
+    used first. For all ops they would take a quarter of graphc's import, and a program has few of
+    them.
+
+    Args:
+        kw_only: Where a class is made: whether its own fields are given by name only.
+
+    Example:
+        >>> class _Scaled(Op, kw_only=True):
+        ...     factor: float
+        >>> _Scaled(factor=2.0) == _Scaled(factor=2.0)
+        True
     """
 
     registry: ClassVar[dict[str, type[Op]]] = {}
+    #: Classes whose methods have not been generated yet, and whether their fields are keywords.
+    _unused: ClassVar[dict[type[Op], bool]] = {}
+    _lock: ClassVar[Lock] = Lock()
     #: Broadcasts its operands against each other and computes each element on its own.
     elementwise: ClassVar[bool] = False
     #: Reads only the types of its inputs, never their elements.
@@ -62,8 +78,9 @@ class Op:
     #: The fields that hold graphs: the bodies of control flow.
     body_fields: ClassVar[tuple[str, ...]] = ()
 
-    def __init_subclass__(cls, **keywords: Any) -> None:
+    def __init_subclass__(cls, kw_only: bool = False, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
+        Op._unused[cls] = kw_only
         if cls.__name__.startswith("_"):
             return
         known = Op.registry.setdefault(cls.__name__, cls)
@@ -72,6 +89,31 @@ class Op:
                 f'an op "{cls.__name__}" is there already, in {known.__module__}; '
                 "dumps and files know ops by their names"
             )
+
+    def __new__(cls, *arguments: Any, **keywords: Any) -> Self:
+        if cls in Op._unused:
+            cls._complete()
+        return super().__new__(cls)
+
+    @classmethod
+    def _complete(cls) -> None:
+        """Generate the methods of a class and of those that it inherits from.
+
+        Raises:
+            TypeError: A decorator did so before, without those of a class that it inherits from.
+        """
+        with Op._lock:
+            for base in reversed(cls.__mro__):
+                if base not in Op._unused:
+                    continue
+                if "__dataclass_fields__" in base.__dict__:
+                    raise TypeError(
+                        f"{base.__qualname__} is decorated with dataclass, which ops are by "
+                        "themselves: leave the decorator out"
+                    )
+                if _has_fields(base):
+                    dataclass(frozen=True, kw_only=Op._unused[base])(base)
+                del Op._unused[base]  # now at last: until then other threads wait for the lock
 
     @property
     def name(self) -> str:
@@ -182,6 +224,16 @@ class Op:
         if not values:
             raise ShapeError(f"{self.name} has no operands to take a graph from")
         return values[0].graph.apply(self, *values)
+
+
+def _has_fields(cls: type) -> bool:
+    """Whether a class itself declares attributes of its instances.
+
+    One without inherits all its methods. Annotations are text where a module postpones them; of
+    others the answer is yes, which costs time only.
+    """
+    annotations = cls.__dict__.get("__annotations__", {})
+    return not all(str(kind).startswith("ClassVar") for kind in annotations.values())
 
 
 def _substitute(value: Any, bindings: Mapping[str, dims.Dim]) -> Any:

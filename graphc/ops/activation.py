@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -100,7 +99,6 @@ class _Activation(Op):
         return (cls(),)
 
 
-@dataclass(frozen=True)
 class Elu(_Activation):
     """``x`` if positive, else ``alpha * (exp(x) - 1)``.
 
@@ -127,7 +125,6 @@ class Elu(_Activation):
         return (cls(), cls(0.3))
 
 
-@dataclass(frozen=True)
 class Celu(_Activation):
     """``x`` if positive, else ``alpha * (exp(x / alpha) - 1)``: smooth at 0 for each alpha.
 
@@ -201,7 +198,6 @@ class Softsign(_Activation):
         return (dy * slope * slope,)
 
 
-@dataclass(frozen=True)
 class LeakyRelu(_Activation):
     """``x`` if not negative, else ``alpha * x``; the derivative at 0 is 1.
 
@@ -276,7 +272,6 @@ class Silu(_Activation):
         return x * Sigmoid()(x)
 
 
-@dataclass(frozen=True)
 class Gelu(_Activation):
     """``x`` times the probability that a standard normal number is below it.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +13,6 @@ from graphc.ir.types import dtype_size
 from graphc.ops.family import NUMBERS, Elementwise
 
 
-@dataclass(frozen=True)
 class Bitcast(Elementwise):
     """The same bits as elements of another type, which has to be as wide.
 

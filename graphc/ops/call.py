@@ -6,7 +6,6 @@ The symbols of a body are its own: the operands of the call say what they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,7 +36,6 @@ class _Called(Op):
         return tuple(graph.inline(body, operands).values())
 
 
-@dataclass(frozen=True)
 class Call(_Called):
     """The results of a graph for its operands.
 
@@ -68,7 +66,6 @@ class Call(_Called):
         yield from _samples(cls)
 
 
-@dataclass(frozen=True)
 class Checkpoint(_Called):
     """The results of a graph, whose inside is not kept for the gradient but computed anew.
 
@@ -91,7 +88,6 @@ class Checkpoint(_Called):
         yield from _samples(cls)
 
 
-@dataclass(frozen=True)
 class CustomGradient(_Called):
     """The results of a graph, with a gradient that somebody says.
 

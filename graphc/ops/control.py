@@ -17,7 +17,6 @@ Beside what `Op.onnx` says, the ONNX rules ask of their context:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -40,7 +39,6 @@ from graphc.ops.scan_gradient import scan_gradient
 Values = Sequence[Value]
 
 
-@dataclass(frozen=True)
 class Scan(Op):
     """Runs a body once for each step and hands carries from one step to the next.
 
@@ -149,7 +147,6 @@ class Scan(Op):
         yield Sample(cls(_power_body(), 1, 0, steps=6), (np.array([1.1, 0.7]), np.array(0.9)))
 
 
-@dataclass(frozen=True)
 class Cond(Op):
     """One of two graphs, chosen by a scalar; the other one does not run.
 
@@ -217,7 +214,6 @@ class Cond(Op):
                 yield Sample(op, (np.array(choice), x, y))
 
 
-@dataclass(frozen=True)
 class WhileLoop(Op):
     """Runs a body on its own results for as long as a condition holds.
 
@@ -442,7 +438,7 @@ def pull_back(
 
 def _recurrent_body(h: np.ndarray, kernel: np.ndarray) -> Graph:
     def step(carry: Value, x: Value, kernel: Value) -> Values:
-        product = carry.graph.apply(Op.registry["Einsum"]("bi,io->bo"), carry, kernel)  # type: ignore[call-arg]
+        product = carry.graph.apply(Op.registry["Einsum"]("bi,io->bo"), carry, kernel)
         state = carry.graph.apply(Op.registry["Tanh"](), product + x)
         return state, state * x
 

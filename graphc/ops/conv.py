@@ -7,7 +7,7 @@ to the kernel's gradient. All three are the same sum of products, solved for ano
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -21,8 +21,7 @@ from graphc.ops.window import Windowed
 _Op = TypeVar("_Op", bound="_Convolution")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Convolution(Windowed):
+class _Convolution(Windowed, kw_only=True):
     """What the three have in common.
 
     Args:
@@ -161,8 +160,7 @@ class Conv(_Convolution):
         yield Sample(op, tuple(array + 1j * array[::-1] for array in arrays))
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConvTranspose(_Convolution):
+class ConvTranspose(_Convolution, kw_only=True):
     """The transposed convolution: what `Conv` does to dy to give dx, with the kernel of `Conv`.
 
     ``x[n, q, i] = sum over p, k, o of y[n, p, o] * kernel[k, i, o]`` with
@@ -246,8 +244,7 @@ class ConvTranspose(_Convolution):
                 yield Sample(op, tuple(array.astype(dtype) for array in arrays))
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConvKernelGradient(_Convolution):
+class ConvKernelGradient(_Convolution, kw_only=True):
     """The gradient of `Conv` with respect to its kernel, from ``x`` and ``dy``.
 
     ``dkernel[k, i, o] = sum over n, p of x[n, q, i] * dy[n, p, o]`` with

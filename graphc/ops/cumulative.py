@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,7 +22,6 @@ _PORTABLE = {
 }
 
 
-@dataclass(frozen=True)
 class Cumulative(Op):
     """Combines each element with all before it along an axis.
 

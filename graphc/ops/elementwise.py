@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -530,7 +529,6 @@ def _expm1_onnx(context: Any, node: Node, x: str) -> str:
 # ------------------------------------------------------------------------------------ conversion
 
 
-@dataclass(frozen=True)
 class Cast(Elementwise):
     """The elements converted to ``dtype``, as NumPy's ``astype`` does it.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,6 @@ class _Transform(Op):
             raise ShapeError("needs at least one element along a last axis")
 
 
-@dataclass(frozen=True)
 class FFT(_Transform):
     """``y[k] = sum_j x[j] exp(-2 pi i j k / n)``; operands and results are real, imaginary part.
 
@@ -176,7 +174,6 @@ class RFFT(_Transform):
             yield Sample(cls(), (_drawn(rng, shape).astype(dtype),))
 
 
-@dataclass(frozen=True)
 class IRFFT(_Transform):
     """The real numbers of which `RFFT` gives the operands.
 

@@ -141,7 +141,6 @@ class Digamma(Special):
         return Where()(And()(x <= 0.0, Equal()(rest, zero)), like(x, np.nan), y)
 
 
-@dataclass(frozen=True)
 class Polygamma(Special):
     """A further derivative of `Digamma`, by the Euler-Maclaurin formula.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,7 +30,6 @@ from graphc.ops.movement import Iota, Size, insert_axis, reshape_to
 from graphc.ops.reduce import ReduceSum
 
 
-@dataclass(frozen=True)
 class Gather(Op):
     """The slices of ``x`` along one axis that ``indices`` name.
 
@@ -90,7 +88,6 @@ class Gather(Op):
                 yield Sample(cls(axis), operands, differentiable=known, portable=known)
 
 
-@dataclass(frozen=True)
 class Pick(Op):
     """From each line of ``x`` along one axis the element that an index names, 0 if there is none.
 
@@ -134,7 +131,6 @@ class Pick(Op):
         yield Sample(cls(1), (rng.normal(size=(4, 3)), np.array([1], np.int32)))
 
 
-@dataclass(frozen=True)
 class Scatter(Op):
     """Combines slices of ``y`` that are meant for the same place along one axis.
 

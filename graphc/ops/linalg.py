@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from graphc.ops.reduce import ReduceSum
 _EQUATION = re.compile(r"[A-Za-z]*,[A-Za-z]*->[A-Za-z]*")
 
 
-@dataclass(frozen=True)
 class Einsum(Op):
     """Einstein's summation of two operands: dense layers, batched products, and their gradients.
 

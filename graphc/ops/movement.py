@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +13,6 @@ from graphc.ir import Literal, Node, Op, Sample, TensorType, Value, zeros_like
 from graphc.ir.dims import Dim, Shape, broadcast_dim, divide_exactly, known, product, shape_text
 
 
-@dataclass(frozen=True)
 class Constant(Op):
     """A tensor that is known at compile time.
 
@@ -41,7 +39,6 @@ class Constant(Op):
         yield Sample(cls(Literal(np.arange(40, dtype=np.float32).reshape(5, 8) / 7)), ())
 
 
-@dataclass(frozen=True)
 class Iota(Op):
     """``0, 1, 2, ...`` along one axis, repeated along the others.
 
@@ -86,7 +83,6 @@ class Iota(Op):
                 yield Sample(cls(shape, axis, dtype), ())
 
 
-@dataclass(frozen=True)
 class Size(Op):
     """The number of elements along some axes of ``x``, as a scalar. Reads the shape only.
 
@@ -121,7 +117,6 @@ class Size(Op):
         yield Sample(cls((1,), "float64"), (np.zeros((4, 0)),))
 
 
-@dataclass(frozen=True)
 class Expand(Op):
     """``x`` broadcast to a shape, by NumPy's rule.
 
@@ -156,7 +151,6 @@ class Expand(Op):
                 yield Sample(cls(target), (x,))
 
 
-@dataclass(frozen=True)
 class Reshape(Op):
     """The same elements, in row-major order, in another shape.
 
@@ -191,7 +185,6 @@ class Reshape(Op):
                 yield Sample(cls(target), (x,))
 
 
-@dataclass(frozen=True)
 class Transpose(Op):
     """``x`` with its axes in another order.
 
@@ -237,7 +230,6 @@ class Transpose(Op):
                 yield Sample(cls(order), (x,))
 
 
-@dataclass(frozen=True)
 class Slice(Op):
     """A part of ``x``: along each axis from ``starts`` to before ``stops`` by ``steps``.
 
@@ -310,7 +302,6 @@ class Slice(Op):
                 yield Sample(cls(starts, stops, steps), (x,))
 
 
-@dataclass(frozen=True)
 class Pad(Op):
     """``x`` surrounded by a constant, and with it between neighbours.
 
@@ -404,7 +395,6 @@ class Pad(Op):
                 yield Sample(cls(*arguments), (x,))
 
 
-@dataclass(frozen=True)
 class Reverse(Op):
     """``x`` with the order of elements along some axes turned round.
 
@@ -440,7 +430,6 @@ class Reverse(Op):
                 yield Sample(cls(axes), (x,))
 
 
-@dataclass(frozen=True)
 class Concat(Op):
     """Several tensors, one after the other along one axis.
 
@@ -500,7 +489,6 @@ class Concat(Op):
                 yield Sample(cls(axis), tuple(arrays))
 
 
-@dataclass(frozen=True)
 class Split(Op):
     """Equal parts of ``x``, one after the other along one axis.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from graphc.ops.movement import reshape_to
 from graphc.ops.reduce import ReduceMax, ReduceMean, ReduceSum
 
 
-@dataclass(frozen=True)
 class _Softmax(Op):
     """What the softmax and its logarithm share.
 
@@ -89,7 +87,6 @@ class LogSoftmax(_Softmax):
         return (dy - Exp()(node.output) * total,)
 
 
-@dataclass(frozen=True)
 class BatchNormalization(Op):
     """``(x - mean) / sqrt(variance + epsilon) * gamma + beta`` with given statistics.
 
@@ -163,7 +160,6 @@ class BatchNormalization(Op):
         yield Sample(cls(1), (x, *x[:2], x[2], np.abs(x[0]) + 0j))
 
 
-@dataclass(frozen=True)
 class LayerNormalization(Op):
     """``x`` with mean 0 and variance 1 over some axes, times ``gamma``, plus ``beta``.
 

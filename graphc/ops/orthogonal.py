@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,7 +39,6 @@ from graphc.ops.reduce import ReduceSum
 from graphc.ops.triangular import TriangularSolve
 
 
-@dataclass(frozen=True)
 class QR(MatrixOp):
     """``a = q @ r`` with orthonormal columns of ``q`` and upper triangular ``r``.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -18,8 +18,7 @@ from graphc.ops.window import Windowed
 _Op = TypeVar("_Op", bound="_Pool")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Pool(Windowed):
+class _Pool(Windowed, kw_only=True):
     """What the pooling ops have in common.
 
     Args:
@@ -138,8 +137,7 @@ class _MaxPosition(_Pool):
         return x, positions
 
 
-@dataclass(frozen=True, kw_only=True)
-class MaxPoolGradient(_MaxPosition):
+class MaxPoolGradient(_MaxPosition, kw_only=True):
     """The gradient of `MaxPool`: adds each dy to the place that its window's maximum had.
 
     Operands: ``x``, ``y = MaxPool(x)`` and ``dy``.
@@ -277,8 +275,7 @@ class AveragePool(_Pool):
                 yield Sample(op, (_image(op, image).astype(dtype),))
 
 
-@dataclass(frozen=True, kw_only=True)
-class AveragePoolGradient(_Pool):
+class AveragePoolGradient(_Pool, kw_only=True):
     """The gradient of `AveragePool`: every window spreads its dy evenly over what it saw.
 
     Args:

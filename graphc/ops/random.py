@@ -44,7 +44,6 @@ _GILES = (
 )
 
 
-@dataclass(frozen=True)
 class Threefry(Elementwise):
     """One word of Threefry-2x32 with 20 rounds: 32 random bits for each index.
 
@@ -286,7 +285,6 @@ def greatest_word(probability: float) -> int:
     return math.ceil(min(probability, 1.0) * 2**32) - 1
 
 
-@dataclass(frozen=True)
 class Dropout(Op):
     """Each element 0 or divided by the probability to be kept, by the bits of a key.
 

@@ -60,7 +60,6 @@ class Operands(Generic[T]):
     dropout: T | None
 
 
-@dataclass(frozen=True)
 class Recurrent(Op):
     """A recurrent layer over a batch of sequences.
 
@@ -317,7 +316,6 @@ class SimpleRNN(Recurrent):
         return (cls(activation="hard_sigmoid"), cls(activation="linear"), cls(activation="elu"))
 
 
-@dataclass(frozen=True)
 class _Gated(Recurrent):
     """A recurrent op whose gates have an activation of their own.
 
@@ -369,7 +367,6 @@ class LSTM(_Gated):
         )
 
 
-@dataclass(frozen=True)
 class GRU(_Gated):
     """The gated recurrent unit (Cho et al., 2014); see `Recurrent`.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -42,7 +41,6 @@ _SHAPES: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
 )
 
 
-@dataclass(frozen=True)
 class Reduction(Op):
     """One number from all elements along some axes.
 
@@ -236,7 +234,6 @@ class ReduceMin(_Extremum):
     function: ClassVar[np.ufunc] = np.minimum
 
 
-@dataclass(frozen=True)
 class ArgMax(Op):
     """The position of the largest element along one axis; the first of equals, or of NaNs.
 

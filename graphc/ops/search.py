@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +17,6 @@ from graphc.ops.logic import And, IsNaN, Less, LessOrEqual, Not, Or
 from graphc.ops.movement import Size, expand_to
 
 
-@dataclass(frozen=True)
 class SearchSorted(Op):
     """The places at which values can be put into a sorted vector so that it stays sorted (int32).
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,7 +40,6 @@ from graphc.ops.orthogonal import QR
 from graphc.ops.rotations import orthogonalized
 
 
-@dataclass(frozen=True)
 class SVD(MatrixOp):
     """``a = u @ diag(s) @ vt`` with orthonormal columns of ``u`` and rows of ``vt``, ``s`` falling.
 
@@ -180,7 +178,6 @@ class SVD(MatrixOp):
             yield Sample(cls(full=True), (np.ones(shape),), differentiable=False)
 
 
-@dataclass(frozen=True)
 class Pinv(MatrixOp):
     """The Moore-Penrose inverse of ``a``: shape ``[..., n, m]`` for ``[..., m, n]``.
 

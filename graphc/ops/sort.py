@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ _PORTABLE = {
 }
 
 
-@dataclass(frozen=True)
 class Sort(Op):
     """The elements of ``x`` in order along an axis, and (int32) where each of them stood.
 

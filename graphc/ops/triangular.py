@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,6 @@ from graphc.ops.movement import Iota, reshape_to
 from graphc.ops.reduce import ReduceSum
 
 
-@dataclass(frozen=True)
 class TriangularSolve(MatrixOp):
     """``x`` with ``a @ x = b`` for triangular ``a``; shapes ``[..., n, n]``, ``[..., n, k]``.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,8 +15,7 @@ LAYOUTS = ("last", "first")
 Padding = tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Windowed(Op):
+class Windowed(Op, kw_only=True):
     """An op that looks at an image of any number of spatial axes through a sliding window.
 
     Args:

@@ -25,7 +25,6 @@ kernels compute again what is cheap. The report says what was decided, and why.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -47,7 +46,6 @@ from graphc.passes.successor import Successor
 LARGEST_GROUP = 120
 
 
-@dataclass(frozen=True)
 class SizeOf(Op):
     """A size that is known when the program runs, as a scalar.
 
@@ -67,7 +65,6 @@ class SizeOf(Op):
         return np.array(self.dim, self.dtype)
 
 
-@dataclass(frozen=True)
 class Fused(Op):
     """The nodes of a body, computed by one kernel.
 

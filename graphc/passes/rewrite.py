@@ -224,7 +224,7 @@ class RewrittenGraph(Graph):
             return value
         if value.dtype != type.dtype:
             raise GraphError(f"a rule replaced {type} by {value.type}")
-        return self.apply(Op.registry["Expand"](type.shape), value)  # type: ignore[call-arg]
+        return self.apply(Op.registry["Expand"](type.shape), value)
 
 
 def rewrite(graph: Graph, rules: tuple[Rule, ...], report: Report | None = None) -> Graph:

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,7 +43,6 @@ _COUNTS = "pqr"
 _POSITIONS = "klm"
 
 
-@dataclass(frozen=True)
 class Windows(Op):
     """What a window sees at each of its places: an overlapping view of ``x``.
 

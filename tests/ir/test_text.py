@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -184,7 +183,6 @@ def test_dimensions(dim: object) -> None:
 
 @pytest.fixture
 def holder() -> Iterator[type[Op]]:
-    @dataclass(frozen=True)
     class Held(Op):
         anything: object = None
         nested: tuple[object, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
@@ -116,7 +115,6 @@ def no_op(graph: Graph) -> None:
 
 
 def op_outside_the_registry(graph: Graph) -> None:
-    @dataclass(frozen=True)
     class _Secret(Op):
         pass
 
@@ -198,7 +196,6 @@ def test_neighbourhood_is_shown() -> None:
 
 
 def test_broken_subgraph() -> None:
-    @dataclass(frozen=True)
     class Both(Op):
         body: Graph
         other: Graph
