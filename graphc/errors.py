@@ -6,6 +6,8 @@ place, so that existing ``except ValueError`` code keeps working.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class GraphcError(Exception):
     """Base of all errors that graphc raises on purpose."""
@@ -70,3 +72,21 @@ DataLossError = FileFormatError
 OpError = GraphcError
 OperatorNotAllowedInGraphError = DataDependentControlFlowError
 UnimplementedError = UnsupportedError
+
+
+def similar(name: str, known: Iterable[str], most: int = 3, cutoff: float = 0.6) -> list[str]:
+    """The names that somebody may have meant, the nearest first: for the hints of errors.
+
+    Args:
+        name: What was written.
+        known: What there is.
+        most: How many names at most.
+        cutoff: How much of a name has to agree, between 0 and 1.
+
+    Example:
+        >>> similar("reul", ["relu", "selu", "tanh"], most=1)
+        ['relu']
+    """
+    import difflib  # only those who mistype wait for it
+
+    return difflib.get_close_matches(name, list(known), most, cutoff)

@@ -1,5 +1,9 @@
 """The Keras API: ``from graphc import keras``; see https://keras.io/api/."""
 
+import importlib as _importlib
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from graphc.eager.variable import Variable
 from graphc.keras import (
     activations,
@@ -7,7 +11,6 @@ from graphc.keras import (
     callbacks,
     config,
     constraints,
-    datasets,
     initializers,
     layers,
     losses,
@@ -35,6 +38,9 @@ from graphc.keras.losses import Loss
 from graphc.keras.metrics import Metric
 from graphc.keras.optimizers import Optimizer
 from graphc.keras.regularizers import Regularizer
+
+if _TYPE_CHECKING:
+    from graphc.keras import datasets
 
 __all__ = [
     "DTypePolicy",
@@ -72,3 +78,15 @@ __all__ = [
     "tree",
     "utils",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    """``keras.datasets``, with the readers of archives that it needs: loaded when used."""
+    if name == "datasets":
+        return _importlib.import_module("graphc.keras.datasets")
+    raise AttributeError(f"module 'graphc.keras' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What there is, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -18,7 +18,6 @@ The functions that Keras 2 had here (``K.mean``, ``K.get_value``) are in `backen
 
 import json
 import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -171,8 +170,11 @@ def keras_home() -> Path:
     if named:
         return Path(os.path.expanduser(named))
     home = os.path.expanduser("~")
-    base = home if os.access(home, os.W_OK) else tempfile.gettempdir()
-    return Path(base) / ".keras"
+    if not os.access(home, os.W_OK):
+        import tempfile
+
+        home = tempfile.gettempdir()
+    return Path(home) / ".keras"
 
 
 def load_configuration() -> None:
@@ -220,6 +222,8 @@ def _write_defaults(path: Path) -> None:
     Keras's own key ``"backend"`` is left out, since real Keras, which reads the same file, has no
     backend of our name. A folder that cannot be written is no reason to stop.
     """
+    import tempfile
+
     text = json.dumps({key: getattr(config, key) for key in _KEYS}, indent=4)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

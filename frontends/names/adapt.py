@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -10,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from graphc.config import config
 from graphc.eager import as_tensor
+from graphc.errors import similar
 from graphc.ir import is_float
 from graphc.keras import ops
 from graphc.keras.ops import recording
@@ -167,6 +167,6 @@ def missing_name(module: str, name: str, known: Iterable[str]) -> AttributeError
     """
     if module == "graphc" and name in ABSENT:
         return AttributeError(f"graphc has no {name}: {ABSENT[name]}")
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.7)
+    near = similar(name, known, cutoff=0.7)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     return AttributeError(f"{module} has no {name}{hint}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import os
 import platform
@@ -18,6 +17,7 @@ import numpy as np
 from graphc import __version__, runtime
 from graphc.cli.output import CommandError, Output, bytes_text, seconds_text
 from graphc.config import ENVIRONMENT_VARIABLES, config
+from graphc.errors import similar
 from graphc.ir import Graph, TensorType, symbol
 from graphc.ops.elementwise import Relu
 from graphc.program import Program
@@ -296,6 +296,6 @@ def _warnings(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"{cache['folder']} cannot be written to: every process compiles anew (GRAPHC_CACHE)"
     for name in document["environment"]:
         if name.startswith("GRAPHC_") and name not in ENVIRONMENT_VARIABLES:
-            near = difflib.get_close_matches(name, ENVIRONMENT_VARIABLES, 1)
+            near = similar(name, ENVIRONMENT_VARIABLES, 1)
             hint = near[0] if near else ", ".join(ENVIRONMENT_VARIABLES)
             yield f"the environment variable {name} means nothing to graphc; it knows {hint}"

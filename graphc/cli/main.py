@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import difflib
 import importlib
 import os
 import sys
@@ -21,7 +20,7 @@ from typing import Any, NoReturn
 
 from graphc import __version__
 from graphc.cli.output import CommandError, Output, UsageError, write_json
-from graphc.errors import GraphcError
+from graphc.errors import GraphcError, similar
 
 #: What there is to do, in the order in which a newcomer would.
 VERBS = {
@@ -171,7 +170,7 @@ def _help() -> str:
 
 
 def _unknown(verb: str) -> str:
-    near = difflib.get_close_matches(verb.lower(), VERBS, 1, 0.5)
+    near = similar(verb.lower(), VERBS, 1, 0.5)
     what = f'option "{verb}"' if verb.startswith("-") else f'verb "{verb}"'
     hint = f"did you mean graphc {near[0]}?" if near else f"there are: {', '.join(VERBS)}"
     return f"graphc: unknown {what}; {hint}"

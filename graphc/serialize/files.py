@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 
@@ -22,7 +21,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     if not target.parent.is_dir():
         raise FileNotFoundError(f'there is no folder "{target.parent}" to write {target.name} into')
     # Made in the ordinary way, so that it has the ordinary permissions.
-    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}")
+    part = target.with_name(f".{target.name[:100]}.{os.urandom(8).hex()}")
     try:
         with open(part, "xb") as file:
             file.write(content)

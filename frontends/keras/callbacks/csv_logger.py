@@ -1,13 +1,17 @@
 """Results of each epoch in a table."""
 
-import csv
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphc.keras.callbacks.callback import Callback, Logs
+
+if TYPE_CHECKING:
+    import csv
 
 
 class CSVLogger(Callback):
@@ -51,6 +55,8 @@ class CSVLogger(Callback):
                 # Validation may take place in later epochs only: keep its columns ready.
                 self.keys += [f"val_{key}" for key in self.keys]
         if self.writer is None:
+            import csv
+
             assert self.csv_file is not None, "on_train_begin opens the file"
             self.writer = csv.DictWriter(
                 self.csv_file, fieldnames=["epoch", *self.keys], delimiter=self.sep

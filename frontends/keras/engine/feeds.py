@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -195,6 +194,8 @@ def _length_of(source: Any) -> int | None:
 
 def _prefetched(source: Any, numbers: Iterator[int], workers: int) -> Iterator[Any]:
     """The items of a source in order, made by threads ahead of their use."""
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(workers) as pool:
         ahead = max(getattr(source, "max_queue_size", 10), workers)
         waiting = [pool.submit(source.__getitem__, n) for n in itertools.islice(numbers, ahead)]

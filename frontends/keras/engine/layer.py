@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from graphc.eager.stateless import replaced
 from graphc.eager.tensor import Tensor, as_tensor, cast
 from graphc.eager.trace import computing_at_once, current_trace
 from graphc.eager.variable import Variable
-from graphc.errors import ShapeError
+from graphc.errors import ShapeError, similar
 from graphc.ir import is_float
 from graphc.keras import constraints, initializers, regularizers, tree
 from graphc.keras.engine import call_context, remat
@@ -115,7 +114,7 @@ class Layer(Parts):
             own = list(inspect.signature(type(self).__init__).parameters)
             common = ["name", "dtype", "trainable", "activity_regularizer", "input_shape"]
             known = [p for p in dict.fromkeys(own + common) if p not in ("self", "args", "kwargs")]
-            near = difflib.get_close_matches(next(iter(kwargs)), known, 1)
+            near = similar(next(iter(kwargs)), known, 1)
             raise TypeError(
                 f"{type(self).__name__}: unknown argument(s) {', '.join(sorted(kwargs))}"
                 + (f", did you mean {near[0]}?" if near else "")

@@ -6,10 +6,10 @@ name. Here all of it becomes a flat list with one entry per output.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from graphc.errors import similar
 from graphc.keras import tree
 
 
@@ -76,7 +76,7 @@ class Outputs:
                 return list(value.values())
             offered = known[0]
             unknown = next(key for key in value if key not in offered)
-            close = difflib.get_close_matches(str(unknown), offered, 1)
+            close = similar(str(unknown), offered, 1)
             raise ValueError(
                 f'{what} names "{unknown}", which is no output of the model; its outputs are '
                 + ", ".join(f'"{name}"' for name in offered)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from graphc.errors import similar
 from graphc.keras.saving.registry import (
     deserialize_keras_object,
     get_registered_object,
@@ -57,7 +57,7 @@ class Family:
         """The error for something that is none of this family, with the nearest names."""
         hint = ""
         if isinstance(identifier, str):
-            near = difflib.get_close_matches(identifier, self.objects, 3)
+            near = similar(identifier, self.objects)
             lower = sorted(name for name in self.objects if name.islower())
             hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
             hint = hint or f" There are {', '.join(lower)}."

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
@@ -147,6 +146,8 @@ def _is_cached(path: Path, file_hash: str | None, algorithm: str) -> bool:
 
 def _download(origin: str, path: Path, file_hash: str | None, algorithm: str) -> None:
     """Fetch ``origin`` to a temporary name, check it, and rename it to ``path``."""
+    import tempfile
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)

@@ -1,6 +1,5 @@
 """Printing that reaches every terminal, or the log."""
 
-import logging
 import sys
 
 from graphc.config import config
@@ -37,6 +36,8 @@ def print_msg(message: object, line_break: bool = True) -> None:
         line_break: whether to end the line.
     """
     if not config.interactive_logging:
+        import logging
+
         logging.getLogger("graphc").info(str(message))
         return
     text = f"{message}\n" if line_break else str(message)
