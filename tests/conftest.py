@@ -1,6 +1,7 @@
 """Shared by all tests."""
 
 import gc
+import itertools
 import os
 import sys
 import tempfile
@@ -26,6 +27,23 @@ os.environ.setdefault("XLA_FLAGS", _FLAGS)
 
 # The collector would go through all that JAX has made again and again.
 gc.set_threshold(50_000, 20, 50)
+
+
+@pytest.fixture(autouse=True)
+def contexts_that_jax_shares():
+    """JAX gets 50 programs into one context of MLIR: a new one for each takes as long as a test."""
+    lowering = sys.modules.get("jax._src.interpreters.mlir")
+    make = getattr(lowering, "make_ir_context", None)
+    if make is None or hasattr(make, "cache"):
+        return
+
+    def shared():
+        if next(shared.count) % 50 == 0:  # a context keeps all constants
+            shared.cache = make()
+        return shared.cache
+
+    shared.count, shared.cache = itertools.count(), None
+    lowering.make_ir_context = shared
 
 
 @pytest.fixture(autouse=True)
