@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import warnings
 from dataclasses import asdict
 
@@ -116,7 +117,7 @@ def test_a_file_that_appears_meanwhile_is_kept(home, monkeypatch):
         (home / "keras.json").write_text("theirs")
         return original(*arguments, **keywords)
 
-    original = backend.tempfile.mkstemp
+    original = tempfile.mkstemp
     monkeypatch.setattr("tempfile.mkstemp", mkstemp)
     backend.load_configuration()
     assert (home / "keras.json").read_text() == "theirs"
