@@ -52,8 +52,7 @@ class Op:
     its output (a tuple where the op has several).
 
     A class of an op is a frozen dataclass without a decorator: its methods are generated when it is
-    used first. For all ops they would take a quarter of graphc's import, and a program has few of
-    them.
+    used first. Those of all ops would take a good part of graphc's import, and a program has few.
 
     Args:
         kw_only: Where a class is made: whether its own fields are given by name only.
