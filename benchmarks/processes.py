@@ -29,9 +29,9 @@ class Peer:
             environment.pop(variable, None)
         if checkout is not None:
             environment["PYTHONPATH"] = str(checkout)
-        self.command = ["python", "-m", "benchmarks.worker", name, workload, str(threads)]
+        self.arguments = ["-m", "benchmarks.worker", name, workload, str(threads)]
         self.process = subprocess.Popen(
-            [sys.executable, *self.command[1:]],
+            [sys.executable, *self.arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -68,4 +68,4 @@ class Peer:
         line = self.process.stdout.readline()
         if line:
             return json.loads(line)
-        return {"error": f"the process ended; `{' '.join(self.command)}` says why"}
+        return {"error": f"the process ended; `python {' '.join(self.arguments)}` says why"}
