@@ -29,21 +29,25 @@ os.environ.setdefault("XLA_FLAGS", _FLAGS)
 gc.set_threshold(50_000, 20, 50)
 
 
+class _SharedContext:
+    """Makes contexts of MLIR for JAX, one for 50 programs: to make one takes longer than most."""
+
+    def __init__(self, make):
+        self.make = make
+        self.programs = itertools.count()
+
+    def __call__(self):
+        if next(self.programs) % 50 == 0:  # it keeps all constants, so not one for ever
+            self.context = self.make()
+        return self.context
+
+
 @pytest.fixture(autouse=True)
 def contexts_that_jax_shares():
-    """JAX gets 50 programs into one context of MLIR: a new one for each takes as long as a test."""
     lowering = sys.modules.get("jax._src.interpreters.mlir")
     make = getattr(lowering, "make_ir_context", None)
-    if make is None or hasattr(make, "cache"):
-        return
-
-    def shared():
-        if next(shared.count) % 50 == 0:  # a context keeps all constants
-            shared.cache = make()
-        return shared.cache
-
-    shared.count, shared.cache = itertools.count(), None
-    lowering.make_ir_context = shared
+    if make is not None and not isinstance(make, _SharedContext):
+        lowering.make_ir_context = _SharedContext(make)
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,8 @@ import io
 import json
 import os
 import pickle
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -116,6 +118,19 @@ def test_fashion_mnist_addresses(real_keras, monkeypatch, tmp_path):
 
 
 # Arrays
+
+
+def test_data_sets_are_loaded_when_used_and_other_names_are_missing():
+    code = """
+import sys
+from graphc import keras
+print("graphc.keras.datasets" in sys.modules, "datasets" in dir(keras))
+print(keras.datasets.digits.__name__)
+keras.Sequental
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["False True", "graphc.keras.datasets.digits"]
+    assert "'graphc.keras' has no attribute 'Sequental'. Did you mean: 'Sequential'?" in done.stderr
 
 
 def test_digits_are_those_of_scikit_learn():
