@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 from graphc.config import config
 from graphc.ir import Op
@@ -35,6 +36,7 @@ from graphc.runtime.cpu.describe import make_manifest
 from graphc.runtime.cpu.emitter import Module
 from graphc.runtime.cpu.frame import View
 from graphc.runtime.cpu.lower import LOWERINGS, Lowering
+from graphc.runtime.cpu.parts import PartCompiler
 from graphc.runtime.cpu.profile import write_counters
 from graphc.runtime.cpu.row_wise import write_slot_count
 from graphc.runtime.cpu.schedule import Schedule, make_schedule, order_updates
@@ -90,15 +92,18 @@ def compile_program(program: Program, target: Target) -> bytes:
         UnsupportedError: The program holds an op that the backend has no code for.
     """
     start = time.perf_counter()
-    text = lower(program, target).text()
-    middle = time.perf_counter()
-    code = jit.emit_object(text, target)
+    with PartCompiler(target, config.thread_count) as parts:
+        module = lower(program, target, parts.add)
+        parts.add(module.last_part())
+        middle = time.perf_counter()
+        code = parts.finish()
     if config.debug >= 1:
         milliseconds = (1000 * (middle - start), 1000 * (time.perf_counter() - middle))
         print(
-            "cpu: lowered in {:.1f} ms, compiled in {:.1f} ms".format(*milliseconds),
+            "cpu: lowered in {:.1f} ms, compiled in another {:.1f} ms".format(*milliseconds),
             file=sys.stderr,
         )
+    text = module.text() if config.debug >= 4 or config.dump_folder is not None else ""
     if config.debug >= 4:
         print(text, file=sys.stderr)
     if config.debug >= 5:
@@ -109,18 +114,21 @@ def compile_program(program: Program, target: Target) -> bytes:
     return code
 
 
-def lower(program: Program, target: Target) -> Module:
+def lower(
+    program: Program, target: Target, hand_over: Callable[[str], None] | None = None
+) -> Module:
     """The LLVM module of a program.
 
     Args:
         program: What to compile.
         target: The processor.
+        hand_over: Takes the text of parts of the module while the rest is written.
 
     Raises:
         UnsupportedError: The program holds an op that the backend has no code for.
     """
     module = Module(target, FUNCTIONS)
-    lowering = Lowering(CPU_PIPELINE.run(program), module)
+    lowering = Lowering(CPU_PIPELINE.run(program), module, hand_over)
     lowering.run()
     schedule = _schedule(program, lowering)
     rows = find_rows(lowering)

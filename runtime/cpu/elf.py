@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graphc.runtime.cpu import archive
 from graphc.runtime.cpu.library import Library
 
 _HEADER = np.dtype(
@@ -103,10 +104,10 @@ class _Object:
 
 
 class ElfLibrary(Library):
-    """An object file for x86-64 Linux, in memory.
+    """Object files for x86-64 Linux, in memory.
 
     Args:
-        object_code: The file's content.
+        object_code: The content of a file, or an archive of files that refer to each other.
 
     Raises:
         UnsupportedObjectError: It is no such file, or holds what this loader does not know; or this
@@ -117,33 +118,31 @@ class ElfLibrary(Library):
         if not is_supported():
             raise UnsupportedObjectError("made for Linux on x86-64")
         try:
-            self._load(_parse(object_code))
+            self._load([_parse(part) for part in archive.split(object_code)])
         except (IndexError, ValueError) as error:  # numbers in it that lead nowhere
             raise UnsupportedObjectError(f"the object is damaged: {error}") from error
 
-    def _load(self, parsed: _Object) -> None:
-        places, parts = _layout(parsed)
+    def _load(self, objects: list[_Object]) -> None:
+        places, parts = _layout(objects)
         self._memory = mmap.mmap(-1, parts[-1][1], flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         # The mapping lasts as long as this view of it.
         self._image = np.frombuffer(self._memory, np.uint8)
         base = int(self._image.__array_interface__["data"][0])
-        for index, place in places.items():
-            section = parsed.sections[index]
-            if section["type"] != _NO_BITS:
-                self._image[place : place + int(section["size"])] = parsed.table(
-                    section, np.dtype(np.uint8)
-                )
-        addresses = _symbol_addresses(parsed, places, base)
-        for section in parsed.sections[parsed.sections["type"] == _RELOCATIONS]:
-            if int(section["info"]) in places:
-                entries = parsed.table(section, _RELOCATION)
-                _relocate(self._image, base, places[int(section["info"])], entries, addresses)
+        for parsed, here in zip(objects, places, strict=True):
+            for index, place in here.items():
+                section = parsed.sections[index]
+                if section["type"] != _NO_BITS:
+                    content = parsed.table(section, np.dtype(np.uint8))
+                    self._image[place : place + len(content)] = content
+        tables = [_own_addresses(x, here, base) for x, here in zip(objects, places, strict=True)]
+        self._addresses = _exports(objects, tables)
+        for parsed, here, addresses in zip(objects, places, tables, strict=True):
+            _import(parsed, addresses, self._addresses)
+            for section in parsed.sections[parsed.sections["type"] == _RELOCATIONS]:
+                if int(section["info"]) in here:
+                    entries = parsed.table(section, _RELOCATION)
+                    _relocate(self._image, base, here[int(section["info"])], entries, addresses)
         _protect(base, parts)
-        self._addresses = {
-            parsed.name(int(i)): int(addresses[i])
-            for i in np.flatnonzero((parsed.symbols["info"] >> 4) != _LOCAL)
-            if parsed.symbols["section"][i] != _UNDEFINED
-        }
 
     def address(self, name: str) -> int:
         if name not in self._addresses:
@@ -174,12 +173,9 @@ def _parse(object_code: bytes) -> _Object:
     return parsed
 
 
-def _layout(parsed: _Object) -> tuple[dict[int, int], list[tuple[int, int, int]]]:
-    """Where each section goes, and the parts of the memory: begin, end, protection."""
-    flags = parsed.sections["flags"]
-    if np.any(flags & _THREAD_LOCAL):
-        raise UnsupportedObjectError("thread-local data")
-    places: dict[int, int] = {}
+def _layout(objects: list[_Object]) -> tuple[list[dict[int, int]], list[tuple[int, int, int]]]:
+    """Where each object's sections go, and the parts of the memory: begin, end, protection."""
+    places: list[dict[int, int]] = [{} for _ in objects]
     parts = []
     end = 0
     for wanted, protection in (
@@ -188,17 +184,23 @@ def _layout(parsed: _Object) -> tuple[dict[int, int], list[tuple[int, int, int]]
         (_WRITABLE, mmap.PROT_READ | mmap.PROT_WRITE),
     ):
         begin = end
-        chosen = (flags & _ALLOCATED != 0) & (flags & (_EXECUTABLE | _WRITABLE) == wanted)
-        for index in np.flatnonzero(chosen):
-            section = parsed.sections[index]
-            end = _aligned(end, int(section["alignment"]))
-            places[int(index)] = end
-            end += int(section["size"])
+        for parsed, here in zip(objects, places, strict=True):
+            flags = parsed.sections["flags"]
+            chosen = (flags & _ALLOCATED != 0) & (flags & (_EXECUTABLE | _WRITABLE) == wanted)
+            for index in np.flatnonzero(chosen):
+                section = parsed.sections[index]
+                end = _aligned(end, int(section["alignment"]))
+                here[int(index)] = end
+                end += int(section["size"])
         end = _aligned(end, mmap.PAGESIZE)
         if end > begin:
             parts.append((begin, end, protection))
-    if len(places) != np.count_nonzero(flags & _ALLOCATED) or not places:
-        raise UnsupportedObjectError("no sections, or one that is both written and run")
+    for parsed, here in zip(objects, places, strict=True):
+        flags = parsed.sections["flags"]
+        if np.any(flags & _THREAD_LOCAL):
+            raise UnsupportedObjectError("thread-local data")
+        if len(here) != np.count_nonzero(flags & _ALLOCATED) or not here:
+            raise UnsupportedObjectError("no sections, or one that is both written and run")
     return places, parts
 
 
@@ -208,8 +210,8 @@ def _aligned(place: int, alignment: int) -> int:
     return -(-place // max(alignment, 1)) * max(alignment, 1)
 
 
-def _symbol_addresses(parsed: _Object, places: dict[int, int], base: int) -> np.ndarray:
-    """The address of each symbol; those of functions that it imports are the process's."""
+def _own_addresses(parsed: _Object, places: dict[int, int], base: int) -> np.ndarray:
+    """The address of each symbol of an object, but of those that it imports."""
     numbers = parsed.symbols["section"]
     if np.any(numbers >= _FIRST_SPECIAL):
         # Names of source files are among them, but are never referred to.
@@ -219,15 +221,32 @@ def _symbol_addresses(parsed: _Object, places: dict[int, int], base: int) -> np.
     starts = np.zeros(0x10000, np.uint64)
     for index, place in places.items():
         starts[index] = base + place
-    addresses = starts[numbers] + parsed.symbols["value"]
+    return starts[numbers] + parsed.symbols["value"]
+
+
+def _exports(objects: list[_Object], tables: list[np.ndarray]) -> dict[str, int]:
+    """The addresses of what objects define for each other and for us."""
+    exports: dict[str, int] = {}
+    for parsed, addresses in zip(objects, tables, strict=True):
+        visible = (parsed.symbols["info"] >> 4) != _LOCAL
+        for index in np.flatnonzero(visible & (parsed.symbols["section"] != _UNDEFINED)):
+            name = parsed.name(int(index))
+            if name in exports:
+                raise UnsupportedObjectError(f"two objects define {name!r}")
+            exports[name] = int(addresses[index])
+    return exports
+
+
+def _import(parsed: _Object, addresses: np.ndarray, exports: dict[str, int]) -> None:
+    """Fill in the addresses of what an object imports: from other objects, or the process."""
     process = ctypes.CDLL(None)
-    for index in np.flatnonzero(numbers == _UNDEFINED)[1:]:
+    for index in np.flatnonzero(parsed.symbols["section"] == _UNDEFINED)[1:]:
         name = parsed.name(int(index))
         try:
-            addresses[index] = ctypes.cast(process[name], ctypes.c_void_p).value or 0
+            found = exports.get(name) or ctypes.cast(process[name], ctypes.c_void_p).value
         except AttributeError:
             raise UnsupportedObjectError(f"the process has no {name!r}") from None
-    return addresses
+        addresses[index] = found or 0
 
 
 def _relocate(

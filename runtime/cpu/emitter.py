@@ -17,7 +17,8 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -34,6 +35,8 @@ from graphc.runtime.cpu.registers import (
 from graphc.runtime.cpu.target import ITEM_SIZES, Target
 
 __all__ = ["Emitter", "Loop", "Module", "Operand", "Parameter", "Register"]
+
+_SYMBOL = re.compile(r"@([-\w$.]+)")
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,12 @@ class Module:
         """Starts an empty module."""
         self.target = target
         self.functions = dict(functions or {})
-        self._globals: dict[str, str] = {}
+        self._globals: dict[str, tuple[str, str]] = {}
         self._declarations: dict[str, str] = {}
         self._emitters: dict[str, Emitter] = {}
         self._codes: dict[str, str] = {}
+        self._in_parts: set[str] = set()
+        self._expected: set[str] = set()
 
     def function(
         self,
@@ -90,7 +95,6 @@ class Module:
         result_lanes: int = 1,
         internal: bool = False,
         noinline: bool = False,
-        always_inline: bool = False,
     ) -> Emitter:
         """Starts a function; the emitter is also a context manager that ends it.
 
@@ -99,9 +103,8 @@ class Module:
             parameters: its parameters, or pairs of their names and dtypes.
             result: dtype of the result, or None.
             result_lanes: lanes of the result; vectors only for calls within the module.
-            internal: whether only this module calls it.
+            internal: whether only this module calls it, all its parts included.
             noinline: keep it a function of its own.
-            always_inline: expand it wherever it is called.
 
         Raises:
             ValueError: the module already has a function of this name.
@@ -109,18 +112,16 @@ class Module:
         if name in self._emitters:
             raise ValueError(f"the module already has a function {name!r}")
         full = [p if isinstance(p, Parameter) else Parameter(*p) for p in parameters]
-        attributes = [a for a, on in _attributes(noinline, always_inline) if on]
         returned = None if result is None else vector_type(REGISTER_TYPES[result], result_lanes)
-        words = [*attributes, "#0"]
-        head = f"{'internal ' if internal else ''}{returned or 'void'} @{name}"
+        words = ["noinline", "#0"] if noinline else ["#0"]
+        head = f"{'hidden ' if internal else ''}{returned or 'void'} @{name}"
         emitter = Emitter(self, name, full, result, head, words)
         self._emitters[name] = emitter
         return emitter
 
     def merge(self, name: str) -> str:
         """The first function with the same code as this one, which then goes; nothing calls it."""
-        first, *rest = self._emitters[name].lines
-        code = "\n".join([first.replace(f" @{name}(", " @("), *rest])
+        code = self._emitters[name].code.replace(f" @{name}(", " @(", 1)
         kept = self._codes.setdefault(code, name)
         if kept != name:
             del self._emitters[name]
@@ -137,19 +138,18 @@ class Module:
     def variable(self, name: str, dtype: str, count: int = 1) -> Register:
         """A zeroed, 64-byte aligned array of `count` elements that this module owns."""
         kind = f"[{count} x {memory_type(dtype)}]"
-        self._globals[name] = f"@{name} = internal global {kind} zeroinitializer, align 64"
+        self._globals[name] = (f"global {kind}", "zeroinitializer")
         return Register(f"@{name}", "pointer")
 
     def data(self, name: str, content: bytes) -> Register:
         """Read-only, 64-byte aligned bytes."""
         text = "\\" + content.hex("\\") if content else ""
-        self._globals[name] = (
-            f'@{name} = internal constant [{len(content)} x i8] c"{text}", align 64'
-        )
+        self._globals[name] = (f"constant [{len(content)} x i8]", f'c"{text}"')
         return Register(f"@{name}", "pointer")
 
     def address_of(self, name: str) -> Register:
-        """The pointer to a function or variable of this module."""
+        """The pointer to a function or variable of this module, which may be written later."""
+        self._expected.add(name)
         return Register(f"@{name}", "pointer")
 
     def text(self) -> str:
@@ -158,30 +158,67 @@ class Module:
         Raises:
             RuntimeError: a function was started and not ended.
         """
-        open_ones = [name for name, emitter in self._emitters.items() if not emitter.ended]
+        return self._write(self._emitters, self._globals)
+
+    def part(self, least: int) -> str | None:
+        """The functions that no part holds yet, as a module of its own.
+
+        It can be compiled while the rest is being written; linked, all parts and `last_part` are
+        what `text` is. A function is in its final form when it ended and `merge` was through.
+
+        Args:
+            least: how many characters are worth a part.
+
+        Returns:
+            None as long as they are fewer, or a function is being written.
+        """
+        new = [x for x in self._emitters.values() if x.name not in self._in_parts]
+        if not all(x.ended for x in new) or sum(len(x.code) for x in new) < least:
+            return None
+        self._in_parts.update(x.name for x in new)
+        return self._write([x.name for x in new], ())
+
+    def last_part(self) -> str:
+        """The functions that no part holds, and all globals.
+
+        Raises:
+            RuntimeError: a function was started and not ended, or the address of something was
+                taken that is nowhere.
+        """
+        missing = self._expected.difference(self._emitters, self._globals, self._declarations)
+        if missing:
+            raise RuntimeError(f"there is no function or variable {', '.join(sorted(missing))}")
+        rest = [name for name in self._emitters if name not in self._in_parts]
+        return self._write(rest, self._globals)
+
+    def _write(self, functions: Collection[str], variables: Collection[str]) -> str:
+        """A module with these functions and globals, and declarations of the others they use."""
+        open_ones = [name for name in functions if not self._emitters[name].ended]
         if open_ones:
             raise RuntimeError(f"functions were not ended: {', '.join(open_ones)}")
-        declared = [text for name, text in self._declarations.items() if name not in self._emitters]
+        code = [self._emitters[name].code for name in functions]
+        used = dict.fromkeys(name for text in code for name in _SYMBOL.findall(text))
+        kept = [f"@{name} = hidden {' '.join(self._globals[name])}, align 64" for name in variables]
+        elsewhere = [name for name in used if name not in functions and name not in variables]
+        declared = [self._declaration(name) for name in elsewhere]
         width = self.target.vector_bits
         attributes = (
             f'attributes #0 = {{ nounwind "prefer-vector-width"="{width}" '
             f'"min-legal-vector-width"="{width}" }}'
         )
         loop_metadata = '!0 = distinct !{!0, !1}\n!1 = !{!"llvm.loop.unroll.disable"}'
-        functions = ["\n".join(emitter.lines) for emitter in self._emitters.values()]
-        parts = [
-            f'target triple = "{self.target.triple}"',
-            *self._globals.values(),
-            *declared,
-            *functions,
-            attributes,
-            loop_metadata,
-        ]
-        return "\n".join(parts) + "\n"
+        triple = f'target triple = "{self.target.triple}"'
+        return "\n".join([triple, *kept, *declared, *code, attributes, loop_metadata]) + "\n"
 
-
-def _attributes(noinline: bool, always_inline: bool) -> list[tuple[str, bool]]:
-    return [("noinline", noinline), ("alwaysinline", always_inline)]
+    def _declaration(self, name: str) -> str:
+        """What makes a function or global of another part, of LLVM or of the process known."""
+        if name in self._emitters:
+            return self._emitters[name].declaration
+        if name in self._globals:
+            return f"@{name} = external hidden {self._globals[name][0]}, align 64"
+        if name in self._expected and name not in self._declarations:
+            return f"@{name} = external hidden global i8"  # behind a pointer, types say nothing
+        return self._declarations.get(name, "")  # of what is nowhere LLVM has an error
 
 
 class Emitter(ControlFlow):
@@ -205,9 +242,12 @@ class Emitter(ControlFlow):
         self.result = result
         self.arguments = [Register(f"%{p.name}", p.dtype, p.lanes) for p in parameters]
         listed = ", ".join(f"{p.declaration} %{p.name}" for p in parameters)
-        self.lines = [f"define {head}({listed}) {' '.join(attributes)} {{", "entry:"]
+        signature = f"{head}({listed}) {' '.join(attributes)}"
+        self.declaration = f"declare {signature}"
+        self.lines = [f"define {signature} {{", "entry:"]
         self.block = "entry"
         self.ended = False
+        self.code = ""  # the whole function, once it ended
         self._count = 0
         self._stack_lines: list[str] = []
 
@@ -233,6 +273,7 @@ class Emitter(ControlFlow):
             self.ret()
         self.lines[2:2] = self._stack_lines
         self.lines.append("}")
+        self.code = "\n".join(self.lines)
         self.ended = True
 
     def ret(self, x: Operand | None = None) -> None:
@@ -280,7 +321,7 @@ class Emitter(ControlFlow):
         elif lanes == 1:
             zero = constant_register(0, dtype)
             return self.choose(mask, lambda: [self.load(pointer, dtype)], lambda: [zero])[0]
-        elif mask.first and not mask.first & (mask.first - 1) and self._splits_tails:
+        elif mask.first and not mask.first & (mask.first - 1) and self.splits_tails:
             part = self.load(pointer, dtype, mask.first)
             zeros = constant_register(0, dtype, mask.first)
             if mask.first == 1:
@@ -305,7 +346,7 @@ class Emitter(ControlFlow):
         if mask is None or mask.number is True:
             self.lines.append(f"  store {kind} {raw}, {pointer.typed}, align {align}")
             return
-        if mask.first is not None and self._splits_tails:
+        if mask.first is not None and self.splits_tails:
             self._store_first(x, pointer, mask.first)
             return
         name = f"llvm.masked.store.{_suffix(kind)}.p0"
@@ -328,7 +369,7 @@ class Emitter(ControlFlow):
             place += size
 
     @property
-    def _splits_tails(self) -> bool:
+    def splits_tails(self) -> bool:
         """Whether pieces are faster than masks: AVX2 masks cost some processors a dozen cycles."""
         return self.target.vector_bits < 512
 

@@ -6,8 +6,11 @@ object has to be loaded that our own loader (`graphc.runtime.cpu.elf`) does not 
 
 from __future__ import annotations
 
+import ctypes
+import weakref
 from typing import TYPE_CHECKING, Any
 
+from graphc.runtime.cpu import archive
 from graphc.runtime.cpu.elf import ElfLibrary, UnsupportedObjectError
 from graphc.runtime.cpu.library import Library
 
@@ -28,8 +31,8 @@ def describe_host() -> tuple[str, str, str]:
 def emit_object(module_text: str, target: Target) -> bytes:
     """Compiles LLVM IR text to the bytes of an object file.
 
-    The IR is expected in final form, with explicit vectors: only calls of always-inline functions
-    are expanded and a light clean-up runs, which halves the time of the standard pipeline.
+    The IR is expected in final form, with explicit vectors: only a light clean-up runs, which
+    halves the time of the standard pipeline.
 
     Args:
         module_text: a whole LLVM module.
@@ -39,7 +42,7 @@ def emit_object(module_text: str, target: Target) -> bytes:
         ValueError: the text is not valid LLVM IR; the message quotes the offending lines.
     """
     module, machine = _prepare(module_text, target)
-    return machine.emit_object(module)
+    return _encode(machine, module)
 
 
 def emit_assembly(module_text: str, target: Target) -> str:
@@ -49,7 +52,7 @@ def emit_assembly(module_text: str, target: Target) -> str:
 
 
 class LlvmLibrary(Library):
-    """Object code, loaded by LLVM."""
+    """Object code, one file or an archive of some, loaded by LLVM."""
 
     def __init__(self, object_code: bytes) -> None:
         """Loads the object and resolves what it imports from the running process."""
@@ -58,13 +61,15 @@ class LlvmLibrary(Library):
         _initialize(binding, host_only=True)
         machine = binding.Target.from_default_triple().create_target_machine(jit=True)
         self._engine = binding.create_lljit_compiler(machine)
-        builder = binding.JITLibraryBuilder().add_object_img(object_code).add_current_process()
+        builder = binding.JITLibraryBuilder().add_current_process()
+        for part in archive.split(object_code):
+            builder.add_object_img(part)
         # Dropping any tracker unloads the code, so each one is kept.
         self._trackers = {"": builder.link(self._engine, "graphc")}
-
-    def __del__(self) -> None:
-        # Code is unloaded before the engine that owns it goes.
-        getattr(self, "_trackers", {}).clear()
+        # Code is unloaded before the engine that owns it goes, and after what others do when this
+        # library goes (a `__del__` would run before that); when the process ends it stays.
+        unload = weakref.finalize(self, _unload, self._trackers, self._engine)
+        unload.atexit = False
 
     def address(self, name: str) -> int:
         try:
@@ -75,8 +80,13 @@ class LlvmLibrary(Library):
             raise KeyError(f"the object code has no usable symbol {name!r}: {error}") from None
 
 
+def _unload(trackers: dict[str, Any], engine: Any) -> None:
+    trackers.clear()
+    del engine
+
+
 def load_object(object_code: bytes) -> Library:
-    """Loads object code for this machine, as `emit_object` made it."""
+    """Loads object code for this machine, as `emit_object` or `PartCompiler` made it."""
     try:
         return ElfLibrary(object_code)
     except UnsupportedObjectError:
@@ -117,10 +127,34 @@ def _prepare(module_text: str, target: Target) -> tuple[Any, Any]:
     module.triple = target.triple
     module.data_layout = str(machine.target_data)
     passes = binding.create_new_module_pass_manager()
-    passes.add_always_inliner_pass()
     passes.add_sroa_pass()
     passes.add_simplify_cfg_pass()
     passes.add_aggressive_dce_pass()
     builder = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options())
     passes.run(module, builder)
     return module, machine
+
+
+def _encode(machine: Any, module: Any) -> bytes:
+    """What ``machine.emit_object(module)`` gives, without llvmlite's lock.
+
+    llvmlite lets one thread at a time into LLVM. LLVM only asks that threads share no context, and
+    each of our modules has its own; so the long call goes to the function behind the lock. Where a
+    release of llvmlite has it elsewhere, parts are compiled one after the other.
+    """
+    from llvmlite.binding import ffi
+
+    emit = getattr(ffi.lib.LLVMPY_TargetMachineEmitToMemory, "_cfn", None)
+    if emit is None:
+        return machine.emit_object(module)
+    with ffi.OutputString() as error:
+        buffer = emit(machine, module, 1, error)
+        if not buffer:
+            raise RuntimeError(str(error))
+    try:
+        start, size = (
+            read(buffer) for read in (ffi.lib.LLVMPY_GetBufferStart, ffi.lib.LLVMPY_GetBufferSize)
+        )
+        return ctypes.string_at(start, size)
+    finally:
+        ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)

@@ -46,6 +46,8 @@ LoweringFunction = Callable[["Lowering", Node], None]
 
 #: Cheap operations that an exponential, a root or a quotient takes the time of, roughly.
 _LONG_OPERATION = 16
+#: How many characters of code are compiled as a part of their own, while the rest is written.
+_PART = 1 << 16
 #: How each op that is neither fused nor a view becomes kernels.
 LOWERINGS: dict[str, LoweringFunction] = {}
 
@@ -86,6 +88,7 @@ class Lowering:
     Args:
         program: Its graph was fused.
         module: Where the code goes.
+        hand_over: Takes the text of parts of the module that are in their final form.
 
     Attributes:
         buffers: Memory, by number.
@@ -94,8 +97,14 @@ class Lowering:
         learns: Whether the program changes its state.
     """
 
-    def __init__(self, program: Program, module: Module):
+    def __init__(
+        self,
+        program: Program,
+        module: Module,
+        hand_over: Callable[[str], None] | None = None,
+    ):
         self.program = program
+        self._hand_over = hand_over
         self.learns = any(variable.update for variable in program.variables)
         self.module = module
         self.buffers: list[Buffer] = []
@@ -140,6 +149,9 @@ class Lowering:
         for kernel in self.all_kernels[first:]:
             kernel.node = kernel.node or node
             kernel.purpose = kernel.purpose or _purpose(node)
+        part = self.module.part(_PART) if self._hand_over else None
+        if self._hand_over and part is not None:
+            self._hand_over(part)
 
     def _lower(self, node: Node) -> None:
         if node.op.name in VIEWS:

@@ -376,7 +376,7 @@ def test_calls_globals_and_function_pointers() -> None:
     with module.function("twice", [("x", "index")], "index", internal=True, noinline=True) as e:
         e.store(e.add(e.load(counter, "index"), 1), counter)
         e.ret(e.add(e.arguments[0], e.arguments[0]))
-    with module.function("flag", [Parameter("x", "bool")], "bool", always_inline=True) as e:
+    with module.function("flag", [Parameter("x", "bool")], "bool") as e:
         e.ret(e.logical_not(e.arguments[0]))
     with module.function("main", [("n", "index")], "index") as e:
         third = e.cast(e.load(e.offset(content, 2, "int32"), "int32"), "index")
