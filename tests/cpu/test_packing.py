@@ -274,3 +274,18 @@ def test_the_contractions_of_a_module_share_the_transposing_function() -> None:
         generate(module, name, contraction)
     definitions = re.findall(r"define [^@]*@(\S*turned\S*)\(", module.text())
     assert definitions == ["pack.turned.float32"]
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
+def test_whole_panels_store_without_masks_where_those_are_slow(target: Target) -> None:
+    """However many columns there are at run time: a batch is most often whole panels."""
+    module = Module(target)
+    assert TRANSPOSED.plan(target).pack
+    generate(module, "f", TRANSPOSED)
+    masked = [
+        "masked.store" in code
+        for code in module.text().split("\ndefine ")
+        if re.match(r"[^@]*@f\.\d+x", code)
+    ]
+    assert any(masked)
+    assert all(masked) == (target.vector_bits == 512)
