@@ -19,7 +19,9 @@ class Executable(ABC):
     """A compiled program.
 
     State is a mapping from variable names to C-contiguous arrays that belong to the caller. Running
-    a program reads them and writes the new values into the same arrays.
+    a program reads them and writes the new values into the same arrays. If the mapping is a
+    `graphc.runtime.state.State`, a backend may keep what it prepared from them until a change is
+    noted; of any other it looks at the arrays anew in each call.
 
     Args:
         program: The program that was compiled.

@@ -8,6 +8,7 @@ import numpy as np
 
 from graphc.program import run_reference
 from graphc.runtime.executable import Executable
+from graphc.runtime.state import note_change
 from graphc.shuffle import Shuffle
 
 
@@ -23,6 +24,7 @@ class ReferenceExecutable(Executable):
         for name, array in after.items():
             if array is not state[name]:
                 state[name][...] = array
+                note_change()
         return results
 
     def run_steps(

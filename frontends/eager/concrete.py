@@ -22,6 +22,7 @@ from graphc.garbage import rarely_collecting
 from graphc.ir import Graph, TensorType, dims, extract
 from graphc.ops.call import Call
 from graphc.program import Program
+from graphc.runtime.state import State
 
 #: The name of the backend for functions of this package that are quick in NumPy.
 PLANNED = "planned"
@@ -62,7 +63,7 @@ class ConcreteFunction:
         self._backend = backend
         self._threads = threads
         self._takes_ones = takes_ones
-        self._state = {name: variable.array for name, variable in variables.items()}
+        self._state = State({name: variable.array for name, variable in variables.items()})
         self._names = [value.name for value in program.data]
         self.input_types = [value.type for value in program.data]
         self._results = list(program.results)

@@ -8,6 +8,7 @@ import numpy as np
 
 from graphc.eager.plan import Plan, silence
 from graphc.program import Program
+from graphc.runtime.state import note_change
 
 
 class PlannedExecutable:
@@ -37,4 +38,6 @@ class PlannedExecutable:
         ]
         for name, place in self._updates:
             state[name][...] = kept[place]
+        if self._updates:
+            note_change()
         return {name: kept[place] for name, place in self._results}

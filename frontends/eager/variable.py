@@ -17,6 +17,7 @@ from graphc.eager.trace import checked_update, current_trace, note_creation
 from graphc.errors import ShapeError
 from graphc.ir import TensorType, dtype_name, numpy_dtype, type_of
 from graphc.ops.barrier import StopGradient
+from graphc.runtime.state import note_change
 
 
 class Variable(Elements):
@@ -136,7 +137,7 @@ class Variable(Elements):
         elif trace:
             trace.write(self, tensor)
         else:
-            self.array[...] = tensor.data
+            self._write(tensor.data)
         return tensor
 
     def restore(self, array: np.ndarray) -> None:
@@ -146,9 +147,13 @@ class Variable(Elements):
             array: A copy of the value, so of its shape and dtype.
         """
         if self.replacement is None and current_trace() is None:
-            self.array[...] = array
+            self._write(array)
         else:
             self.assign(array)
+
+    def _write(self, array: Any) -> None:
+        self.array[...] = array
+        note_change()
 
     def assign_add(self, value: Any) -> Tensor:
         """Add to it."""

@@ -17,6 +17,7 @@ from graphc.cli.programs import Prepared
 from graphc.config import config
 from graphc.program import Program
 from graphc.runtime import Executable
+from graphc.runtime.state import State
 
 T = TypeVar("T")
 
@@ -95,7 +96,7 @@ class Repeated:
     def __init__(self, executable: Executable, prepared: Prepared, batch: int, many: bool):
         self._executable = executable
         self._data: Mapping[str, np.ndarray] = prepared.data
-        self._state = {name: array.copy() for name, array in prepared.state.items()}
+        self._state = State({name: array.copy() for name, array in prepared.state.items()})
         self._batch = batch
         self.steps = 1
         self.seconds: list[float] = []

@@ -157,4 +157,7 @@ def _schedule(program: Program, lowering: Lowering) -> Schedule:
     for new, variable in schedule.copies:
         lowering.copy(View.whole(new), variable)
         schedule.order.append(len(lowering.kernels) - 1)
+    for buffer in lowering.buffers:
+        if buffer.kind == "prepared":  # from one step to the next
+            schedule.intervals[buffer.index] = (0, len(schedule.order))
     return schedule

@@ -11,8 +11,9 @@ import numpy as np
 from graphc.ir import TensorType, dims, numpy_dtype
 from graphc.runtime.cpu.manifest import Manifest
 from graphc.runtime.cpu.memory import ALIGNMENT, plan_memory
-from graphc.runtime.cpu.slots import CHUNKS, PARALLEL_WORK, POOL, SCRATCH
+from graphc.runtime.cpu.slots import CHUNKS, IS_PREPARED, PARALLEL_WORK, POOL, SCRATCH
 from graphc.runtime.executable import BATCH
+from graphc.runtime.state import State, latest_change
 
 
 class Context:
@@ -47,6 +48,7 @@ class Context:
         self._slots = slots = (ctypes.c_int64 * manifest.slots)()
         self.address = ctypes.addressof(slots)
         self._held: list[tuple[str, np.ndarray]] = []
+        self._change: object = None
         self._gathered: list[_Memory] | None = None
         for name, slot in manifest.symbols.items():
             slots[slot] = bindings[name]
@@ -78,8 +80,22 @@ class Context:
             address = address_of(state[name])
             for slot in slots:
                 self._slots[slot] = address
+        self._change = None
         # They are kept alive, so that an address that is known is still theirs.
         self._held = [(name, state[name]) for name in self.manifest.variables]
+
+    def look_at(self, state: Mapping[str, np.ndarray]) -> None:
+        """Have native code prepare again what it keeps, unless the variables are surely the same.
+
+        Args:
+            state: What this holds.
+        """
+        if not self.manifest.prepares:
+            return
+        change = latest_change() if isinstance(state, State) else None
+        if change is None or change is not self._change:
+            self._slots[IS_PREPARED] = 0  # native code changes it when it has prepared
+            self._change = change
 
     def point_data(self, data: Mapping[str, np.ndarray]) -> None:
         """Enter the addresses of the data."""

@@ -9,7 +9,7 @@ from graphc.runtime.cpu.contraction_kernel import Epilogue, KernelWriter, Shape
 from graphc.runtime.cpu.contraction_native import Counts, Native
 from graphc.runtime.cpu.contraction_pack import PackWriter
 from graphc.runtime.cpu.contraction_plan import Axis, Scope, quotient, row_tiles
-from graphc.runtime.cpu.emitter import Module, Parameter, Register
+from graphc.runtime.cpu.emitter import Emitter, Module, Parameter, Register
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,20 @@ class _Chunk:
 
 @dataclass(frozen=True)
 class _Block:
-    """A block of the reduction: its range, its steps in all, whether it is the first and last."""
+    """A block of the reduction.
+
+    Attributes:
+        begin: Where in the first of the innermost axes it begins.
+        end: Where it ends.
+        steps: Its steps in all.
+        before: The steps of the whole reduction before it.
+        flags: Whether it is the first and the last; none if it is the only one.
+    """
 
     begin: Register
     end: Register
     steps: Register
+    before: Register
     flags: Sequence[Register] = ()
 
 
@@ -87,6 +96,7 @@ class Driver:
     def write(self) -> None:
         names = self.plan.names
         parameters = [Parameter("a", "pointer"), Parameter("b", "pointer")]
+        parameters += [Parameter("packed", "pointer")] if self.contraction.is_packed else []
         parameters += [
             Parameter(f"pointer{i}", "pointer") for i in range(self.kernels.operand_count)
         ]
@@ -97,12 +107,7 @@ class Driver:
         parameters += [Parameter("scratch", "pointer")]
         parameters += [Parameter("begin", "index"), Parameter("end", "index")]
         with self.module.function(self.native.name, parameters, noinline=True) as e:
-            self.e = e
-            self.arguments = {
-                p.name: register for p, register in zip(parameters, e.arguments, strict=True)
-            }
-            self.scope = Scope(e, {name: self.arguments[f"size.{name}"] for name in names})
-            self.counts = Counts(self.plan, self.scope)
+            self._begin(e, parameters)
             a, b = self.arguments["a"], self.arguments["b"]
             self.a, self.b = (b, a) if self.plan.swapped else (a, b)
             self._divide_scratch()
@@ -118,6 +123,49 @@ class Driver:
                 self.is_new = e.compare("ne", column_block, loop.values[0])
                 loop.values = [column_block]
                 self._chunk(self._in_part(part, self._locate(rest, group, block)))
+        if self.contraction.is_packed:
+            self._write_pack()
+
+    def _begin(self, e: Emitter, parameters: Sequence[Parameter]) -> None:
+        """A function begins: its arguments by name, run-time sizes, and what follows from them."""
+        self.e = e
+        self.arguments = dict(zip((p.name for p in parameters), e.arguments, strict=True))
+        names = self.plan.names
+        self.scope = Scope(e, {name: self.arguments[f"size.{name}"] for name in names})
+        self.counts = Counts(self.plan, self.scope)
+
+    def _write_pack(self) -> None:
+        """The function that packs a range of panels of the second factor."""
+        parameters = [Parameter("b", "pointer"), Parameter("packed", "pointer")]
+        parameters += [Parameter(f"size.{name}", "index") for name in self.plan.names]
+        parameters += [Parameter("begin", "index"), Parameter("end", "index")]
+        name, dtype = self.native.pack_name, self.contraction.dtype
+        with self.module.function(name, parameters, internal=True, noinline=True) as e:
+            self._begin(e, parameters)
+            steps = self.scope.of(self.plan.reduction[0].size)
+            around = [self.scope.of(axis.size) for axis in self.plan.around]
+            with e.loop(self.arguments["begin"], self.arguments["end"]) as panel:
+                column = e.mul(panel, self.plan.width)
+                columns = [e.mul(column, self.scope.of(x)) for x in self.plan.column.strides]
+
+                def pack(vectors: int, tail: int | None, packed: bool) -> None:
+                    if not packed:
+                        return
+                    function = self.packs.function(vectors, tail)
+                    with e.loop(0, self.scope.points(self.plan.around)) as place:
+                        _, offset, *_ = self._advanced(columns, place, self.plan.around, around)
+                        source = e.offset(self.arguments["b"], offset, dtype)
+                        there = self._packed_place(panel, self._in_all(e.mul(place, steps)))
+                        given = (source, there, e.index(0), steps, self._columns(panel))
+                        e.call(function, None, *given, *self._sizes())
+
+                self._kinds(panel, pack)
+
+    def _packed_place(self, panel: Register, before: Register) -> Register:
+        """Where the steps of a panel after the first ones are, if they were packed ahead."""
+        e, width = self.e, self.plan.width
+        place = e.add(e.mul(panel, self.native.panel_elements), e.mul(before, width))
+        return e.offset(self.arguments["packed"], place, self.contraction.dtype)
 
     def _divide_scratch(self) -> None:
         """Where partial sums, the packed panel and the packed first factor are."""
@@ -201,24 +249,32 @@ class Driver:
         plan, e = self.plan, self.e
         first, steps = self.range
         if plan.block is None:
-            self._block(chunk, _Block(first, steps, self._in_all(e.sub(steps, first))))
+            count = self._in_all(e.sub(steps, first))
+            self._block(chunk, _Block(first, steps, count, e.index(0)))
         else:
-            self._blocks(0, chunk, e.constant(True, "bool"), e.constant(True, "bool"))
+            true = e.constant(True, "bool")
+            self._blocks(0, chunk, true, true, e.index(0))
 
-    def _blocks(self, depth: int, chunk: _Chunk, is_first: Register, is_last: Register) -> None:
-        """The loops over the axes around the blocks from `depth` on, then the one over blocks."""
+    def _blocks(
+        self, depth: int, chunk: _Chunk, is_first: Register, is_last: Register, around: Register
+    ) -> None:
+        """The loops over the axes around the blocks from `depth` on, then the one over blocks.
+
+        `around` counts the places of the axes above.
+        """
         plan, e = self.plan, self.e
         assert plan.block is not None
         if depth < len(plan.around):
             axis = plan.around[depth]
-            with e.loop(0, self.scope.of(axis.size)) as index:
+            size = self.scope.of(axis.size)
+            with e.loop(0, size) as index:
                 a, b, *others = chunk.offsets
                 a = e.add(a, e.mul(index, self.scope.of(axis.a)))
                 b = e.add(b, e.mul(index, self.scope.of(axis.b)))
                 first = e.logical_and(is_first, e.compare("eq", index, 0))
-                end = e.sub(self.scope.of(axis.size), 1)
-                last = e.logical_and(is_last, e.compare("eq", index, end))
-                self._blocks(depth + 1, replace(chunk, offsets=[a, b, *others]), first, last)
+                last = e.logical_and(is_last, e.compare("eq", index, e.sub(size, 1)))
+                inner = replace(chunk, offsets=[a, b, *others])
+                self._blocks(depth + 1, inner, first, last, e.add(e.mul(around, size), index))
             return
         first, steps = self.range
         # Without any step the epilogue still runs, on zeros.
@@ -229,14 +285,15 @@ class Driver:
                 e.logical_and(is_last, e.compare("ge", after, steps)),
             ]
             end = e.minimum(after, steps)
-            self._block(chunk, _Block(begin, end, self._in_all(e.sub(end, begin)), flags))
+            before = self._in_all(e.add(e.mul(around, steps), begin))
+            self._block(chunk, _Block(begin, end, self._in_all(e.sub(end, begin)), before, flags))
 
     def _block(self, chunk: _Chunk, block: _Block) -> None:
         """One block of the reduction for all panels of the chunk."""
         plan, e = self.plan, self.e
         if plan.pack_first:
             self._pack_first(chunk, block)
-        if plan.pack_together:
+        if plan.pack_together and not self.contraction.is_packed:
             self._pack_together(chunk, block)
         if plan.panels_per_chunk == 1:
             self._panel(chunk, block)
@@ -252,17 +309,31 @@ class Driver:
 
     def _panel(self, chunk: _Chunk, block: _Block, number: Register | None = None) -> None:
         """The code for one panel, once for each kind; `number` is its place in the chunk."""
-        plan, e = self.plan, self.e
-        lanes, width, size = plan.lanes, plan.width, plan.column.size
-        columns = e.minimum(e.sub(self.counts.columns, e.mul(chunk.panel, width)), width)
+        plan = self.plan
+        columns = self._columns(chunk.panel)
 
         def visit(vectors: int, tail: int | None, packed: bool) -> None:
             kind = _Panel(vectors, tail, packed, columns, number)
-            is_full = vectors == plan.tile_vectors and tail == lanes
-            if packed and not (plan.pack_together and is_full):
+            is_full = vectors == plan.tile_vectors and tail == plan.lanes
+            is_there = self.contraction.is_packed or plan.pack_together and is_full
+            if packed and not is_there:
                 self._pack(chunk, kind, block)
             self._tiles(chunk, lambda line, run: self._call(line, kind, block, run))
 
+        self._kinds(chunk.panel, visit)
+
+    def _columns(self, panel: Register) -> Register:
+        """How many columns a panel has."""
+        e, width = self.e, self.plan.width
+        return e.minimum(e.sub(self.counts.columns, e.mul(panel, width)), width)
+
+    def _kinds(self, panel: Register, visit: Callable[[int, int | None, bool], None]) -> None:
+        """Visits each kind of panels: their vectors, the last one's lanes, whether it is packed.
+
+        The code of a kind is run if the panel is of this kind.
+        """
+        plan, e = self.plan, self.e
+        lanes, width, size = plan.lanes, plan.width, plan.column.size
         rest: tuple[int, int | None, bool]
         if not isinstance(size, int):
             # Where masks cost next to nothing, one kernel does for full panels as well.
@@ -284,7 +355,7 @@ class Driver:
             if size < width:
                 visit(*rest)
                 return
-        is_full = e.compare("lt", chunk.panel, full)
+        is_full = e.compare("lt", panel, full)
         with e.if_(is_full):
             visit(plan.tile_vectors, lanes, plan.pack)
         with e.if_(e.logical_not(is_full)):
@@ -295,7 +366,7 @@ class Driver:
         e, plan = self.e, self.plan
         function = self.packs.function(kind.vectors, kind.tail)
         source = e.offset(self.b, chunk.offsets[1], self.contraction.dtype)
-        panel = self._place_of(kind, block)
+        panel = self._place_of(chunk, kind, block)
         arguments = (source, panel, block.begin, block.end, kind.columns)
         if plan.block is not None or plan.panels_per_chunk > 1:
             e.call(function, None, *arguments, *self._sizes())
@@ -314,8 +385,10 @@ class Driver:
         size = e.mul(block.steps, plan.width)
         e.call(self.packs.together(), None, *arguments, *self._sizes(), panels, size)
 
-    def _place_of(self, kind: _Panel, block: _Block) -> Register:
+    def _place_of(self, chunk: _Chunk, kind: _Panel, block: _Block) -> Register:
         """Where a packed panel is."""
+        if self.contraction.is_packed:
+            return self._packed_place(chunk.panel, block.before)
         if not self.plan.pack_together:
             return self.panel
         assert kind.number is not None
@@ -402,7 +475,7 @@ class Driver:
             line = chunk.offsets[0] if plan.fold else offsets[0]
             arguments = [e.offset(self.a, line, dtype)]
         if kind.packed:
-            arguments += [self._place_of(kind, block)]
+            arguments += [self._place_of(chunk, kind, block)]
         else:
             arguments += [e.offset(self.b, offsets[1], dtype)]
         arguments += [block.begin, block.end, kind.columns, run.tiles]

@@ -36,6 +36,8 @@ class Contraction:
         batch: what run-time sizes are taken for where a decision needs a number.
         is_cold: whether the second factor comes from memory: weights that nothing else has used
             since the last time.
+        is_packed: whether the panels of the second factor that the plan packs come packed already,
+            as `Native.pack_name` packs them: behind `b` the function takes where they are.
 
     Sizes and strides (in elements) are numbers or products with run-time sizes: `"3*batch"`.
     """
@@ -52,6 +54,7 @@ class Contraction:
     part_stride: int = 0
     batch: int = TYPICAL_SIZE
     is_cold: bool = False
+    is_packed: bool = False
 
     def __post_init__(self) -> None:
         """Checks that the axes agree on how many operands there are."""
@@ -90,11 +93,11 @@ class Contraction:
 class Native:
     """A generated contraction: the function `name` and what its caller must know.
 
-    Its parameters are: the factors `a` and `b`, the epilogue's operands (the result first) as
-    pointers, `Contraction.parameters`, the run-time sizes in the order of `sizes`, a scratch
-    pointer, and the range `begin`, `end` of chunks to compute. Chunks are independent of each
-    other and may run on any thread, each thread with its own scratch memory; which range an
-    element's chunk is part of does not change a bit of it.
+    Its parameters are: the factors `a` and `b` (and `b` packed, if it is), the epilogue's operands
+    (the result first) as pointers, `Contraction.parameters`, the run-time sizes in the order of
+    `sizes`, a scratch pointer, and the range `begin`, `end` of chunks to compute. Chunks are
+    independent of each other and may run on any thread, each thread with its own scratch memory;
+    which range an element's chunk is part of does not change a bit of it.
     """
 
     name: str
@@ -105,6 +108,22 @@ class Native:
     def sizes(self) -> list[str]:
         """Names of the run-time sizes, in the order of the function's parameters."""
         return self.plan.names
+
+    @property
+    def pack_name(self) -> str:
+        """The function that packs the second factor: `b`, the packed copy, sizes, some panels."""
+        return f"{self.name}.ahead"
+
+    @property
+    def panels(self) -> int:
+        """How many panels a second factor of known size has."""
+        return -(-evaluate(self.plan.column.size, {}) // self.plan.width)
+
+    @property
+    def panel_elements(self) -> int:
+        """Elements of a packed panel of a second factor of known size."""
+        steps = (*self.plan.around, *self.plan.reduction)
+        return math.prod(evaluate(axis.size, {}) for axis in steps) * self.plan.width
 
     def chunks(self, sizes: Mapping[str, int] | None = None) -> int:
         """The number of chunks for these run-time sizes."""
@@ -169,7 +188,8 @@ class Native:
     def panel_step_bytes(self) -> int:
         """Bytes of a step of a packed panel, or of those that are packed together."""
         plan = self.plan
-        columns = plan.width if plan.pack or plan.pack_tail else 0
+        packs = (plan.pack or plan.pack_tail) and not self.contraction.is_packed
+        columns = plan.width if packs else 0
         panels = plan.panels_per_chunk if plan.pack_together else 1
         return panels * columns * ITEM_SIZES[self.contraction.dtype]
 

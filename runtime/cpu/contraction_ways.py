@@ -61,11 +61,30 @@ def ways_of(contraction: Contraction, learns: bool, target: Target) -> list[Way]
             or by the thousand; where it learns, batches are larger or smaller by some factor.
         target: The processor.
     """
+    packed = _packed(contraction, target)
+    if packed is not None:
+        return [packed]
     others = [_of_long_sums(contraction, target)]
     if not learns:
         few, many = _of_few_rows(contraction, target), _of_many_rows(contraction, target)
         others = [few, _of_one_row(contraction), many]
     return [Way(contraction), *(way for way in others if way is not None)]
+
+
+def _packed(contraction: Contraction, target: Target) -> Way | None:
+    """Weights that would be packed again and again are packed once, if one knows where they end.
+
+    Few rows pay for that as much as many.
+    """
+    if not contraction.is_cold or contraction.batch > 1 or contraction.parts > 1:
+        return None
+    factor = (*contraction.columns, *contraction.reduction)
+    if not all(isinstance(x, int) for axis in factor for x in (axis.size, axis.b)):
+        return None
+    plan = contraction.plan(target)
+    if plan.swapped or plan.outer or not plan.pack:
+        return None
+    return Way(replace(contraction, is_packed=True))
 
 
 def _of_one_row(contraction: Contraction) -> Way | None:

@@ -49,13 +49,15 @@ def make_manifest(lowering: Lowering, schedule: Schedule, rows: list[Rows]) -> M
             for x in rows
         ],
         kernels=_names(lowering, schedule),
+        prepares=bool(lowering.preparations),
         work=sorted({kernel.work for kernel in lowering.all_kernels if not kernel.serial}, key=str),
     )
 
 
 def _names(lowering: Lowering, schedule: Schedule) -> list[str]:
-    """The kernels in order; behind one that runs others in strips, those."""
-    kernels = [lowering.kernels[number] for number in schedule.order]
+    """The kernels in order, those that prepare first; behind one that runs strips, those."""
+    kernels = list(lowering.preparations)
+    kernels += [lowering.kernels[number] for number in schedule.order]
     return [x.name for kernel in kernels for x in (kernel, *kernel.members)]
 
 

@@ -22,8 +22,9 @@ class Buffer:
     Attributes:
         index: Its number.
         type: What it holds.
-        kind: ``"data"``, ``"variable"``, ``"result"``, ``"arena"``, ``"constant"``, ``"moving"``
-            (native code sets its slot before each use) or ``"stack"`` (of a kernel).
+        kind: ``"data"``, ``"variable"``, ``"result"``, ``"arena"``, ``"prepared"`` (kept from step
+            to step), ``"constant"``, ``"moving"`` (native code sets its slot before each use) or
+            ``"stack"`` (of a kernel).
         name: Of data, variables and results the name in the program; of constants the symbol.
     """
 

@@ -167,7 +167,9 @@ class _ContractionKernel:
         lowering, names = self.lowering, self.names
         ways = ways_of(contraction, lowering.learns, lowering.module.target)
         natives = [self._native(way.contraction) for way in ways]
-        a, b = (self.operands[x] for x in self.node.inputs)
+        factors = [self.operands[x] for x in self.node.inputs]
+        if ways[0].contraction.is_packed:
+            factors.append(self._pack(natives[0]))
         views = [view for _, view in self.results] + [self.operands[x] for x in self.loaded]
 
         def in_each_way(frame: Frame, code: Callable[[Native], list[Register]]) -> list[Register]:
@@ -194,13 +196,13 @@ class _ContractionKernel:
             return reduce(frame.e.maximum, needed)
 
         products = product(self.space.dims)
-        reads = list(self.operands.values())
+        reads = [*self.operands.values(), *factors[2:]]
         writes = [view for _, view in self.results]
         name = "contraction" if self.parts == 1 else "contraction.parts"
         work = products // _PRODUCTS_AT_ONCE
         with lowering.kernel(name, reads, writes, units, work) as k:
             sizes = names.registers(k.frame)
-            pointers = [k.frame.pointer(view) for view in (a, b, *views)]
+            pointers = [k.frame.pointer(view) for view in (*factors, *views)]
             pointers += [k.e.constant(0, "pointer") for _ in self.counters]
             given = [k.frame.dim(dim) for dim in self.sizes]
 
@@ -213,6 +215,19 @@ class _ContractionKernel:
         kernel = lowering.kernels[-1]
         kernel.scratch, kernel.products = scratch, products
         kernel.shares = self._shares()
+
+    def _pack(self, native: Native) -> View:
+        """A packed copy of the second factor, which is made when the weights have changed."""
+        lowering, names = self.lowering, self.names
+        elements = native.panels * native.panel_elements
+        packed = lowering.prepared(TensorType((elements,), native.contraction.dtype))
+        weights = self.operands[self.node.inputs[1]]
+        with lowering.preparation("pack", [weights], [packed], native.panels, elements) as k:
+            sizes = names.registers(k.frame)
+            pointers = [k.frame.pointer(view) for view in (weights, packed)]
+            runtime = [sizes[name] for name in native.sizes]
+            k.e.call(native.pack_name, None, *pointers, *runtime, k.begin, k.end)
+        return packed
 
     def _parts(self, contraction: Contraction) -> int:
         """Into how many parts the sums are cut, so that threads can share them; 1 for not at all.

@@ -93,6 +93,7 @@ class Lowering:
     Attributes:
         buffers: Memory, by number.
         kernels: Those of the step, in the order of the graph.
+        preparations: Those that run before it when variables have changed.
         all_kernels: With those that other kernels call.
         learns: Whether the program changes its state.
     """
@@ -109,6 +110,7 @@ class Lowering:
         self.module = module
         self.buffers: list[Buffer] = []
         self.kernels: list[Kernel] = []
+        self.preparations: list[Kernel] = []
         self.all_kernels: list[Kernel] = []
         self.views: dict[Value, View] = {}
         symbols = program.graph.symbols()
@@ -197,6 +199,10 @@ class Lowering:
         """A buffer that lives as long as kernels use it."""
         return self._buffer(type, "arena", "")
 
+    def prepared(self, type: TensorType) -> View:
+        """A buffer that keeps what a `preparation` writes, from step to step."""
+        return View.whole(self._buffer(type, "prepared", ""))
+
     def constant(self, type: TensorType, content: bytes) -> Buffer:
         """A buffer of known content."""
         return self._buffer(type, "constant", self._data("constant", content))
@@ -239,6 +245,28 @@ class Lowering:
         kernel.function = self.module.merge(name)
         content = b"".join(slot.to_bytes(8, "little") for slot in frame.table)
         kernel.operands = self._data("operands", content)
+
+    @contextmanager
+    def preparation(
+        self,
+        purpose: str,
+        reads: Sequence[View],
+        writes: Sequence[View],
+        units: Dim,
+        work: Dim,
+    ) -> Iterator[KernelWriter]:
+        """Write a kernel that reads nothing but variables, and only runs when those have changed.
+
+        Args:
+            purpose: As of `kernel`, like the others.
+            reads: Variables.
+            writes: Buffers made by `prepared`.
+            units: How many independent units of work there are.
+            work: Roughly how many elementary operations they are in all.
+        """
+        with self.kernel(purpose, reads, writes, units, work) as k:
+            yield k
+        self.preparations.append(self.kernels.pop())
 
     def copy(self, view: View, into: Buffer | None = None) -> View:
         """A dense copy of a view."""

@@ -70,6 +70,7 @@ class Manifest:
         rows: The tensors of which each step sees some rows.
         kernels: Names of the kernels in the order in which they run; behind one that runs others
             in strips, those.
+        prepares: Whether there are kernels that only run when variables have changed.
         work: How many elementary operations the kernels are that threads may share, each number
             once.
     """
@@ -82,6 +83,7 @@ class Manifest:
     results: dict[str, int]
     rows: list[RowTensor]
     kernels: list[str]
+    prepares: bool
     work: list[Dim]
 
     def largest_work(self, bindings: Mapping[str, int]) -> int:

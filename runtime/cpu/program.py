@@ -21,6 +21,7 @@ from graphc.runtime.cpu.pool import ThreadPool
 from graphc.runtime.cpu.slots import BATCH_SIZE, BEGIN, ORDER, ROWS, STEPS
 from graphc.runtime.cpu.target import Target
 from graphc.runtime.executable import BATCH, Executable
+from graphc.runtime.state import note_change
 from graphc.shuffle import Shuffle
 
 #: How many sizes of inputs an executable keeps memory for.
@@ -51,6 +52,7 @@ class CpuExecutable(Executable):
         )
         self._types = _Types(program)
         self._row_results = self.row_results()
+        self._learns = any(variable.update for variable in program.variables)
         self.pool = ThreadPool(threads or config.thread_count)
         # Contexts that nobody is using, the latest last; each has memory of its own, so that
         # several threads of the caller may run the same executable.
@@ -90,13 +92,17 @@ class CpuExecutable(Executable):
         # The table holds addresses only: the arrays live as long as the call does.
         alive = (*arrays.values(), *results.values())
 
+        # Such cases aside, a call of a small program is nothing but the native function.
+        is_plain = not (context.is_large or self._learns or self.manifest.prepares)
+
         def call(*, kept: Any = alive) -> dict[str, np.ndarray]:
             for array, given in copies:
                 array[...] = given
-            if context.is_large:
-                self._call(step, context)
-            else:
+            if is_plain:
                 step(address)
+            else:
+                context.look_at(state)
+                self._call(step, context)
             return results
 
         return call
@@ -199,6 +205,7 @@ class CpuExecutable(Executable):
         key = None if shapes is None else (batch_size, shapes)
         context = None if key is None else self._taken("key", key)
         if context is not None and context.holds(state):
+            context.look_at(state)
             return context, data
         try:
             arrays, bindings = self._bind(data, state)
@@ -211,6 +218,7 @@ class CpuExecutable(Executable):
         context.key = key
         context.rows = rows
         context.hold(state)
+        context.look_at(state)
         return context, arrays
 
     def _taken(self, attribute: str, wanted: Any) -> Context | None:
@@ -240,6 +248,13 @@ class CpuExecutable(Executable):
         return Context(self.manifest, bindings, types, threads, self._scratch_bytes)
 
     def _call(self, function: Callable[[int], None], context: Context) -> None:
+        try:
+            self._call_with_threads(function, context)
+        finally:
+            if self._learns:
+                note_change()
+
+    def _call_with_threads(self, function: Callable[[int], None], context: Context) -> None:
         # Threads that have nothing to do would only get in the way of others.
         if not context.is_large:
             function(context.address)

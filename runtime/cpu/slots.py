@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 #: The first slots of a context, the table of 64-bit numbers that native code reads.
-POOL, BATCH_SIZE, ROWS, BEGIN, STEPS, ORDER, SCRATCH, FIRST_FREE = range(8)
+POOL, BATCH_SIZE, ROWS, BEGIN, STEPS, ORDER, SCRATCH, IS_PREPARED, FIRST_FREE = range(9)
 
 #: Kernels with at least so many elementary operations are run by all threads.
 PARALLEL_WORK = 1 << 18

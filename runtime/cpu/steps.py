@@ -15,7 +15,7 @@ from graphc.runtime.cpu.frame import Buffer, Frame
 from graphc.runtime.cpu.kernel import call_kernel
 from graphc.runtime.cpu.lower import Lowering
 from graphc.runtime.cpu.schedule import Schedule
-from graphc.runtime.cpu.slots import BATCH_SIZE, BEGIN, ORDER, ROWS, STEPS
+from graphc.runtime.cpu.slots import BATCH_SIZE, BEGIN, IS_PREPARED, ORDER, ROWS, STEPS
 from graphc.runtime.cpu.target import CACHE_LINE
 from graphc.runtime.executable import BATCH
 
@@ -67,6 +67,7 @@ def write_steps(module: Module, lowering: Lowering, schedule: Schedule, rows: li
     """Write ``step``, ``run``, and ``scratch_bytes``, into the module."""
     with module.function("step", [("context", "pointer")], noinline=True) as e:
         frame = Frame(e, lowering.layout)
+        _prepare(frame, lowering)
         for number in schedule.order:
             call_kernel(frame, lowering.kernels[number])
     with module.function("run", [("context", "pointer")]) as e:
@@ -78,6 +79,17 @@ def write_steps(module: Module, lowering: Lowering, schedule: Schedule, rows: li
             if kernel.scratch is not None:
                 most = e.maximum(most, kernel.scratch(frame))
         e.ret(most)
+
+
+def _prepare(frame: Frame, lowering: Lowering) -> None:
+    """Compute what only depends on variables, unless that was done and they are the same still."""
+    if not lowering.preparations:
+        return
+    e = frame.e
+    with e.if_(e.compare("eq", frame.slot(IS_PREPARED), 0)):
+        for kernel in lowering.preparations:
+            call_kernel(frame, kernel)
+        frame.set_slot(IS_PREPARED, e.index(1))
 
 
 def _write_run(e: Emitter, lowering: Lowering, rows: list[Rows]) -> None:

@@ -21,6 +21,7 @@ from graphc.reference import bind
 from graphc.runtime.executable import BATCH, Executable
 from graphc.runtime.ort.providers import CUDA, explain
 from graphc.runtime.ort.session import Options, Session, place
+from graphc.runtime.state import note_change
 from graphc.shuffle import Shuffle
 
 Arrays = Mapping[str, np.ndarray]
@@ -132,6 +133,8 @@ class _State:
 
     def bring_home(self) -> None:
         """Write the state into the caller's arrays; on the CPU one set is made of these."""
+        if self._spare:
+            note_change()
         if self._device == "cpu" and self.turn == 0:
             return
         for name in self._spare:

@@ -22,6 +22,7 @@ from graphc.ir import TensorType, dims, numpy_dtype
 from graphc.keras import tree
 from graphc.keras.engine.keras_tensor import KerasTensor
 from graphc.program import Program
+from graphc.runtime.state import State
 from graphc.shuffle import Shuffle
 
 #: A structure (list, tuple, dict) with a `TensorType` in place of each array.
@@ -54,7 +55,7 @@ class CompiledProgram:
         self.executable = executable
         self.structure = structure
         self._is_single = structure is not None and not tree.is_nested(structure)
-        self.state = {name: variable.array for name, variable in variables.items()}
+        self.state = State({name: variable.array for name, variable in variables.items()})
         self.seconds_per_step: float | None = None
         first = program.data[0].shape[0]
         self.batch_size = first if isinstance(first, int) else None
