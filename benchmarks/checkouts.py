@@ -10,7 +10,6 @@ the median stand beside each other, and the gain is also the median of the round
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arguments import parser_of
 from benchmarks.processes import Peer
 from benchmarks.workloads import BY_NAME
 
@@ -52,7 +52,7 @@ def summary(seconds: Sequence[float]) -> list[float]:
 
 def main() -> None:
     """Prints a line for each workload."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.checkouts", description=__doc__)
+    parser = parser_of("benchmarks.checkouts", __doc__)
     parser.add_argument("other", type=Path, help="the folder of the other checkout")
     parser.add_argument("workloads", nargs="+", choices=list(BY_NAME), metavar="workload")
     parser.add_argument("--threads", type=int, default=1)

@@ -11,7 +11,6 @@ does in each row is in `benchmarks.eager_operations`. The second table is of mod
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arguments import parser_of
 from benchmarks.eager_models import (
     GOALS as MODEL_GOALS,
 )
@@ -149,7 +149,7 @@ def _timed(function: Callable[[], Any], watched: list[Any] | None) -> float:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = parser_of("benchmarks.eager", __doc__)
     parser.add_argument("--peers", action="store_true", help="measure what else is installed, too")
     arguments = parser.parse_args()
     arrays = operands()

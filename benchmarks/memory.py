@@ -11,7 +11,6 @@ every run but the first.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 import os
@@ -21,6 +20,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.arguments import parser_of
 from benchmarks.worker import MODULES
 from benchmarks.workloads import MODELS, TRAINING
 
@@ -67,7 +67,7 @@ def measure(peer: str, name: str, cache: Path) -> tuple[float, float]:
 def main() -> None:
     """Prints a line for each model."""
     names = [workload.name for workload in TRAINING]
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
+    parser = parser_of("benchmarks.memory", __doc__)
     parser.add_argument("models", nargs="*", help=f"of {', '.join(names)}; all by default")
     parser.add_argument("--peers", default="graphc,pytorch", help="comma-separated")
     arguments = parser.parse_args()

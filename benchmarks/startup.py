@@ -11,7 +11,6 @@ already, as after any installation.
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
 import subprocess
@@ -20,7 +19,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.arguments import parser_of
 from benchmarks.workloads import TRAINING
+from graphc.config import config
 
 STEP = """
 import importlib, sys
@@ -73,10 +74,10 @@ def best(peer: str, name: str, threads: int, cache: Path | None, repeats: int) -
 def main() -> None:
     """Prints a line for each model."""
     names = [workload.name for workload in TRAINING]
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=__doc__)
+    parser = parser_of("benchmarks.startup", __doc__)
     parser.add_argument("models", nargs="*", help=f"of {', '.join(names)}; all by default")
     parser.add_argument("--peers", default="", help="comma-separated, besides graphc")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=config.thread_count, help="all by default")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     unknown = [name for name in arguments.models if name not in names]

@@ -9,7 +9,6 @@ noise hits all alike. Busy cores have a process each that computes without end.
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import os
 import statistics
@@ -19,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from benchmarks.arguments import parser_of
 from benchmarks.peers.keras_peer import build as build_model
 from benchmarks.peers.keras_peer import load
 from benchmarks.workloads import BY_NAME
@@ -150,7 +150,7 @@ def burners(count: int) -> Iterator[None]:
 def main() -> None:
     """Prints what was asked for."""
     cores = os.cpu_count() or 1
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.threads", description=__doc__)
+    parser = parser_of("benchmarks.threads", __doc__)
     parser.add_argument("threads", nargs="*", type=int, help="numbers of threads")
     parser.add_argument("--models", nargs="+", default=[], choices=list(BY_NAME))
     arguments = parser.parse_args()
