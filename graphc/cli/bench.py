@@ -177,6 +177,7 @@ def _tasks(
             memory = None
             if isinstance(executable, CpuExecutable):
                 memory = state_bytes(program, bound) + executable.arena_bytes(bound)
+                memory += executable.manifest.prepared_bytes
             yield _Task(
                 program.name,
                 backend,

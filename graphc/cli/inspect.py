@@ -210,7 +210,8 @@ def _program_document(program: Program, bindings: Mapping[str, int]) -> dict[str
         found = sizes(program, bound)
     except UnsupportedError as error:
         return {**document, "unsupported": str(error)}
-    return {**document, "kernels": list(found.kernels), "arena_bytes": found.arena_bytes}
+    memory = {"arena_bytes": found.arena_bytes, "prepared_bytes": found.prepared_bytes}
+    return {**document, "kernels": list(found.kernels), **memory}
 
 
 def _show_programs(programs: list[dict[str, Any]], output: Output) -> None:
@@ -222,6 +223,8 @@ def _show_programs(programs: list[dict[str, Any]], output: Output) -> None:
         if "kernels" in program:
             native = f"{len(program['kernels'])} kernels for {program['nodes']} operations"
             memory += f", {bytes_text(program['arena_bytes'])} for intermediate results"
+            if program["prepared_bytes"]:
+                memory += f", {bytes_text(program['prepared_bytes'])} for packed weights"
         output.facts(
             f'Program "{program["name"]}"' + (f" at {wanted}" if wanted else ""),
             {

@@ -95,6 +95,7 @@ def compile_program(program: Program, target: Target) -> bytes:
     with PartCompiler(target, config.thread_count) as parts:
         module = lower(program, target, parts.add)
         parts.add(module.last_part())
+        parts.add_shared(module.shared_part())
         middle = time.perf_counter()
         code = parts.finish()
     if config.debug >= 1:
@@ -157,7 +158,4 @@ def _schedule(program: Program, lowering: Lowering) -> Schedule:
     for new, variable in schedule.copies:
         lowering.copy(View.whole(new), variable)
         schedule.order.append(len(lowering.kernels) - 1)
-    for buffer in lowering.buffers:
-        if buffer.kind == "prepared":  # from one step to the next
-            schedule.intervals[buffer.index] = (0, len(schedule.order))
     return schedule

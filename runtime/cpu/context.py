@@ -10,7 +10,7 @@ import numpy as np
 
 from graphc.ir import TensorType, dims, numpy_dtype
 from graphc.runtime.cpu.manifest import Manifest
-from graphc.runtime.cpu.memory import ALIGNMENT, plan_memory
+from graphc.runtime.cpu.memory import ALIGNMENT, Interval, plan_memory
 from graphc.runtime.cpu.slots import CHUNKS, IS_PREPARED, PARALLEL_WORK, POOL, SCRATCH
 from graphc.runtime.executable import BATCH
 from graphc.runtime.state import State, latest_change
@@ -48,7 +48,7 @@ class Context:
         self._slots = slots = (ctypes.c_int64 * manifest.slots)()
         self.address = ctypes.addressof(slots)
         self._held: list[tuple[str, np.ndarray]] = []
-        self._change: object = None
+        self._prepared: Prepared | None = None
         self._gathered: list[_Memory] | None = None
         for name, slot in manifest.symbols.items():
             slots[slot] = bindings[name]
@@ -80,9 +80,22 @@ class Context:
             address = address_of(state[name])
             for slot in slots:
                 self._slots[slot] = address
-        self._change = None
         # They are kept alive, so that an address that is known is still theirs.
         self._held = [(name, state[name]) for name in self.manifest.variables]
+
+    def lend(self, prepared: Prepared) -> None:
+        """Let native code use memory for what it prepares, until `give_back`."""
+        self._prepared = prepared
+        for slot, address in prepared.places:
+            self._slots[slot] = address
+        self._slots[IS_PREPARED] = prepared.is_ready
+
+    def give_back(self) -> Prepared | None:
+        """The memory that was lent, if any was."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None:
+            prepared.is_ready = bool(self._slots[IS_PREPARED])
+        return prepared
 
     def look_at(self, state: Mapping[str, np.ndarray]) -> None:
         """Have native code prepare again what it keeps, unless the variables are surely the same.
@@ -90,12 +103,8 @@ class Context:
         Args:
             state: What this holds.
         """
-        if not self.manifest.prepares:
-            return
-        change = latest_change() if isinstance(state, State) else None
-        if change is None or change is not self._change:
+        if self._prepared is not None and not self._prepared.is_from(state):
             self._slots[IS_PREPARED] = 0  # native code changes it when it has prepared
-            self._change = change
 
     def point_data(self, data: Mapping[str, np.ndarray]) -> None:
         """Enter the addresses of the data."""
@@ -154,6 +163,39 @@ class Context:
         slot = self.manifest.symbols.get(BATCH)
         if slot is not None:
             self._slots[slot] = self.bindings[BATCH]
+
+
+class Prepared:
+    """Memory for what native code keeps from call to call, and what that was computed from.
+
+    Args:
+        manifest: Says how much there is.
+
+    Attributes:
+        places: Pairs of a slot and the address that belongs there.
+        is_ready: Whether native code has prepared it.
+    """
+
+    def __init__(self, manifest: Manifest):
+        plan = plan_memory([Interval(size, 0, 0) for _, size in manifest.prepared])
+        self._memory = _Memory(plan.size, {})
+        self.places = [
+            (slot, self._memory.address + offset)
+            for (slot, _), offset in zip(manifest.prepared, plan.offsets, strict=True)
+        ]
+        self.is_ready = False
+        self._names = list(manifest.variables)
+        self._arrays: list[np.ndarray] = []
+        self._change: object = None
+
+    def is_from(self, state: Mapping[str, np.ndarray]) -> bool:
+        """Whether these variables were the last ones asked for, and have not changed since then."""
+        arrays = [state[name] for name in self._names]
+        change = latest_change() if isinstance(state, State) else None
+        same = change is not None and change is self._change
+        same = same and all(x is y for x, y in zip(arrays, self._arrays, strict=True))
+        self._arrays, self._change = arrays, change
+        return same
 
 
 class _Memory:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from graphc.ir import dtype_size
+from graphc.ir.dims import Dim, evaluate
+from graphc.runtime.cpu.frame import Buffer
 from graphc.runtime.cpu.lower import Lowering
 from graphc.runtime.cpu.manifest import ArenaBuffer, Manifest, RowTensor
 from graphc.runtime.cpu.schedule import Schedule
@@ -23,6 +25,7 @@ def make_manifest(lowering: Lowering, schedule: Schedule, rows: list[Rows]) -> M
             variables.setdefault(home.name, []).append(layout.slot(buffer))
         elif home.index in schedule.intervals:
             arena.setdefault(home.index, []).append(layout.slot(buffer))
+    prepared = [x for x in lowering.buffers if x.kind == "prepared"]
     results = {
         name: buffer
         for name, buffer in lowering.outputs.items()
@@ -49,7 +52,7 @@ def make_manifest(lowering: Lowering, schedule: Schedule, rows: list[Rows]) -> M
             for x in rows
         ],
         kernels=_names(lowering, schedule),
-        prepares=bool(lowering.preparations),
+        prepared=[(layout.slot(x), evaluate(_bytes(x), {})) for x in prepared],
         work=sorted({kernel.work for kernel in lowering.all_kernels if not kernel.serial}, key=str),
     )
 
@@ -64,6 +67,9 @@ def _names(lowering: Lowering, schedule: Schedule) -> list[str]:
 def _arena_buffer(
     lowering: Lowering, schedule: Schedule, index: int, slots: list[int]
 ) -> ArenaBuffer:
-    type = lowering.buffers[index].type
     first, last = schedule.intervals[index]
-    return ArenaBuffer(type.size * dtype_size(type.dtype), first, last, slots)
+    return ArenaBuffer(_bytes(lowering.buffers[index]), first, last, slots)
+
+
+def _bytes(buffer: Buffer) -> Dim:
+    return buffer.type.size * dtype_size(buffer.type.dtype)

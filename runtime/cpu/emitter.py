@@ -83,6 +83,7 @@ class Module:
         self._declarations: dict[str, str] = {}
         self._emitters: dict[str, Emitter] = {}
         self._codes: dict[str, str] = {}
+        self._shared: list[str] = []
         self._in_parts: set[str] = set()
         self._expected: set[str] = set()
 
@@ -95,6 +96,7 @@ class Module:
         result_lanes: int = 1,
         internal: bool = False,
         noinline: bool = False,
+        shared: bool = False,
     ) -> Emitter:
         """Starts a function; the emitter is also a context manager that ends it.
 
@@ -105,6 +107,7 @@ class Module:
             result_lanes: lanes of the result; vectors only for calls within the module.
             internal: whether only this module calls it, all its parts included.
             noinline: keep it a function of its own.
+            shared: whether it is the same in many modules, so that it goes into `shared_part`.
 
         Raises:
             ValueError: the module already has a function of this name.
@@ -117,6 +120,8 @@ class Module:
         head = f"{'hidden ' if internal else ''}{returned or 'void'} @{name}"
         emitter = Emitter(self, name, full, result, head, words)
         self._emitters[name] = emitter
+        if shared:
+            self._shared.append(name)
         return emitter
 
     def merge(self, name: str) -> str:
@@ -163,8 +168,9 @@ class Module:
     def part(self, least: int) -> str | None:
         """The functions that no part holds yet, as a module of its own.
 
-        It can be compiled while the rest is being written; linked, all parts and `last_part` are
-        what `text` is. A function is in its final form when it ended and `merge` was through.
+        It can be compiled while the rest is being written; linked, all parts, `last_part` and
+        `shared_part` are what `text` is. A function is in its final form when it ended and `merge`
+        was through.
 
         Args:
             least: how many characters are worth a part.
@@ -172,14 +178,14 @@ class Module:
         Returns:
             None as long as they are fewer, or a function is being written.
         """
-        new = [x for x in self._emitters.values() if x.name not in self._in_parts]
+        new = [self._emitters[name] for name in self._in_no_part()]
         if not all(x.ended for x in new) or sum(len(x.code) for x in new) < least:
             return None
         self._in_parts.update(x.name for x in new)
         return self._write([x.name for x in new], ())
 
     def last_part(self) -> str:
-        """The functions that no part holds, and all globals.
+        """The functions that no part holds but the shared ones, and all globals.
 
         Raises:
             RuntimeError: a function was started and not ended, or the address of something was
@@ -188,8 +194,15 @@ class Module:
         missing = self._expected.difference(self._emitters, self._globals, self._declarations)
         if missing:
             raise RuntimeError(f"there is no function or variable {', '.join(sorted(missing))}")
-        rest = [name for name in self._emitters if name not in self._in_parts]
-        return self._write(rest, self._globals)
+        return self._write(self._in_no_part(), self._globals)
+
+    def shared_part(self) -> str | None:
+        """The functions that are the same in many modules, if there are any."""
+        return self._write(self._shared, ()) if self._shared else None
+
+    def _in_no_part(self) -> list[str]:
+        known = self._in_parts.union(self._shared)
+        return [name for name in self._emitters if name not in known]
 
     def _write(self, functions: Collection[str], variables: Collection[str]) -> str:
         """A module with these functions and globals, and declarations of the others they use."""

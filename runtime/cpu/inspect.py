@@ -127,10 +127,12 @@ class Sizes:
         kernels: Their names, in the order in which they run; behind one that runs others in strips
             (``k12.strips4``: four at a time), those.
         arena_bytes: Memory of intermediate results.
+        prepared_bytes: Memory of what follows from weights alone and is kept from call to call.
     """
 
     kernels: tuple[str, ...]
     arena_bytes: int
+    prepared_bytes: int
 
 
 def sizes(program: Program, bindings: Mapping[str, int]) -> Sizes:
@@ -145,4 +147,4 @@ def sizes(program: Program, bindings: Mapping[str, int]) -> Sizes:
     """
     manifest = load(program, Target.host()).manifest
     arena = plan_memory([buffer.interval(bindings) for buffer in manifest.arena])
-    return Sizes(tuple(manifest.kernels), arena.size)
+    return Sizes(tuple(manifest.kernels), arena.size, manifest.prepared_bytes)

@@ -150,7 +150,7 @@ def _write_launch(module: Module) -> None:
     pointers = ("context", "operands", "function")
     sizes = ("units", "work", "step")
     parameters = [*((x, "pointer") for x in pointers), *((x, "index") for x in sizes)]
-    with module.function(_LAUNCH, parameters, internal=True, noinline=True) as e:
+    with module.function(_LAUNCH, parameters, internal=True, noinline=True, shared=True) as e:
         context, operands, function, units, work, step = e.arguments
         pool, scratch = (
             e.load(e.offset(context, slot, "index"), "pointer") for slot in (POOL, SCRATCH)
@@ -170,7 +170,7 @@ def _write_launch(module: Module) -> None:
 
 def _write_chunk(module: Module) -> None:
     """The function that a parallel region calls: one of at most `CHUNKS` equal parts."""
-    with module.function(_CHUNK, CHUNK_PARAMETERS, internal=True) as e:
+    with module.function(_CHUNK, CHUNK_PARAMETERS, internal=True, shared=True) as e:
         region, chunk = e.arguments
 
         def field(place: int, dtype: str = "index") -> Register:

@@ -70,7 +70,8 @@ class Manifest:
         rows: The tensors of which each step sees some rows.
         kernels: Names of the kernels in the order in which they run; behind one that runs others
             in strips, those.
-        prepares: Whether there are kernels that only run when variables have changed.
+        prepared: The slot and the bytes of each buffer that keeps, from call to call, what follows
+            from variables alone.
         work: How many elementary operations the kernels are that threads may share, each number
             once.
     """
@@ -83,12 +84,17 @@ class Manifest:
     results: dict[str, int]
     rows: list[RowTensor]
     kernels: list[str]
-    prepares: bool
+    prepared: list[tuple[int, int]]
     work: list[Dim]
 
     def largest_work(self, bindings: Mapping[str, int]) -> int:
         """Elementary operations of the largest kernel that threads may share."""
         return max((dims.evaluate(x, bindings) for x in self.work), default=0)
+
+    @property
+    def prepared_bytes(self) -> int:
+        """How much memory that is, without its alignment."""
+        return sum(size for _, size in self.prepared)
 
     def as_json(self) -> str:
         """The text that `from_json` reads."""
@@ -102,6 +108,7 @@ class Manifest:
             buffer["size"] = _dim(buffer["size"])
         for tensor in fields["rows"]:
             tensor["row_bytes"] = _dim(tensor["row_bytes"])
+        fields["prepared"] = [tuple(x) for x in fields["prepared"]]
         fields["arena"] = [ArenaBuffer(**x) for x in fields["arena"]]
         fields["rows"] = [RowTensor(**x) for x in fields["rows"]]
         fields["work"] = [_dim(x) for x in fields["work"]]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from types import TracebackType
 
 from graphc.runtime.cpu import archive
+from graphc.runtime.cpu.cache import ObjectCache
 from graphc.runtime.cpu.jit import describe_host, emit_object
 from graphc.runtime.cpu.target import Target
 
@@ -23,6 +26,7 @@ class PartCompiler:
             with PartCompiler(target, threads=2) as compiler:
                 module = write(compiler.add)
                 compiler.add(module.last_part())
+                compiler.add_shared(module.shared_part())
                 code = compiler.finish()
     """
 
@@ -53,6 +57,17 @@ class PartCompiler:
         else:
             self._objects.append(self._pool.submit(emit_object, part, self._target))
 
+    def add_shared(self, part: str | None) -> None:
+        """The same for a part that other modules have, too: it is compiled once."""
+        if part is not None:
+            self._objects.append(_shared_object(part, self._target))
+
     def finish(self) -> bytes:
         """The object code of all parts, in the order in which they came, when they are compiled."""
         return archive.join([x if isinstance(x, bytes) else x.result() for x in self._objects])
+
+
+@lru_cache(maxsize=8)
+def _shared_object(part: str, target: Target) -> bytes:
+    key = hashlib.sha256(part.encode()).hexdigest()
+    return ObjectCache.default().get(f"shared {key}", target, lambda: emit_object(part, target))

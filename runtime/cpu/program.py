@@ -14,7 +14,7 @@ from graphc.errors import DTypeError, ShapeError
 from graphc.ir import dims, numpy_dtype
 from graphc.program import Program
 from graphc.reference import bind, check_complete
-from graphc.runtime.cpu.context import Context, address_of
+from graphc.runtime.cpu.context import Context, Prepared, address_of
 from graphc.runtime.cpu.memory import plan_memory
 from graphc.runtime.cpu.native import load, load_shuffle
 from graphc.runtime.cpu.pool import ThreadPool
@@ -57,6 +57,7 @@ class CpuExecutable(Executable):
         # Contexts that nobody is using, the latest last; each has memory of its own, so that
         # several threads of the caller may run the same executable.
         self._idle: list[Context] = []
+        self._prepared: list[Prepared] = []  # lent to a context for a call, the latest last
         self._lock = threading.Lock()
 
     def arena_bytes(self, bindings: Mapping[str, int]) -> int:
@@ -93,7 +94,7 @@ class CpuExecutable(Executable):
         alive = (*arrays.values(), *results.values())
 
         # Such cases aside, a call of a small program is nothing but the native function.
-        is_plain = not (context.is_large or self._learns or self.manifest.prepares)
+        is_plain = not (context.is_large or self._learns or self.manifest.prepared)
 
         def call(*, kept: Any = alive) -> dict[str, np.ndarray]:
             for array, given in copies:
@@ -205,7 +206,7 @@ class CpuExecutable(Executable):
         key = None if shapes is None else (batch_size, shapes)
         context = None if key is None else self._taken("key", key)
         if context is not None and context.holds(state):
-            context.look_at(state)
+            self._prepare(context, state)
             return context, data
         try:
             arrays, bindings = self._bind(data, state)
@@ -218,8 +219,17 @@ class CpuExecutable(Executable):
         context.key = key
         context.rows = rows
         context.hold(state)
-        context.look_at(state)
+        self._prepare(context, state)
         return context, arrays
+
+    def _prepare(self, context: Context, state: Mapping[str, np.ndarray]) -> None:
+        """Lend a context memory for what is prepared, with what may be there already."""
+        if not self.manifest.prepared:
+            return
+        with self._lock:
+            prepared = self._prepared.pop() if self._prepared else None
+        context.lend(prepared or Prepared(self.manifest))
+        context.look_at(state)
 
     def _taken(self, attribute: str, wanted: Any) -> Context | None:
         """The latest idle context of which this is so; it is idle no more."""
@@ -236,10 +246,13 @@ class CpuExecutable(Executable):
         """A context is idle from here on."""
         if context is None:
             return
+        prepared = context.give_back()
         with self._lock:
             self._idle.append(context)
             if len(self._idle) > KEPT_CONTEXTS:
                 del self._idle[0]
+            if prepared is not None:
+                self._prepared = [*self._prepared[1 - KEPT_CONTEXTS :], prepared]
 
     def _new(self, bindings: Mapping[str, int]) -> Context:
         self.check_sizes(bindings)

@@ -98,7 +98,7 @@ def _emit_parallel(module: Module) -> None:
         ("context", "pointer"),
         ("chunks", "index"),
     ]
-    with module.function(_PARALLEL, parameters, internal=True, noinline=True) as e:
+    with module.function(_PARALLEL, parameters, internal=True, noinline=True, shared=True) as e:
         pool, function, context, chunks = e.arguments
         usable = e.bitwise_and(e.compare("ne", pool, 0), e.compare("gt", chunks, 1))
         no, none = e.constant(False, "bool"), e.index(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import shutil
 import subprocess
 import threading
@@ -19,7 +20,7 @@ from llvmlite.binding import ffi
 from graphc.config import config
 from graphc.errors import UnsupportedError
 from graphc.program import Program
-from graphc.runtime.cpu import archive, compiler, jit, lower
+from graphc.runtime.cpu import archive, compiler, jit, lower, parts
 from graphc.runtime.cpu.elf import ElfLibrary, UnsupportedObjectError
 from graphc.runtime.cpu.emitter import Module
 from graphc.runtime.cpu.parts import PartCompiler
@@ -65,12 +66,12 @@ def test_damaged_archives_are_refused() -> None:
 def in_parts() -> tuple[Module, list[str]]:
     """A module whose parts use each other's functions, constants and variables."""
     module = Module(HOST)
-    parts = []
+    texts = []
 
     def finish() -> None:
         part = module.part(1)
         assert part is not None
-        parts.append(part)
+        texts.append(part)
 
     with module.function("first", [("x", "index")], "index", internal=True, noinline=True) as e:
         counter = module.address_of("counter")  # comes later
@@ -87,36 +88,36 @@ def in_parts() -> tuple[Module, list[str]]:
     with module.function("main", [("x", "index")], "index") as e:
         again = e.call("second", "index", e.call("second", "index", e.arguments[0]))
         e.ret(e.add(again, e.mul(1000, e.load(module.address_of("counter"), "index"))))
-    parts.append(module.last_part())
-    return module, parts
+    texts.append(module.last_part())
+    return module, texts
 
 
 @pytest.mark.parametrize("loader", LOADERS)
 def test_parts_use_each_other(loader: type[ElfLibrary] | type[jit.LlvmLibrary]) -> None:
-    module, parts = in_parts()
-    for code in (jit.emit_object(module.text(), HOST), compiled(parts, 1), compiled(parts, 2)):
+    module, texts = in_parts()
+    for code in (jit.emit_object(module.text(), HOST), compiled(texts, 1), compiled(texts, 2)):
         main = loader(code).function("main", [ctypes.c_int64], ctypes.c_int64)
         assert [main(x) for x in (0, 1)] == [2000 + 40, 4000 + 49]
 
 
-def compiled(parts: list[str], threads: int) -> bytes:
-    with PartCompiler(HOST, threads) as parts_compiler:
-        for part in parts:
-            parts_compiler.add(part)
-        return parts_compiler.finish()
+def compiled(texts: list[str], threads: int) -> bytes:
+    with PartCompiler(HOST, threads) as part_compiler:
+        for text in texts:
+            part_compiler.add(text)
+        return part_compiler.finish()
 
 
 def test_one_thread_or_several_give_the_same_bytes() -> None:
-    _, parts = in_parts()
-    assert len({compiled(parts, threads) for threads in (1, 2, 3, 8)}) == 1
-    assert len(archive.split(compiled(parts, 2))) == len(parts) == 3
-    assert compiled(parts[:1], 4) == jit.emit_object(parts[0], HOST)
+    _, texts = in_parts()
+    assert len({compiled(texts, threads) for threads in (1, 2, 3, 8)}) == 1
+    assert len(archive.split(compiled(texts, 2))) == len(texts) == 3
+    assert compiled(texts[:1], 4) == jit.emit_object(texts[0], HOST)
 
 
 def test_what_is_in_two_parts_is_refused() -> None:
-    _, parts = in_parts()
+    _, texts = in_parts()
     with pytest.raises(UnsupportedObjectError, match="two objects define 'second'"):
-        ElfLibrary(compiled([*parts, parts[1]], 1))
+        ElfLibrary(compiled([*texts, texts[1]], 1))
 
 
 def test_what_is_in_no_part_is_named() -> None:
@@ -152,11 +153,29 @@ def test_errors_come_through_and_leave_no_thread(
 
 
 def test_llvmlite_may_hide_the_function_behind_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, parts = in_parts()
-    expected = compiled(parts, 2)
+    _, texts = in_parts()
+    expected = compiled(texts, 2)
     behind = ffi.lib.LLVMPY_TargetMachineEmitToMemory
     monkeypatch.setitem(ffi.lib._fntab, behind._cfn.__name__, lambda *given: behind(*given))
-    assert compiled(parts, 2) == expected
+    assert compiled(texts, 2) == expected
+
+
+def test_what_programs_share_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled_texts: list[str] = []
+
+    def emit(text: str, target: Target) -> bytes:
+        compiled_texts.append(text)
+        return jit.emit_object(text, target)
+
+    monkeypatch.setattr(config, "cache_folder", None)
+    monkeypatch.setattr(parts, "emit_object", emit)
+    parts._shared_object.cache_clear()
+    for program in small_and_large():
+        compiler.compile_program(program, HOST)
+    defined = [re.findall(r"^define [^@]*@([\w.]+)", text, re.M) for text in compiled_texts]
+    everything = [name for names in defined for name in names]
+    assert everything.count("graphc_parallel") == everything.count("graphc_launch") == 1
+    assert everything.count("step") == 2
 
 
 def small_and_large() -> list[Program]:
@@ -185,4 +204,4 @@ def test_programs_in_many_parts_give_the_same_bits(
             executable.run_steps(data, after, 8, 5, 0, np.arange(37)[::-1].copy())
             found.append({name: array.tobytes() for name, array in {**results, **after}.items()})
     assert all(x == found[0] for x in found)
-    assert counts[0] > counts[1] >= counts[2] == 1
+    assert counts[0] > counts[1] >= counts[2] == 2  # what all programs share is one of them

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from graphc import keras, runtime
+from graphc.eager.function import function
 from graphc.errors import ShapeError
 from graphc.ir import Graph, TensorType
 from graphc.ops.elementwise import Relu
@@ -20,6 +21,7 @@ from graphc.runtime.cpu import jit
 from graphc.runtime.cpu.contraction import Axis, Contraction, generate
 from graphc.runtime.cpu.contraction_ways import ways_of
 from graphc.runtime.cpu.emitter import Module
+from graphc.runtime.cpu.inspect import sizes
 from graphc.runtime.cpu.program import CpuExecutable
 from graphc.runtime.cpu.target import Target
 from graphc.runtime.state import State, note_change
@@ -185,7 +187,7 @@ def ways_to_run(
 @pytest.mark.parametrize("way", range(3), ids=["run", "steps", "bind"])
 def test_arrays_of_the_caller_may_change_at_any_time(way: int, threads: int) -> None:
     executable = CpuExecutable(image_program(), threads, Target.x86_64_v3())
-    assert executable.manifest.prepares
+    assert executable.manifest.prepared
     state = {"w": W.copy()}
     run = ways_to_run(executable, state)[way]
     check(run(), W)
@@ -218,6 +220,18 @@ def test_other_arrays_and_other_sizes() -> None:
     check(executable.run({"x": X}, second)["y"], -W)
 
 
+def test_what_is_prepared_serves_batches_of_every_size() -> None:
+    executable = CpuExecutable(image_program(), 1, Target.x86_64_v3())
+    state = State(w=W.copy())
+    check(executable.run({"x": X}, state)["y"], W)
+    state["w"] *= 2  # not noted, so that one sees what is kept
+    for rows in (1, 2, 3):
+        check(executable.run({"x": X[:rows]}, state)["y"], W, X[:rows])
+    call = executable.bind({"x": X}, state)  # with memory of its own from here on
+    check(call()["y"], W)
+    check(executable.run({"x": X}, state)["y"], 2 * W)
+
+
 def test_a_call_that_is_refused_prepares_nothing() -> None:
     executable = CpuExecutable(image_program(), 1, Target.x86_64_v3())
     state = State(w=W.copy())
@@ -247,11 +261,16 @@ def test_what_learns_notes_the_change(backend: str) -> None:
 
 
 def test_a_program_that_learns_prepares_nothing() -> None:
-    executable = CpuExecutable(image_program(learns=True), 1, Target.x86_64_v3())
-    assert not executable.manifest.prepares
-    assert (
-        CpuExecutable(image_program(), 1, Target.x86_64_v3()).arena_bytes({"batch": 1}) > W.nbytes
+    learner, answers = (
+        CpuExecutable(image_program(learns), 1, Target.x86_64_v3()) for learns in (True, False)
     )
+    assert not learner.manifest.prepared
+    assert W.nbytes <= answers.manifest.prepared_bytes < 2 * W.nbytes
+
+
+def test_inspect_tells_how_much_it_is() -> None:
+    found = sizes(image_program(), {"batch": 2}).prepared_bytes
+    assert found == CpuExecutable(image_program()).manifest.prepared_bytes > 0
 
 
 def test_threads_of_the_caller_see_their_own_weights() -> None:
@@ -317,12 +336,38 @@ def learn_at_once(model: keras.Model) -> None:
     model.fit(IMAGES, np.ones((5, 3)), epochs=1, verbose=0)
 
 
+def assign_in_a_function(model: keras.Model) -> None:
+    @function
+    def change() -> None:
+        kernel = model.layers[1].kernel
+        kernel.assign(kernel * 2)
+
+    change()
+    change()
+
+
+def restore_the_start(model: keras.Model) -> None:
+    kernel = model.layers[1].kernel
+    kernel.restore(np.zeros(kernel.shape, "float32"))
+
+
 def set_one_layer(model: keras.Model) -> None:
     kernel, bias = model.layers[0].get_weights()
     model.layers[0].set_weights([kernel + 1, bias])
 
 
-@pytest.mark.parametrize("change", [double, assign, learn, learn_at_once, set_one_layer])
+@pytest.mark.parametrize(
+    "change",
+    [
+        double,
+        assign,
+        assign_in_a_function,
+        restore_the_start,
+        learn,
+        learn_at_once,
+        set_one_layer,
+    ],
+)
 @pytest.mark.parametrize("call", ["predict", "predict_on_batch", "call"])
 def test_models_answer_with_the_weights_that_they_have(
     change: Callable[[keras.Model], None], call: str
