@@ -171,10 +171,11 @@ def test_every_kind_of_seed_in_every_place(name):
         program, variables = trace.program(results)
     executable = runtime.compile(program, "reference")
     state = {key: variable.array for key, variable in variables.items()}
-    runs = [{k: v.copy() for k, v in executable.run({}, state).items()} for _ in range(2)]
+    runs = [{k: v.copy() for k, v in executable.run({}, state).items()} for _ in range(8)]
     np.testing.assert_array_equal(runs[0]["first"], eager[0])
     np.testing.assert_array_equal(runs[0]["second"], eager[1])
     np.testing.assert_array_equal(runs[1]["first"], eager[2])
-    assert (runs[0]["free"] != runs[1]["free"]).any()
+    # One in 24 shuffles of four rows is like the one before.
+    assert any((run["free"] != runs[0]["free"]).any() for run in runs)
     if "fixed" in results:
         np.testing.assert_array_equal(runs[1]["fixed"], fixed)
