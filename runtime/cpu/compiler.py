@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 from graphc.config import config
 from graphc.ir import Op
@@ -92,7 +93,7 @@ def compile_program(program: Program, target: Target) -> bytes:
         UnsupportedError: The program holds an op that the backend has no code for.
     """
     start = time.perf_counter()
-    with PartCompiler(target, config.thread_count) as parts:
+    with closing(PartCompiler(target, config.thread_count)) as parts:
         module = lower(program, target, parts.add)
         parts.add(module.last_part())
         parts.add_shared(module.shared_part())

@@ -84,7 +84,7 @@ class Module:
         self._emitters: dict[str, Emitter] = {}
         self._codes: dict[str, str] = {}
         self._shared: list[str] = []
-        self._in_parts: set[str] = set()
+        self._in_no_part: list[str] = []  # nor shared
         self._expected: set[str] = set()
 
     def function(
@@ -120,8 +120,7 @@ class Module:
         head = f"{'hidden ' if internal else ''}{returned or 'void'} @{name}"
         emitter = Emitter(self, name, full, result, head, words)
         self._emitters[name] = emitter
-        if shared:
-            self._shared.append(name)
+        (self._shared if shared else self._in_no_part).append(name)
         return emitter
 
     def merge(self, name: str) -> str:
@@ -130,6 +129,7 @@ class Module:
         kept = self._codes.setdefault(code, name)
         if kept != name:
             del self._emitters[name]
+            self._in_no_part.remove(name)
         return kept
 
     def has_function(self, name: str) -> bool:
@@ -178,10 +178,10 @@ class Module:
         Returns:
             None as long as they are fewer, or a function is being written.
         """
-        new = [self._emitters[name] for name in self._in_no_part()]
+        new = [self._emitters[name] for name in self._in_no_part]
         if not all(x.ended for x in new) or sum(len(x.code) for x in new) < least:
             return None
-        self._in_parts.update(x.name for x in new)
+        self._in_no_part = []
         return self._write([x.name for x in new], ())
 
     def last_part(self) -> str:
@@ -194,15 +194,11 @@ class Module:
         missing = self._expected.difference(self._emitters, self._globals, self._declarations)
         if missing:
             raise RuntimeError(f"there is no function or variable {', '.join(sorted(missing))}")
-        return self._write(self._in_no_part(), self._globals)
+        return self._write(self._in_no_part, self._globals)
 
     def shared_part(self) -> str | None:
         """The functions that are the same in many modules, if there are any."""
         return self._write(self._shared, ()) if self._shared else None
-
-    def _in_no_part(self) -> list[str]:
-        known = self._in_parts.union(self._shared)
-        return [name for name in self._emitters if name not in known]
 
     def _write(self, functions: Collection[str], variables: Collection[str]) -> str:
         """A module with these functions and globals, and declarations of the others they use."""

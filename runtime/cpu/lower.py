@@ -151,9 +151,10 @@ class Lowering:
         for kernel in self.all_kernels[first:]:
             kernel.node = kernel.node or node
             kernel.purpose = kernel.purpose or _purpose(node)
-        part = self.module.part(_PART) if self._hand_over else None
-        if self._hand_over and part is not None:
-            self._hand_over(part)
+        if self._hand_over is not None:
+            part = self.module.part(_PART)
+            if part is not None:
+                self._hand_over(part)
 
     def _lower(self, node: Node) -> None:
         if node.op.name in VIEWS:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from types import TracebackType
 
 from graphc.runtime.cpu import archive
 from graphc.runtime.cpu.cache import ObjectCache
-from graphc.runtime.cpu.jit import describe_host, emit_object
+from graphc.runtime.cpu.jit import emit_object, load_llvm
 from graphc.runtime.cpu.target import Target
 
 
@@ -23,7 +22,7 @@ class PartCompiler:
     Example:
         ::
 
-            with PartCompiler(target, threads=2) as compiler:
+            with closing(PartCompiler(target, threads=2)) as compiler:
                 module = write(compiler.add)
                 compiler.add(module.last_part())
                 compiler.add_shared(module.shared_part())
@@ -36,17 +35,10 @@ class PartCompiler:
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self._objects: list[bytes | Future[bytes]] = []
         if self._pool is not None:
-            self._pool.submit(describe_host)
+            self._pool.submit(load_llvm)
 
-    def __enter__(self) -> PartCompiler:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Ends the threads; what they have not begun is left undone."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 

@@ -262,17 +262,16 @@ class CpuExecutable(Executable):
 
     def _call(self, function: Callable[[int], None], context: Context) -> None:
         try:
-            self._call_with_threads(function, context)
+            # Threads that have nothing to do would only get in the way of others.
+            if context.is_large:
+                self._call_with_threads(function, context)
+            else:
+                function(context.address)
         finally:
             if self._learns:
                 note_change()
 
     def _call_with_threads(self, function: Callable[[int], None], context: Context) -> None:
-        # Threads that have nothing to do would only get in the way of others.
-        if not context.is_large:
-            function(context.address)
-            return
-
         def call(pool: int) -> None:
             context.set_pool(pool)
             function(context.address)

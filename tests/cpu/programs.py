@@ -61,6 +61,16 @@ def training_program(
     return Program(graph, tuple(variables), "train")
 
 
+def bits_of_steps(
+    executable: CpuExecutable, data: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]
+) -> dict[str, bytes]:
+    """Results and variables after a step on 37 rows and five on batches of 8, last rows first."""
+    after = copied(state)
+    results = executable.run(data, after)
+    executable.run_steps(data, after, 8, 5, 0, np.arange(37)[::-1].copy())
+    return {name: array.tobytes() for name, array in {**results, **after}.items()}
+
+
 def inputs_for(
     program: Program, bindings: Mapping[str, int], seed: int = 0
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

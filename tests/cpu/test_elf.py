@@ -18,7 +18,7 @@ from graphc.runtime.cpu.elf import ElfLibrary, UnsupportedObjectError, is_suppor
 from graphc.runtime.cpu.library import Library
 from graphc.runtime.cpu.program import CpuExecutable
 from graphc.runtime.cpu.target import Target
-from tests.cpu.programs import BATCH, copied, inputs_for, training_program
+from tests.cpu.programs import BATCH, bits_of_steps, inputs_for, training_program
 
 pytestmark = pytest.mark.skipif(not is_supported(), reason="made for Linux on x86-64")
 
@@ -169,11 +169,7 @@ def test_programs_give_the_same_bits_with_either_loader(
     found = []
     for loader in LOADERS:
         monkeypatch.setattr(jit, "load_object", loader)
-        executable = CpuExecutable(program, 2)
-        after = copied(state)
-        results = executable.run(data, after)
-        executable.run_steps(data, after, 8, 5, 0, np.arange(37)[::-1].copy())
-        found.append({name: array.tobytes() for name, array in {**results, **after}.items()})
+        found.append(bits_of_steps(CpuExecutable(program, 2), data, state))
     assert found[0] == found[1]
 
 
